@@ -1,0 +1,64 @@
+# fold: the commands of the project. `make help` lists them.
+
+EXP    ?= conformer_fold
+DATA   ?= commands
+ROOT   ?=
+ARGS   ?=
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+EXPS   := $(sort $(basename $(notdir $(wildcard experiments/*.yaml))))
+CORPORA := $(sort $(basename $(notdir $(wildcard data/*.yaml))))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train prepare sweep test test-slow lint format bench lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "  experiments: $(EXPS)"
+	@echo "  corpora:     $(CORPORA)"
+
+setup: $(READY)  ## make .venv from pyproject.toml and constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+train: known $(READY)  ## train EXP on DATA (ROOT=folder of the corpus, ARGS="overrides"), then sweep its depths
+	$(BIN)/fold fit --config experiments/$(EXP).yaml --config data/$(DATA).yaml $(if $(ROOT),--data.root=$(ROOT)) $(ARGS)
+
+prepare: known $(READY)  ## write the shards of DATA (ROOT=folder of the corpus, ARGS="overrides")
+	$(BIN)/fold prepare --config data/$(DATA).yaml $(if $(ROOT),--data.root=$(ROOT)) $(ARGS)
+
+sweep: known $(READY)  ## WER per depth of the newest run of EXP (ARGS="overrides")
+	$(BIN)/fold sweep --ckpt_path runs/$(EXP)/latest/checkpoints/last.ckpt $(ARGS)
+
+test: $(READY)  ## run the tests (minutes)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(READY)  ## run the slow tests too
+	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+lint: $(READY)  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)  ## mend style and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## measure speed and memory ratios (ARGS="--help" for the choice)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(READY)  ## write the versions in .venv to constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+clean:  ## remove .venv and caches (runs and shards stay)
+	rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info
+
+.PHONY: known
+known:
+	@test -f experiments/$(EXP).yaml || { echo "make: no experiment '$(EXP)'; there are: $(EXPS)" >&2; exit 2; }
+	@test -f data/$(DATA).yaml || { echo "make: no corpus '$(DATA)'; there are: $(CORPORA)" >&2; exit 2; }
