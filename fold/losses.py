@@ -1,0 +1,182 @@
+"""The joint objective of unfolding: task losses of the paths and self-distillation from the deepest to the seed.
+
+    L = L_task(deepest) + a_seed * L_task(seed) + a_sampled * mean over sampled paths of L_task
+        + b * KL( sg[p_deepest] || p_seed )                                          (arXiv 2505.21237)
+
+Task losses are averages over target units, the divergence is an average over frames (over units for the decoder);
+all are computed in fp32 and masked by length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fold.models.asr import PathOutput
+from fold.modules.masks import length_mask
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A weight over training: 0 until `start`, linear up to `weight` at `end`, constant from there.
+
+    start, end: shares of the training steps, 0 to 1. Equal, they make a step; 0 and 0 a constant.
+    """
+
+    weight: float
+    start: float = 0.0
+    end: float = 0.0
+
+    def at(self, progress: float) -> float:
+        """The weight at `progress`, a share of the training steps."""
+        if progress >= self.end:
+            return self.weight
+        if progress <= self.start:
+            return 0.0
+        return self.weight * (progress - self.start) / (self.end - self.start)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Transcripts of a batch. units: (batch, length) padded unit indices; num_units: (batch,)."""
+
+    units: Tensor
+    num_units: Tensor
+
+    def prefixes(self, sos_eos: int) -> Tensor:
+        """Decoder inputs: <sos/eos> before the units, (batch, length + 1). Entries past an utterance are padding."""
+        return F.pad(self.units, (1, 0), value=sos_eos)
+
+    def next_units(self, sos_eos: int) -> Tensor:
+        """Decoder targets: each unit, then <sos/eos>, then IGNORED, (batch, length + 1)."""
+        positions = torch.arange(self.units.shape[1] + 1, device=self.units.device)
+        units = F.pad(self.units, (0, 1)).masked_fill(positions > self.num_units[:, None], IGNORED)
+        return units.masked_fill(positions == self.num_units[:, None], sos_eos)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the losses average over: target units and encoded frames, as scalar tensors.
+
+    Under data-parallel training these are means over the ranks, so that averaged gradients are those of one large
+    batch (`JointObjective.counts` gives a rank's own).
+    """
+
+    units: Tensor
+    frames: Tensor
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The total to minimise and its named parts, detached (unweighted; what is not computed is absent)."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+def ctc_losses(output: PathOutput, targets: Targets) -> Tensor:
+    """Negative log-likelihood of each transcript, (batch,) in nats; 0 where the frames cannot hold the transcript."""
+    return F.ctc_loss(
+        output.ctc_log_probs.transpose(0, 1),
+        targets.units,
+        output.num_frames,
+        targets.num_units,
+        reduction="none",
+        zero_infinity=True,
+    )
+
+
+def attention_losses(output: PathOutput, targets: Targets, label_smoothing: float) -> Tensor:
+    """Cross-entropy of the decoder, summed over each transcript and its <sos/eos>, (batch,) in nats."""
+    log_probs = output.decoder_log_probs
+    next_units = targets.next_units(sos_eos=log_probs.shape[-1] - 1)
+    losses = F.cross_entropy(
+        log_probs.transpose(1, 2),
+        next_units,
+        ignore_index=IGNORED,
+        label_smoothing=label_smoothing,
+        reduction="none",
+    )
+    return losses.sum(1)
+
+
+def divergence(teacher: Tensor, student: Tensor, mask: Tensor) -> Tensor:
+    """KL(sg[teacher] || student) summed over valid positions, (batch,) in nats.
+
+    teacher, student: (batch, time, units) log-probabilities; mask: (batch, time). No gradient enters the teacher.
+    """
+    pointwise = F.kl_div(student, teacher.detach(), log_target=True, reduction="none").sum(-1)
+    return (pointwise * mask).sum(1)
+
+
+@dataclass(frozen=True)
+class JointObjective:
+    """The joint objective; every term is a setting.
+
+    seed, sampled: weights of the seed's and the sampled paths' task losses (the deepest path's is 1).
+    distillation: weight of the divergence. Its ramp matters: from step 0 the teacher is worth nothing and drags the
+    seed along (docs: README, "Defaults").
+    distil_where: "everywhere", or only at utterances where the teacher's task loss is below the seed's.
+    ctc_weight: share of CTC in the task loss of a model with an attention decoder; without one CTC is all.
+    label_smoothing: of the attention decoder's targets.
+    """
+
+    seed: Ramp = Ramp(1.0)
+    sampled: Ramp = Ramp(1.0)
+    distillation: Ramp = Ramp(0.5, start=0.5, end=1.0)
+    distil_where: Literal["everywhere", "teacher_better"] = "everywhere"
+    ctc_weight: float = 0.3
+    label_smoothing: float = 0.1
+
+    def counts(self, outputs: Sequence[PathOutput], targets: Targets) -> Counts:
+        """The units and frames of this batch."""
+        return Counts(targets.num_units.sum().float(), outputs[0].num_frames.sum().float())
+
+    def __call__(
+        self, outputs: Sequence[PathOutput], targets: Targets, progress: float, counts: Counts | None = None
+    ) -> Losses:
+        """outputs: of the deepest path, the seed, then the sampled paths (the deepest alone for a model that does
+        not unfold); progress: share of the training steps done; counts: see `Counts`."""
+        counts = counts or self.counts(outputs, targets)
+        parts: dict[str, Tensor] = {}
+        deepest, *rest = [self._task_losses(output, targets, counts) for output in outputs]
+        total = parts["task_deepest"] = deepest.sum()
+        if rest:
+            seed, *sampled = rest
+            parts["task_seed"] = seed.sum()
+            total = total + self.seed.at(progress) * parts["task_seed"]
+            if sampled:
+                parts["task_sampled"] = torch.stack(sampled).sum(1).mean()
+                total = total + self.sampled.at(progress) * parts["task_sampled"]
+            weight = self.distillation.at(progress)
+            if weight:
+                worth = deepest < seed if self.distil_where == "teacher_better" else torch.ones_like(deepest)
+                divergences = self._divergences(outputs[0], outputs[1], targets, counts)
+                parts["distillation"] = (divergences * worth).sum()
+                total = total + weight * parts["distillation"]
+        return Losses(total, {name: part.detach() for name, part in parts.items()})
+
+    def _task_losses(self, output: PathOutput, targets: Targets, counts: Counts) -> Tensor:
+        """Each utterance's part in the average task loss, (batch,)."""
+        losses = ctc_losses(output, targets) / counts.units
+        if output.decoder_log_probs is None:
+            return losses
+        attention = attention_losses(output, targets, self.label_smoothing) / counts.units
+        return self.ctc_weight * losses + (1 - self.ctc_weight) * attention
+
+    def _divergences(self, teacher: PathOutput, student: PathOutput, targets: Targets, counts: Counts) -> Tensor:
+        """Each utterance's part in the average divergence, (batch,)."""
+        frames = length_mask(teacher.num_frames, teacher.ctc_log_probs.shape[1])
+        losses = divergence(teacher.ctc_log_probs, student.ctc_log_probs, frames) / counts.frames
+        if teacher.decoder_log_probs is None:
+            return losses
+        units = length_mask(targets.num_units + 1, teacher.decoder_log_probs.shape[1])
+        attention = divergence(teacher.decoder_log_probs, student.decoder_log_probs, units) / counts.units
+        return self.ctc_weight * losses + (1 - self.ctc_weight) * attention

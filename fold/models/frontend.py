@@ -1,0 +1,134 @@
+"""Waveform to normalised log-mel filterbanks, batched, on the model's device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torchaudio.compliance.kaldi import get_mel_banks
+from torchaudio.transforms import SpecAugment
+
+from fold.modules.masks import length_mask
+
+LOG_FLOOR = torch.finfo(torch.float32).eps  # as Kaldi
+STD_FLOOR = 1e-3  # of a mel bin that holds nothing, such as digital silence
+
+
+class Fbank(nn.Module):
+    """Kaldi-compatible log-mel filterbanks: 25 ms Povey windows every 10 ms, pre-emphasis 0.97, no dither.
+
+    Equals `torchaudio.compliance.kaldi.fbank(waveform * 2**15, dither=0)`: Kaldi works on the 16-bit integer range.
+    """
+
+    def __init__(self, sample_rate: int, num_mels: int) -> None:
+        super().__init__()
+        self.window_size, self.window_shift = sample_rate * 25 // 1000, sample_rate * 10 // 1000
+        self.fft_size = 1 << (self.window_size - 1).bit_length()
+        window = torch.hann_window(self.window_size, periodic=False).pow(0.85)
+        filters, _ = get_mel_banks(num_mels, self.fft_size, sample_rate, 20.0, 0.0, 100.0, -500.0, 1.0)
+        filters = nn.functional.pad(filters, (0, 1)).T  # Kaldi leaves the Nyquist bin out
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("filters", filters.contiguous(), persistent=False)
+
+    def num_frames(self, num_samples: Tensor) -> Tensor:
+        """Frames in `num_samples` samples (Kaldi's snip_edges)."""
+        return ((num_samples - self.window_size) // self.window_shift + 1).clamp(min=0)
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """waveforms: (batch, samples) in [-1, 1]. Returns (batch, frames, num_mels)."""
+        frames = (waveforms * 2**15).unfold(1, self.window_size, self.window_shift)
+        frames = frames - frames.mean(-1, keepdim=True)
+        previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
+        spectrum = torch.fft.rfft((frames - 0.97 * previous) * self.window, n=self.fft_size)
+        return (spectrum.abs().square() @ self.filters).clamp(min=LOG_FLOOR).log()
+
+
+@dataclass(frozen=True)
+class SpecAugmentConfig:
+    """SpecAugment (Park et al., 2019): masks drawn an utterance, filled with its mean.
+
+    freq_masks, freq_width: number of masks and greatest width in mel bins.
+    time_masks, time_width: number of masks and greatest width in frames (10 ms each).
+    time_share: greatest share of the frames that one time mask covers.
+    """
+
+    freq_masks: int = 2
+    freq_width: int = 27
+    time_masks: int = 5
+    time_width: int = 100
+    time_share: float = 0.05
+
+
+class Frontend(nn.Module):
+    """Filterbanks, normalisation and, in training, SpecAugment.
+
+    normalisation: "utterance": zero mean and unit variance in each mel bin of an utterance;
+    "global": by the `mean` and `std` buffers, set once from training data with `fit_statistics`.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        num_mels: int,
+        normalisation: Literal["utterance", "global"],
+        spec_augment: SpecAugmentConfig | None,
+    ) -> None:
+        super().__init__()
+        self.fbank = Fbank(sample_rate, num_mels)
+        self.normalisation = normalisation
+        self.register_buffer("mean", torch.zeros(num_mels))
+        self.register_buffer("std", torch.ones(num_mels))
+        self.augment = _spec_augment(spec_augment) if spec_augment else None
+
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """waveforms: (batch, samples) in [-1, 1]; num_samples: (batch,).
+
+        Returns features (batch, frames, num_mels) in fp32, zero at padded frames, and num_frames (batch,).
+        """
+        with torch.autocast(waveforms.device.type, enabled=False):
+            features = self.fbank(waveforms.float())
+            num_frames = self.fbank.num_frames(num_samples)
+            mask = length_mask(num_frames, features.shape[1]).unsqueeze(-1)
+            mean, std = self.mean, self.std
+            if self.normalisation == "utterance":
+                mean, std = _moments(features, mask, dim=1)
+            features = (features - mean) / std * mask
+            if self.training and self.augment is not None:
+                features = self.augment(features.transpose(1, 2)).transpose(1, 2)
+        return features, num_frames
+
+    @torch.no_grad()
+    def fit_statistics(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Sets the global mean and std of each mel bin from batches of training speech, (waveforms, num_samples)."""
+        count, total, squares = 0, 0.0, 0.0
+        for waveforms, num_samples in batches:
+            features = self.fbank(waveforms.float())
+            frames = features[length_mask(self.fbank.num_frames(num_samples), features.shape[1])].double()
+            count += len(frames)
+            total, squares = total + frames.sum(0), squares + frames.square().sum(0)
+        mean = total / count
+        self.mean.copy_(mean)
+        self.std.copy_((squares / count - mean.square()).sqrt().clamp(min=STD_FLOOR))
+
+
+def _moments(features: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over `dim` of what `mask` leaves."""
+    count = mask.sum(dim, keepdim=True).clamp(min=1)
+    mean = (features * mask).sum(dim, keepdim=True) / count
+    var = ((features - mean) * mask).square().sum(dim, keepdim=True) / count
+    return mean, var.sqrt().clamp(min=STD_FLOOR)
+
+
+def _spec_augment(config: SpecAugmentConfig) -> SpecAugment:
+    return SpecAugment(
+        n_time_masks=config.time_masks,
+        time_mask_param=config.time_width,
+        n_freq_masks=config.freq_masks,
+        freq_mask_param=config.freq_width,
+        iid_masks=True,
+        p=config.time_share,
+        zero_masking=True,
+    )

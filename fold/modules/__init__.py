@@ -1,0 +1,1 @@
+"""Layers. Every tensor is (batch, time, feature); `mask` is (batch, time), True at valid frames."""

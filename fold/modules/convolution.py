@@ -1,0 +1,27 @@
+"""The Conformer's convolution module (Gulati et al., 2020, arXiv 2005.08100)."""
+
+from torch import Tensor, nn
+
+from fold.modules.norms import ConvNorm, conv_norm
+
+
+class ConvolutionModule(nn.Module):
+    """Pointwise convolution, GLU, depthwise convolution over time, norm, SiLU, pointwise convolution.
+
+    Padded frames are zeroed before the depthwise convolution, which thus sees what an unpadded utterance has at its
+    edges: zeros.
+    """
+
+    def __init__(self, dim: int, kernel_size: int, norm: ConvNorm) -> None:
+        super().__init__()
+        self.expand = nn.Linear(dim, 2 * dim)
+        self.depthwise = nn.Conv1d(dim, dim, kernel_size, padding=(kernel_size - 1) // 2, groups=dim)
+        self.norm = conv_norm(norm, dim)
+        self.project = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x: (batch, time, dim); mask: (batch, time). Returns x's shape."""
+        x = nn.functional.glu(self.expand(x), dim=-1)
+        x = x.masked_fill(~mask[:, :, None], 0.0)
+        x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+        return self.project(nn.functional.silu(self.norm(x, mask)))

@@ -1,0 +1,172 @@
+"""Unfolding paths: which physical layer runs at each logical position.
+
+Terms (arXiv 2505.21237): the *seed* runs each of the `num_layers` physical layers once; the *deepest* path has the
+greatest depth of the space; a *path* in between repeats some layers. Repeats are adjacent (1 1 2 2 ..., never
+1 2 1 2), so a path is fully told by how often each layer runs.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from fold.errors import FoldError
+
+
+@dataclass(frozen=True, order=True)
+class Path:
+    """An unfolding path. Immutable, hashable and ordered.
+
+    layers: index (from 0) of the physical layer at each logical position.
+    The text form counts layers from 1: `Path((0, 0, 1))` is `1-1-2`.
+    """
+
+    layers: tuple[int, ...]
+
+    @classmethod
+    def from_repeats(cls, repeats: Sequence[int]) -> Path:
+        """The path that runs layer i `repeats[i]` times in a row."""
+        return cls(tuple(layer for layer, times in enumerate(repeats) for _ in range(times)))
+
+    @classmethod
+    def parse(cls, text: str) -> Path:
+        """Reads the text form back. Raises FoldError where `text` is no path."""
+        if not re.fullmatch(r"[1-9]\d*(-[1-9]\d*)*", text.strip()):
+            raise FoldError(f"path {text!r}: expected layer numbers from 1 joined by '-', such as 1-1-2-3")
+        return cls(tuple(int(number) - 1 for number in text.strip().split("-")))
+
+    @property
+    def depth(self) -> int:
+        """Number of layers executed."""
+        return len(self.layers)
+
+    def __str__(self) -> str:
+        return "-".join(str(layer + 1) for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class PathSpace:
+    """All paths that run each of `num_layers` layers 1 to `max_repeats` times, in order, up to `max_depth`.
+
+    max_repeats: one number for all layers, or one a layer.
+    max_depth: the deepest logical depth; None for the sum of `max_repeats`.
+    Raises FoldError if the numbers contradict one another.
+    """
+
+    num_layers: int
+    max_repeats: int | tuple[int, ...] = 2
+    max_depth: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_layers < 1:
+            raise FoldError(f"num_layers is {self.num_layers}: a path space needs at least one layer")
+        if len(self.limits) != self.num_layers or min(self.limits) < 1:
+            raise FoldError(
+                f"max_repeats is {self.max_repeats}: expected one number of at least 1, or {self.num_layers} such "
+                f"numbers (one a physical layer)"
+            )
+        if self.max_depth is not None and not self.num_layers <= self.max_depth <= sum(self.limits):
+            raise FoldError(
+                f"max_depth is {self.max_depth}: {self.num_layers} layers with max_repeats {self.max_repeats} reach "
+                f"depths {self.num_layers} to {sum(self.limits)}"
+            )
+
+    @cached_property
+    def limits(self) -> tuple[int, ...]:
+        """The most repeats of each layer."""
+        if isinstance(self.max_repeats, int):
+            return (self.max_repeats,) * self.num_layers
+        return tuple(self.max_repeats)
+
+    @property
+    def depths(self) -> range:
+        """Every depth of the space, shallowest first."""
+        return range(self.num_layers, (self.max_depth or sum(self.limits)) + 1)
+
+    @property
+    def seed(self) -> Path:
+        """Each layer once."""
+        return self.canonical(self.depths[0])
+
+    @property
+    def deepest(self) -> Path:
+        """The canonical path of the greatest depth."""
+        return self.canonical(self.depths[-1])
+
+    def canonical(self, depth: int) -> Path:
+        """The path of `depth` whose repeats are spread most evenly over the layers.
+
+        Raises FoldError for a depth outside the space.
+        """
+        self._check_depth(depth)
+        runs = range(1, depth + 1)
+        even = max(times for times in runs if sum(min(limit, times) for limit in self.limits) <= depth)
+        repeats = [min(limit, even) for limit in self.limits]
+        extra = depth - sum(repeats)
+        roomy = [layer for layer, limit in enumerate(self.limits) if limit > even]
+        for run in range(extra):  # one more run in the middle of each of `extra` equal stretches of the stack
+            repeats[roomy[((2 * run + 1) * len(roomy) - 1) // (2 * extra)]] += 1
+        return Path.from_repeats(repeats)
+
+    def count(self, depth: int) -> int:
+        """Number of paths of `depth`, without listing them."""
+        self._check_depth(depth)
+        return self._ways[0][depth]
+
+    def paths(self, depth: int) -> Iterator[Path]:
+        """All paths of `depth`, in a fixed order."""
+        self._check_depth(depth)
+        return (self._unrank(depth, rank) for rank in range(self.count(depth)))
+
+    def sample(self, depth: int, num_paths: int, generator: random.Random) -> list[Path]:
+        """`num_paths` different paths of `depth`, uniformly; all of them where there are no more."""
+        total = self.count(depth)
+        ranks = generator.sample(range(total), min(num_paths, total))
+        return [self._unrank(depth, rank) for rank in ranks]
+
+    def draw(self, num_paths: int, *, seed: int, step: int) -> list[Path]:
+        """The paths sampled in a training step: a uniform depth, then a uniform path of it; never the two ends.
+
+        The draw depends on (seed, step) alone, so every rank and every resumed run draws the same.
+        """
+        generator = random.Random(f"fold {seed} {step}")
+        ends = {self.seed, self.deepest}
+        depths = [d for d in self.depths if self.count(d) > len({e for e in ends if e.depth == d})]
+        drawn: list[Path] = []
+        for _ in range(num_paths if depths else 0):
+            path = self.seed
+            while path in ends:
+                path = self.sample(generator.choice(depths), 1, generator)[0]
+            drawn.append(path)
+        return drawn
+
+    def _check_depth(self, depth: int) -> None:
+        if depth not in self.depths:
+            raise FoldError(f"depth {depth}: this model has depths {self.depths[0]} to {self.depths[-1]}")
+
+    @cached_property
+    def _ways(self) -> list[list[int]]:
+        """_ways[i][n]: in how many ways layers i.. can share n positions."""
+        positions = sum(self.limits)
+        ways = [[0] * (positions + 1) for _ in range(self.num_layers + 1)]
+        ways[-1][0] = 1
+        for layer in reversed(range(self.num_layers)):
+            for n in range(positions + 1):
+                ways[layer][n] = sum(ways[layer + 1][n - r] for r in range(1, min(self.limits[layer], n) + 1))
+        return ways
+
+    def _unrank(self, depth: int, rank: int) -> Path:
+        """The path number `rank` of `depth`, in the order in which earlier layers repeat less first."""
+        repeats, left = [], depth
+        for layer in range(self.num_layers):
+            for times in range(1, self.limits[layer] + 1):
+                ways = self._ways[layer + 1][left - times] if times <= left else 0
+                if rank < ways:
+                    break
+                rank -= ways
+            repeats.append(times)
+            left -= times
+        return Path.from_repeats(repeats)

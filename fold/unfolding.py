@@ -1,0 +1,89 @@
+"""The unfolding engine: runs any set of paths over shared layers, each common prefix once.
+
+It knows nothing of speech: the layers are any `nn.Module`s of the form `x = layer(x, *args)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from fold.errors import FoldError
+from fold.paths import Path
+
+
+@dataclass
+class PrefixNode:
+    """A prefix that paths share: reached by running one more layer on its parent's result."""
+
+    children: dict[int, PrefixNode] = field(default_factory=dict)
+    ends: list[int] = field(default_factory=list)  # which of the given paths end here
+
+    @classmethod
+    def tree(cls, paths: Sequence[Path]) -> PrefixNode:
+        """The root (empty prefix) of the tree of `paths`."""
+        root = cls()
+        for index, path in enumerate(paths):
+            node = root
+            for layer in path.layers:
+                node = node.children.setdefault(layer, cls())
+            node.ends.append(index)
+        return root
+
+    def num_calls(self) -> int:
+        """Layer calls that the tree costs: its number of distinct non-empty prefixes."""
+        return sum(1 + child.num_calls() for child in self.children.values())
+
+
+def num_layer_calls(paths: Sequence[Path]) -> int:
+    """Layer calls needed to run `paths` together, common prefixes once."""
+    return PrefixNode.tree(paths).num_calls()
+
+
+class Unfolding(nn.Module):
+    """Physical layers, run along any set of paths.
+
+    layers: each called as `layer(x, *args)`, giving a tensor of x's shape.
+    checkpoint_activations: recompute each layer call in the backward pass instead of keeping its activations.
+    """
+
+    def __init__(self, layers: Iterable[nn.Module], checkpoint_activations: bool = False) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.checkpoint_activations = checkpoint_activations
+
+    def forward(self, x: Tensor, paths: Sequence[Path], *args: object) -> list[Tensor]:
+        """The result of each path, in the order of `paths`.
+
+        x: input of every path; args: handed to each layer call unchanged.
+        Raises FoldError if a path names a layer that does not exist.
+        """
+        results = dict(self.walk(x, paths, *args))
+        return [results[index] for index in range(len(paths))]
+
+    def walk(self, x: Tensor, paths: Sequence[Path], *args: object) -> Iterator[tuple[int, Tensor]]:
+        """Yields (index of the path, its result) depth first, as soon as each is known.
+
+        A prefix's result is dropped once its last branch has been computed, so a caller that consumes each result at
+        once never holds more than one result a level of the tree.
+        """
+        for path in paths:
+            if not all(0 <= layer < len(self.layers) for layer in path.layers):
+                raise FoldError(f"path {path}: this model has {len(self.layers)} physical layers")
+        root = PrefixNode.tree(paths)
+        yield from ((index, x) for index in root.ends)
+        pending = [(layer, child, x) for layer, child in reversed(root.children.items())]
+        del x
+        while pending:
+            layer, node, x = pending.pop()
+            x = self._call(self.layers[layer], x, *args)
+            yield from ((index, x) for index in node.ends)
+            pending += [(next_layer, child, x) for next_layer, child in reversed(node.children.items())]
+
+    def _call(self, layer: nn.Module, x: Tensor, *args: object) -> Tensor:
+        if self.checkpoint_activations and self.training:
+            return checkpoint(layer, x, *args, use_reentrant=False)
+        return layer(x, *args)
