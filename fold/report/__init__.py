@@ -1,0 +1,1 @@
+"""A depth sweep as a file, a table and a figure."""

@@ -1,0 +1,149 @@
+"""The depth sweep: one row per evaluated path, kept as `depth_sweep.csv`, and its summary by depth."""
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import fmean, pstdev
+
+from fold.errors import FoldError
+from fold.metrics import ErrorCounts
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """The result of one path; the field names are the columns of the file.
+
+    Attributes:
+        depth: executed layers.
+        path: text form of the path, such as `1-1-2-3`.
+        canonical: whether it is the evenly spread path of its depth; `True` or `False` in the file.
+        num_params: parameters of the model that runs it.
+        wer, cer: word and character (spaces included) error rate in percent.
+        substitutions, deletions, insertions: word errors.
+        words, sentences: size of the references.
+    """
+
+    depth: int
+    path: str
+    canonical: bool
+    num_params: int
+    wer: float
+    cer: float
+    substitutions: int
+    deletions: int
+    insertions: int
+    words: int
+    sentences: int
+
+    @classmethod
+    def from_counts(cls, depth: int, path: str, canonical: bool, num_params: int, counts: ErrorCounts) -> "SweepRow":
+        """The row of a path with these errors."""
+        return cls(
+            depth=depth,
+            path=path,
+            canonical=canonical,
+            num_params=num_params,
+            wer=counts.wer,
+            cer=counts.cer,
+            substitutions=counts.substitutions,
+            deletions=counts.deletions,
+            insertions=counts.insertions,
+            words=counts.words,
+            sentences=counts.sentences,
+        )
+
+
+COLUMNS = tuple(field.name for field in fields(SweepRow))
+PARSERS = {int: int, float: float, str: str, bool: {"True": True, "False": False}.__getitem__}
+
+
+def write_sweep(rows: Iterable[SweepRow], file: str | Path) -> None:
+    """Write rows as CSV with full precision; the file appears complete or not at all."""
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with unfinished.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(map(asdict, rows))
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_sweep(file: str | Path) -> list[SweepRow]:
+    """Read what `write_sweep` wrote.
+
+    Raises:
+        FoldError: the file is missing, or is no depth sweep.
+    """
+    try:
+        with Path(file).open(newline="", encoding="utf-8") as stream:
+            reader = csv.reader(stream)
+            header = next(reader, [])
+            if tuple(header) != COLUMNS:
+                found = ",".join(header)[:80] or "nothing"
+                raise FoldError(f"{file} is no depth sweep: its columns are {found}, not {','.join(COLUMNS)}")
+            return [_parse(cells, f"{file}, line {reader.line_num}") for cells in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FoldError(f"cannot read the depth sweep {file}: {_one_line(error)}") from error
+
+
+def _parse(cells: Sequence[str], where: str) -> SweepRow:
+    if len(cells) != len(COLUMNS):
+        raise FoldError(f"{where}: {len(cells)} cells where a depth sweep has {len(COLUMNS)}")
+    values = []
+    for field, cell in zip(fields(SweepRow), cells, strict=True):
+        try:
+            values.append(PARSERS[field.type](cell))
+        except (ValueError, KeyError) as error:
+            raise FoldError(f"{where}: {field.name} is {cell!r}, not a {field.type.__name__}") from error
+    return SweepRow(*values)
+
+
+def _one_line(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+
+
+@dataclass(frozen=True)
+class DepthSummary:
+    """The WER (percent) of one depth over its evaluated paths.
+
+    Attributes:
+        mean, std, best, worst: over the paths; `std` is that of these very paths, not an estimate for others.
+        canonical: the row of the canonical path, if it was evaluated.
+    """
+
+    depth: int
+    num_paths: int
+    num_params: int
+    mean: float
+    std: float
+    best: float
+    worst: float
+    canonical: SweepRow | None
+
+
+def summarise(rows: Iterable[SweepRow]) -> list[DepthSummary]:
+    """Summarise a sweep by depth, the shallowest first."""
+    by_depth: dict[int, list[SweepRow]] = {}
+    for row in rows:
+        by_depth.setdefault(row.depth, []).append(row)
+    return [_summarise_depth(depth, by_depth[depth]) for depth in sorted(by_depth)]
+
+
+def _summarise_depth(depth: int, rows: list[SweepRow]) -> DepthSummary:
+    wers = [row.wer for row in rows]
+    return DepthSummary(
+        depth=depth,
+        num_paths=len(rows),
+        num_params=rows[0].num_params,
+        mean=fmean(wers),
+        std=pstdev(wers),
+        best=min(wers),
+        worst=max(wers),
+        canonical=next((row for row in rows if row.canonical), None),
+    )

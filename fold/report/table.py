@@ -1,0 +1,51 @@
+"""A depth sweep as a table, for the terminal and for Markdown."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from fold.report.sweep import DepthSummary, SweepRow, summarise
+
+HEADINGS = ("depth", "WER %", "mean WER %", "min-max", "CER %", "paths", "parameters")
+
+
+def sweep_table(rows: Sequence[SweepRow], title: str | None = None) -> Table:
+    """One line per depth, for a `rich` console, the lowest WER in bold.
+
+    WER and CER are those of the canonical path, mean and range those of all evaluated paths of the depth.
+    """
+    summaries = summarise(rows)
+    best = min((summary.canonical.wer for summary in summaries if summary.canonical), default=None)
+    table = Table(title=title, caption=caption(rows), caption_justify="left")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right")
+    for summary in summaries:
+        is_best = summary.canonical is not None and summary.canonical.wer == best
+        table.add_row(*_cells(summary), style="bold" if is_best else None)
+    return table
+
+
+def to_markdown(rows: Sequence[SweepRow]) -> str:
+    """The same table in Markdown, ending in a line feed."""
+    lines = [HEADINGS, ("---:",) * len(HEADINGS), *map(_cells, summarise(rows))]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + f"\n{caption(rows)}\n"
+
+
+def caption(rows: Sequence[SweepRow]) -> str:
+    """What the numbers of a sweep rest on, in one line."""
+    if not rows:
+        return "no path was evaluated"
+    return f"WER and CER: canonical path; {rows[0].words:,} words in {rows[0].sentences:,} utterances"
+
+
+def _cells(summary: DepthSummary) -> tuple[str, ...]:
+    canonical = summary.canonical
+    return (
+        str(summary.depth),
+        f"{canonical.wer:.2f}" if canonical else "-",
+        f"{summary.mean:.2f}",
+        f"{summary.best:.2f}-{summary.worst:.2f}" if summary.num_paths > 1 else "",
+        f"{canonical.cer:.2f}" if canonical else "-",
+        str(summary.num_paths),
+        f"{summary.num_params:,}",
+    )
