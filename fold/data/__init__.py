@@ -1,0 +1,1 @@
+"""From recordings (or synthesis) to shards on disk: corpora, units, shard format and preparation."""

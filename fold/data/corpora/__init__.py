@@ -1,0 +1,8 @@
+"""The corpora that `fold prepare` knows; a YAML names one as `class_path: fold.data.corpora.<name>`."""
+
+from fold.data.corpora.base import SPLITS, Corpus, Recipe, Utterance
+from fold.data.corpora.commands import Commands
+from fold.data.corpora.fsdd import FSDD
+from fold.data.corpora.librispeech import LibriSpeech
+
+__all__ = ["FSDD", "SPLITS", "Commands", "Corpus", "LibriSpeech", "Recipe", "Utterance"]

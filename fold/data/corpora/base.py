@@ -1,0 +1,123 @@
+"""What a corpus is: an ordered list of recipes per split, and a way to render each into an utterance."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import soundfile
+
+from fold.data.files import locked
+from fold.errors import FoldError
+
+SPLITS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make one utterance; small and picklable, so that it can be sent to another process.
+
+    Attributes:
+        id: unique within the corpus; letters, digits, `-` and `_` only (it becomes a file name in a shard).
+        text: transcript, lower case.
+        speaker: name of the speaker or synthetic voice.
+    """
+
+    id: str
+    text: str
+    speaker: str
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One rendered utterance.
+
+    Attributes:
+        samples: mono float32 waveform in [-1, 1], shape (samples,).
+        sample_rate: samples per second.
+    """
+
+    id: str
+    text: str
+    speaker: str
+    samples: np.ndarray
+    sample_rate: int
+
+
+class Corpus(ABC):
+    """A corpus: a dataclass whose fields are its settings.
+
+    A new corpus is one class: list its recipes, render one of them, and say what its folder looks like.
+    Recipes come in a fixed order that mixes speakers, because training reads neighbours together.
+    """
+
+    layout: ClassVar[str] = ""
+    """The folder layout this corpus reads, for the message about a missing or wrong root."""
+
+    def locate(self, root: Path | None, downloads: Path) -> Path | None:
+        """Return the folder to read: `root` when given, otherwise one fetched into `downloads`.
+
+        Raises:
+            FoldError: `root` does not hold this corpus, or the download failed.
+        """
+        if root is None:
+            with locked(downloads):
+                return self.fetch(downloads)
+        if not root.is_dir():
+            raise FoldError(f"{self.name}: no folder {root}; expected {self.layout}")
+        return root
+
+    @abstractmethod
+    def fetch(self, downloads: Path) -> Path | None:
+        """Download what is missing into `downloads` and return the folder to read (None: needs none)."""
+
+    @abstractmethod
+    def recipes(self, split: str, root: Path | None) -> Sequence[Recipe]:
+        """List the recipes of a split (train, dev or test), in an order fixed by the settings."""
+
+    @abstractmethod
+    def render(self, recipe: Recipe, root: Path | None) -> Utterance:
+        """Make the utterance of a recipe: the same samples whatever was rendered before.
+
+        Raises:
+            FoldError: a recording is missing or is no audio; the message names the file.
+        """
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def describe(self) -> dict[str, Any]:
+        """Return class and settings as plain JSON values."""
+        # Through JSON, so that a tuple compares equal to the list it is read back as.
+        return json.loads(json.dumps({"class": self.name, "settings": asdict(self)}))
+
+
+def generator(*key: int | str) -> np.random.Generator:
+    """Return a random generator that depends on `key` alone (a seed, a split, an index ...)."""
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
+
+
+def shuffled(recipes: Sequence[Recipe], *key: int | str) -> list[Recipe]:
+    """Return the recipes in a random order that depends on `key` alone."""
+    return [recipes[i] for i in generator("order", *key).permutation(len(recipes))]
+
+
+def read_audio(path: Path) -> tuple[np.ndarray, int]:
+    """Read a recording: mono float32 samples in [-1, 1] (channels averaged), and the sample rate in Hz.
+
+    Raises:
+        FoldError: the file is missing, is no audio, or holds no samples.
+    """
+    try:
+        samples, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise FoldError(f"{path} cannot be read as audio: {error}") from error
+    if len(samples) == 0:
+        raise FoldError(f"{path} holds no samples")
+    return samples.mean(axis=1), sample_rate

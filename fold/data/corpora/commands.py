@@ -1,0 +1,85 @@
+"""The embedded corpus: spoken commands, synthesised with espeak-ng; nothing to download."""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fold.data.corpora import augment
+from fold.data.corpora.base import Corpus, Recipe, Utterance, generator
+from fold.data.corpora.espeak import synthesize
+from fold.data.corpora.grammar import sentence
+from fold.data.corpora.voices import ACCENTS, VARIANTS
+from fold.errors import FoldError
+
+SECONDS_PER_UTTERANCE = 2.05
+"""Measured mean over the training split; turns hours into a number of utterances."""
+
+
+@dataclass(frozen=True)
+class Commands(Corpus):
+    """Synthetic spoken commands: many voices and accents, noise and level changes.
+
+    Voices and sentences of the test are new: no split shares a voice variant or a sentence with another.
+
+    Attributes:
+        hours: training speech, to within a few percent.
+        dev_utterances, test_utterances: sizes of the other splits.
+        seed: of sentences, voices, rates, noises and levels.
+    """
+
+    hours: float = 2.0
+    dev_utterances: int = 300
+    test_utterances: int = 600
+    seed: int = 1
+
+    def locate(self, root: Path | None, downloads: Path) -> Path | None:
+        if root is not None:
+            raise FoldError(f"{self.name} is synthesised and reads no folder; leave out the root {root}")
+
+    def fetch(self, downloads: Path) -> None:
+        return None
+
+    def recipes(self, split: str, root: Path | None) -> list[Recipe]:
+        count = {
+            "train": round(self.hours * 3600 / SECONDS_PER_UTTERANCE),
+            "dev": self.dev_utterances,
+            "test": self.test_utterances,
+        }[split]
+        return [self._recipe(split, index) for index in range(count)]
+
+    def render(self, recipe: Recipe, root: Path | None) -> Utterance:
+        rng = generator(self.seed, "sound", recipe.id)
+        speech, sample_rate = synthesize(
+            recipe.text,
+            recipe.speaker,
+            rate=int(rng.integers(130, 221)),
+            pitch=int(rng.integers(30, 71)),
+            pitch_range=int(rng.integers(30, 81)),
+            seed=int(rng.integers(2**31)),
+        )
+        if not speech.any():
+            raise FoldError(f"espeak-ng is silent: voice '{recipe.speaker}', text '{recipe.text}'")
+        before, after = rng.uniform(0.05, 0.3, size=2)
+        padded = np.pad(speech, (round(before * sample_rate), round(after * sample_rate)))
+        make_noise = augment.NOISES[rng.integers(len(augment.NOISES))]
+        noise = make_noise(len(padded), sample_rate, rng)
+        noisy = augment.add_noise(padded, noise, snr=rng.uniform(10, 40), speech=speech)
+        samples = augment.set_peak(noisy, rng.uniform(-20, -1)).astype(np.float32)
+        return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate)
+
+    def _recipe(self, split: str, index: int) -> Recipe:
+        rng = generator(self.seed, split, index)
+        # Variants take turns, so that each speaks equally often.
+        variant = VARIANTS[split][index % len(VARIANTS[split])]
+        accent = ACCENTS[rng.integers(len(ACCENTS))]
+        text = sentence(rng)
+        while _split_of(text) != split:
+            text = sentence(rng)
+        return Recipe(f"{split}-{index:06d}", text, f"{accent}+{variant}")
+
+
+def _split_of(text: str) -> str:
+    """Assign every possible sentence to one split; otherwise over half of the test would be in training."""
+    return {0: "test", 1: "dev"}.get(zlib.crc32(text.encode()) % 10, "train")

@@ -1,0 +1,149 @@
+"""The LightningDataModule: a corpus, prepared when missing, streamed from its shards."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import lightning
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from fold.data.batching import Batch, EvalPlan, Reference, TrainPlan
+from fold.data.corpora import Corpus
+from fold.data.prepare import prepare, prepared_folder
+from fold.data.shards import Index, read_index
+from fold.data.stream import ShardedSpeech
+from fold.data.units import Units, UnitsConfig, units_from_dict
+from fold.errors import FoldError
+
+log = logging.getLogger(__name__)
+
+MIN_SECONDS = 0.1  # shorter audio gives no encoded frame
+
+
+class SpeechData(lightning.LightningDataModule):
+    """Batches of speech from the shards of a corpus.
+
+    corpus: what to prepare; sample_rate: in Hz, to which all audio is resampled once; units: of the transcripts;
+    shards: folder that holds prepared corpora; root: where the corpus itself lies (None: downloaded or made);
+    batch_seconds: padded audio in a training batch of one rank; eval_batch_seconds: of an evaluation batch;
+    max_seconds: longer training utterances are dropped, and counted in the log;
+    shuffle_window: shards shuffled together; speeds: speed perturbation of training audio, one drawn an utterance;
+    seed: of shuffling and speeds; num_workers: reading processes of a loader;
+    prepare_workers: processes that prepare (None: one a core).
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        sample_rate: int = 16000,
+        units: UnitsConfig = UnitsConfig(),
+        shards: str = "shards",
+        root: str | None = None,
+        batch_seconds: float = 60.0,
+        eval_batch_seconds: float = 120.0,
+        max_seconds: float = 30.0,
+        shuffle_window: int = 16,
+        speeds: list[float] | None = None,
+        seed: int = 0,
+        num_workers: int = 1,
+        prepare_workers: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.corpus = corpus
+        self.sample_rate = sample_rate
+        self.units_config = units
+        self.folder = prepared_folder(Path(shards), corpus, sample_rate, units)
+        self.root = Path(root) if root else None
+        self.batch_seconds = batch_seconds
+        self.eval_batch_seconds = eval_batch_seconds
+        self.max_seconds = max_seconds
+        self.shuffle_window = shuffle_window
+        self.speeds = speeds or [1.0]
+        self.seed = seed
+        self.num_workers = num_workers
+        self.prepare_workers = prepare_workers
+        self._index: Index | None = None
+
+    def prepare_data(self) -> None:
+        """Prepares the corpus unless its shards are there (Lightning calls this on one process of a node)."""
+        prepare(
+            self.corpus,
+            self.folder,
+            root=self.root,
+            sample_rate=self.sample_rate,
+            units=self.units_config,
+            num_workers=self.prepare_workers,
+        )
+
+    @property
+    def index(self) -> Index:
+        """The index of the prepared corpus. Raises FoldError if there is none yet."""
+        if self._index is None:
+            self._index = read_index(self.folder)
+        return self._index
+
+    @property
+    def units(self) -> Units:
+        """The unit inventory kept with the prepared corpus."""
+        return units_from_dict(self.index.units)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        data = self._split("train")
+        lengths = data.lengths(self._samples(MIN_SECONDS), self._samples(self.max_seconds))
+        dropped = sum(int((n < 0).sum()) for n in lengths)
+        if dropped:
+            total = sum(map(len, lengths))
+            log.warning(f"train: {dropped} of {total} utterances dropped: not {MIN_SECONDS} to {self.max_seconds} s")
+        plan = TrainPlan(
+            lengths,
+            self._samples(self.batch_seconds),
+            seed=self.seed,
+            window=self.shuffle_window,
+            speeds=self.speeds,
+            **self._share(),
+        )
+        if not len(plan):
+            raise FoldError(f"{self.folder}: no training batch: every utterance is longer than {self.max_seconds} s")
+        return self._loader(data, plan)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self._eval_loader("dev")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self._eval_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        return self._eval_loader("test")
+
+    def _split(self, name: str) -> ShardedSpeech:
+        return ShardedSpeech(self.folder, self.index.splits[name], self.units)
+
+    def _eval_loader(self, name: str) -> DataLoader[Batch]:
+        data = self._split(name)
+        lengths = data.lengths(self._samples(MIN_SECONDS))
+        return self._loader(data, EvalPlan(lengths, self._samples(self.eval_batch_seconds), **self._share()))
+
+    def _loader(self, data: ShardedSpeech, plan: Sampler[list[Reference]]) -> DataLoader[Batch]:
+        return DataLoader(
+            data,
+            sampler=plan,
+            batch_size=None,  # the plan's items are whole batches
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            collate_fn=_as_it_is,
+            pin_memory=torch.accelerator.is_available(),
+        )
+
+    def _share(self) -> dict[str, int]:
+        if self.trainer is None:
+            return {"rank": 0, "world_size": 1}
+        return {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
+
+    def _samples(self, seconds: float) -> int:
+        return round(seconds * self.sample_rate)
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch

@@ -1,0 +1,284 @@
+"""Corpus to shards: rendered in parallel, resumed after an interruption, the same bytes every time."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import soxr
+from tqdm import tqdm
+
+from fold.data.corpora.base import SPLITS, Corpus, Recipe, Utterance
+from fold.data.files import LOCK_FILE, PART_SUFFIX, locked, write_json
+from fold.data.shards import (
+    FORMAT,
+    INDEX_FILE,
+    Index,
+    Shard,
+    Split,
+    describe_shard,
+    read_index,
+    sidecar_path,
+    write_index,
+    write_shard,
+)
+from fold.data.units import UnitsConfig, train_units
+from fold.errors import FoldError
+
+UTTERANCES_PER_SHARD = 250
+DESCRIPTION_FILE = "description.json"
+DOWNLOADS_FOLDER = "downloads"
+"""Beside the prepared folders: what was fetched is kept and shared by all settings."""
+
+
+def prepared_folder(base: Path, corpus: Corpus, sample_rate: int, units: UnitsConfig) -> Path:
+    """Return the folder under `base` for these settings; other settings get another folder."""
+    description = json.dumps(_describe(corpus, sample_rate, units), sort_keys=True)
+    return base / f"{corpus.name.lower()}-{hashlib.sha256(description.encode()).hexdigest()[:8]}"
+
+
+def prepare(
+    corpus: Corpus,
+    folder: Path,
+    *,
+    root: Path | None,
+    sample_rate: int,
+    units: UnitsConfig,
+    num_workers: int | None = None,
+) -> Index:
+    """Write a corpus as shards into `folder`; a folder already finished is returned at once.
+
+    May be interrupted at any moment: the next call reuses the finished shards. Of two calls at
+    once, the second waits for the first. The bytes do not depend on `num_workers`.
+
+    Args:
+        corpus: what to prepare.
+        folder: where to; see `prepared_folder`.
+        root: where the recordings lie; None downloads or synthesises them.
+        sample_rate: of the shards, in Hz.
+        units: output units to train on the training transcripts.
+        num_workers: processes; None takes the cores this process may use.
+
+    Raises:
+        FoldError: the folder holds something else, the root is wrong, or a recording is bad; or the user
+            interrupted.
+    """
+    with locked(folder):
+        settings = _describe(corpus, sample_rate, units)
+        held = _read_description(folder)
+        _check_same(folder, held, settings)
+        finished = (folder / INDEX_FILE).exists()
+        if finished and root is None:
+            return read_index(folder)
+
+        root = corpus.locate(root, folder.parent / DOWNLOADS_FOLDER)
+        recipes = {split: _checked(corpus, split, corpus.recipes(split, root)) for split in SPLITS}
+        # The settings do not say which recordings the root held; the recipes do.
+        settings["recipes"] = _digest(recipes)
+        _check_same(folder, held, settings)
+        if finished:
+            return read_index(folder)
+
+        trained = train_units(units, [recipe.text for recipe in recipes["train"]])
+        write_json(folder / DESCRIPTION_FILE, settings)
+        for leftover in folder.glob(f"*{PART_SUFFIX}"):
+            leftover.unlink()
+        splits = _render(_jobs(corpus, folder, root, sample_rate, recipes), corpus.name, num_workers)
+        index = Index(settings["corpus"], sample_rate, trained.to_dict(), splits)
+        write_index(folder, index)
+    print(_summary(folder, index))
+    return index
+
+
+def _describe(corpus: Corpus, sample_rate: int, units: UnitsConfig) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "corpus": corpus.describe(),
+        "sample_rate": sample_rate,
+        "units": asdict(units),
+    }
+
+
+def _read_description(folder: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads((folder / DESCRIPTION_FILE).read_bytes())
+    except FileNotFoundError:
+        foreign = [path.name for path in folder.iterdir() if path.name != LOCK_FILE]
+        if foreign:
+            raise FoldError(f"{folder} is not empty ({foreign[0]}) and holds no prepared corpus") from None
+        return None
+    except ValueError as error:
+        raise FoldError(f"{folder / DESCRIPTION_FILE} is damaged ({error}); delete {folder}") from error
+
+
+def _check_same(folder: Path, held: dict[str, Any] | None, wanted: dict[str, Any]) -> None:
+    if held is None:
+        return
+    for key, value in wanted.items():
+        if held.get(key) != value:
+            found = json.dumps(held.get(key))
+            raise FoldError(f"{folder} was prepared with {key} {found}, not {json.dumps(value)}; delete it")
+
+
+def _checked(corpus: Corpus, split: str, recipes: Sequence[Recipe]) -> Sequence[Recipe]:
+    if not recipes:
+        raise FoldError(f"{corpus.name}: the split '{split}' has no utterances; check the corpus settings")
+    if len({recipe.id for recipe in recipes}) < len(recipes):
+        raise FoldError(f"{corpus.name}: two utterances of the split '{split}' have the same id")
+    return recipes
+
+
+def _digest(recipes: dict[str, Sequence[Recipe]]) -> str:
+    digest = hashlib.sha256()
+    for split, listed in recipes.items():
+        for recipe in listed:
+            digest.update(json.dumps([split, asdict(recipe)], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One shard to write: the unit of work, so that its bytes depend on nothing but its recipes."""
+
+    corpus: Corpus
+    root: Path | None
+    sample_rate: int
+    split: str
+    path: Path
+    recipes: Sequence[Recipe]
+
+
+def _jobs(
+    corpus: Corpus, folder: Path, root: Path | None, sample_rate: int, recipes: dict[str, Sequence[Recipe]]
+) -> list[_Job]:
+    return [
+        _Job(
+            corpus,
+            root,
+            sample_rate,
+            split,
+            folder / f"{split}-{start // UTTERANCES_PER_SHARD:06d}.tar",
+            listed[start : start + UTTERANCES_PER_SHARD],
+        )
+        for split, listed in recipes.items()
+        for start in range(0, len(listed), UTTERANCES_PER_SHARD)
+    ]
+
+
+def _render(jobs: list[_Job], name: str, num_workers: int | None) -> dict[str, Split]:
+    context = multiprocessing.get_context("spawn")
+    rendered, stop = context.Value("q", 0), context.Event()
+    pool = ProcessPoolExecutor(
+        num_workers or _num_cores(),
+        mp_context=context,
+        initializer=_start_worker,
+        initargs=(rendered, stop),
+    )
+    total = sum(len(job.recipes) for job in jobs)
+    with pool, tqdm(total=total, desc=f"preparing {name}", unit="utterance") as bar:
+        try:
+            with _interrupt_blocked():
+                futures = [pool.submit(_render_shard, job) for job in jobs]
+            pending: set[Future[Shard]] = set(futures)
+            while pending:
+                done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+                bar.update(rendered.value - bar.n)
+                for future in done:
+                    future.result()
+        except KeyboardInterrupt:
+            raise FoldError("preparation interrupted; the same command goes on where it stopped") from None
+        except BrokenProcessPool as error:
+            raise FoldError(
+                "a worker process died (out of memory?); run again, with fewer workers, to go on"
+            ) from error
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+    shards = [(job.split, future.result()) for job, future in zip(jobs, futures, strict=True)]
+    return {name: Split.of(shard for split, shard in shards if split == name) for name in SPLITS}
+
+
+class _Worker:
+    """What a worker process shares with the one that started it."""
+
+    rendered: Any
+    stop: Any
+
+
+def _start_worker(rendered: Any, stop: Any) -> None:
+    _Worker.rendered, _Worker.stop = rendered, stop
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave no worker behind when the parent is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _render_shard(job: _Job) -> Shard:
+    try:
+        if sidecar_path(job.path).exists():
+            shard = describe_shard(job.path, job.sample_rate)
+            _count(len(job.recipes))
+        else:
+            shard = write_shard(job.path, _utterances(job), job.sample_rate)
+    except OSError as error:
+        raise FoldError(f"cannot write {job.path}: {error}") from error
+    if shard.utterances != len(job.recipes):
+        raise FoldError(f"{job.path} holds {shard.utterances} utterances, not {len(job.recipes)}; delete it")
+    return shard
+
+
+def _utterances(job: _Job) -> Iterator[Utterance]:
+    for recipe in job.recipes:
+        if _Worker.stop.is_set():
+            raise FoldError("stopped")
+        yield _resampled(job.corpus.render(recipe, job.root), job.sample_rate)
+        _count(1)
+
+
+def _count(utterances: int) -> None:
+    with _Worker.rendered.get_lock():
+        _Worker.rendered.value += utterances
+
+
+def _resampled(utterance: Utterance, sample_rate: int) -> Utterance:
+    if utterance.sample_rate == sample_rate:
+        return utterance
+    samples = soxr.resample(utterance.samples, utterance.sample_rate, sample_rate)
+    return replace(utterance, samples=samples, sample_rate=sample_rate)
+
+
+def _num_cores() -> int:
+    # Not every system can say which cores this process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """Start processes that never see Ctrl-C, which a terminal sends to all: the parent stops them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _summary(folder: Path, index: Index) -> str:
+    lines = [
+        f"  {name}: {split.utterances} utterances, {split.seconds / 3600:.2f} h in {len(split.shards)} shards"
+        for name, split in index.splits.items()
+    ]
+    return "\n".join([f"prepared {folder}", *lines])

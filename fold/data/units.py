@@ -1,0 +1,177 @@
+"""Output units: characters or SentencePiece pieces, with the blank first and the end of sentence last.
+
+Index 0 is `<blank>` (CTC), 1 is `<unk>`, the last is `<sos/eos>` (attention decoder); the rest lie between.
+"""
+
+import base64
+import io
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sentencepiece
+
+from fold.errors import FoldError
+
+UNKNOWN_TEXT = "⁇"
+"""How an `<unk>` reads in decoded text; it occurs in no transcript, so it counts as an error."""
+
+
+class Units(ABC):
+    """A bijection, up to unknown symbols, between text and sequences of indices."""
+
+    blank = 0
+    unk = 1
+
+    @property
+    def eos(self) -> int:
+        return len(self) - 1
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of units, blank, unknown and end of sentence included."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Return the indices of a text, without blank and end of sentence."""
+
+    @abstractmethod
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of indices; blank and end of sentence are skipped (repeats are not merged)."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values from which `units_from_dict` makes equal units."""
+
+
+class CharUnits(Units):
+    """One unit per character, the space among them.
+
+    Args:
+        characters: the inventory, in index order from 2 on; each once.
+    """
+
+    def __init__(self, characters: Sequence[str]) -> None:
+        self.characters = list(characters)
+        self._index = {character: 2 + i for i, character in enumerate(self.characters)}
+
+    @classmethod
+    def train(cls, texts: Iterable[str]) -> "CharUnits":
+        return cls(sorted(set().union(*texts)))
+
+    def __len__(self) -> int:
+        return len(self.characters) + 3
+
+    def encode(self, text: str) -> list[int]:
+        return [self._index.get(character, self.unk) for character in text]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return "".join(self._symbol(i) for i in ids if i not in (self.blank, self.eos))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "char", "characters": self.characters}
+
+    def _symbol(self, index: int) -> str:
+        return UNKNOWN_TEXT if index == self.unk else self.characters[index - 2]
+
+
+class SentencePieceUnits(Units):
+    """Subword units of a SentencePiece unigram model.
+
+    The model's own inventory starts with its `<unk>`, so unit = piece + 1, and the end of sentence follows.
+
+    Args:
+        model: serialized model proto.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int) -> "SentencePieceUnits":
+        """Train on transcripts so that `len(units) == vocab_size`.
+
+        Raises:
+            FoldError: the text is too small for that many units, or has more characters than units.
+        """
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(texts),
+                model_writer=model,
+                vocab_size=vocab_size - 2,
+                model_type="unigram",
+                character_coverage=1.0,
+                normalization_rule_name="identity",
+                unk_id=0,
+                bos_id=-1,
+                eos_id=-1,
+                pad_id=-1,
+                num_threads=1,
+                minloglevel=4,
+            )
+        except RuntimeError as error:
+            raise FoldError(_explain(str(error), vocab_size)) from error
+        return cls(model.getvalue())
+
+    def __len__(self) -> int:
+        return self._processor.get_piece_size() + 2
+
+    def encode(self, text: str) -> list[int]:
+        return [1 + piece for piece in self._processor.encode(text)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return self._processor.decode([i - 1 for i in ids if i not in (self.blank, self.eos)]).strip()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "sentencepiece", "model": base64.b64encode(self.model).decode()}
+
+
+def _explain(error: str, vocab_size: int) -> str:
+    """Return SentencePiece's error in terms of units, of which there are two more than pieces."""
+    if most := re.search(r"<= (\d+)\.", error):
+        return f"vocab_size {vocab_size} is too large for the training transcripts; at most {int(most[1]) + 2}"
+    if least := re.search(r"required_chars. \d+ vs (\d+)", error):
+        return f"vocab_size {vocab_size} is too small for their characters; at least {int(least[1]) + 2}"
+    return f"SentencePiece cannot train {vocab_size} units on the training transcripts: {error}"
+
+
+@dataclass(frozen=True)
+class UnitsConfig:
+    """Which units to train.
+
+    Attributes:
+        kind: characters, or SentencePiece pieces.
+        vocab_size: number of units, blank, unknown and end of sentence included; SentencePiece only.
+    """
+
+    kind: Literal["char", "sentencepiece"] = "char"
+    vocab_size: int | None = None
+
+
+def train_units(config: UnitsConfig, texts: Sequence[str]) -> Units:
+    """Train units on the training transcripts.
+
+    Raises:
+        FoldError: the setting contradicts itself or does not fit the transcripts.
+    """
+    if config.kind == "char":
+        if config.vocab_size is not None:
+            raise FoldError("units of kind 'char' are counted in the transcripts; leave out vocab_size")
+        return CharUnits.train(texts)
+    if config.vocab_size is None:
+        raise FoldError("units of kind 'sentencepiece' need a vocab_size, e.g. 500")
+    return SentencePieceUnits.train(texts, config.vocab_size)
+
+
+def units_from_dict(values: dict[str, Any]) -> Units:
+    """Return the units that `Units.to_dict` described."""
+    match values:
+        case {"kind": "char", "characters": list(characters)}:
+            return CharUnits(characters)
+        case {"kind": "sentencepiece", "model": str(model)}:
+            return SentencePieceUnits(base64.b64decode(model))
+    raise FoldError(f"unknown kind of units {values.get('kind')!r}; expected 'char' or 'sentencepiece'")
