@@ -1,0 +1,127 @@
+"""`fold fit|validate|test|predict`: LightningCLI with run folders, a depth sweep and one-line errors."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities import rank_zero_only
+
+from fold.cli.parser import OneLineErrors
+from fold.data.datamodule import SpeechData
+from fold.training import wandb_run
+from fold.training.callbacks import DepthSweep, StepProgress
+from fold.training.module import FoldableASR
+
+STAMP = "FOLD_RUN_STAMP"  # processes that Lightning launches for DDP inherit it, and so the run folder
+
+
+class Parser(OneLineErrors, LightningArgumentParser):
+    """LightningCLI's parser with one-line errors."""
+
+
+class SaveRunConfig(SaveConfigCallback):
+    """Writes the resolved configuration to the run folder and to W&B; points `latest` to the run."""
+
+    @rank_zero_only
+    def save_config(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        folder = Path(self.config.run_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        wandb_run.log_config(trainer, self.config.as_dict())
+        latest = folder.parent / "latest"
+        unfinished = folder.parent / f".latest-{os.getpid()}"
+        unfinished.symlink_to(folder.name)
+        unfinished.replace(latest)
+
+
+class FoldCLI(LightningCLI):
+    """Adds `experiment`, `run_dir`, the depth sweep and checkpoints to LightningCLI."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        parser = Parser(**{"dump_header": [f"lightning.pytorch=={lightning.__version__}"], **kwargs})
+        parser.add_argument("-c", "--config", action="config", help="A YAML file; several compose, the last wins.")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--experiment", type=str, default="unnamed", help="Names the run's folder and group.")
+        run_dir = f"runs/${{experiment}}/{os.environ[STAMP]}"
+        parser.add_argument("--run_dir", type=str, default=run_dir, help="Where all files of the run go.")
+        parser.add_argument("--ckpt_path", type=str, default=None, help="Checkpoint to go on from or evaluate.")
+        parser.add_lightning_class_args(DepthSweep, "sweep")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "sweep.folder": "${run_dir}",
+                "checkpoint.dirpath": "${run_dir}/checkpoints",
+                "checkpoint.filename": "best",
+                "checkpoint.monitor": "val/wer/mean",
+                "checkpoint.save_last": True,
+                "checkpoint.enable_version_counter": False,
+            }
+        )
+
+    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        if self.config.trainer.enable_progress_bar is not False:
+            self.trainer_defaults = {**self.trainer_defaults, "callbacks": [StepProgress()]}
+        return super().instantiate_trainer(**kwargs)
+
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "logger": [
+        {
+            "class_path": "lightning.pytorch.loggers.WandbLogger",
+            "init_args": {
+                "project": "fold",
+                "name": "${experiment}",
+                "group": "${experiment}",
+                "tags": ["${experiment}", "${data.corpus.class_path}"],
+                "save_dir": "${run_dir}",
+                "offline": True,
+            },
+        },
+        {
+            "class_path": "lightning.pytorch.loggers.CSVLogger",
+            "init_args": {"save_dir": "${run_dir}", "name": "", "version": ""},
+        },
+    ],
+    "default_root_dir": "${run_dir}",
+    "use_distributed_sampler": False,  # the data's own plans share batches out over ranks
+    "num_sanity_val_steps": 0,
+    "gradient_clip_val": 5.0,
+}
+
+
+def build(command: str, options: list[str]) -> FoldCLI:
+    """Trainer, module and data of a command, instantiated."""
+    os.environ.setdefault(STAMP, datetime.now().strftime("%Y%m%d-%H%M%S"))
+    return FoldCLI(
+        FoldableASR,
+        SpeechData,
+        args=options,
+        run=False,  # without LightningCLI's subcommands, ${...} means the same in files, defaults and overrides
+        save_config_callback=SaveRunConfig,
+        save_config_kwargs={"save_to_log_dir": False},
+        trainer_defaults=TRAINER_DEFAULTS,
+        seed_everything_default=1,
+        parser_kwargs={"parser_mode": "omegaconf+", "prog": f"fold {command}"},
+    )
+
+
+def run(arguments: list[str]) -> None:
+    """Runs `fit`, `validate`, `test` or `predict` (the first argument) with the options that follow it."""
+    command, *options = arguments
+    warnings.filterwarnings("ignore", message=".*configure_model.*WeightAveraging|.*does not have many workers.*")
+    cli = build(command, options)
+    getattr(cli.trainer, command)(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path)
+    if command == "fit":  # one command shows the result: every depth, with the weights that training ended with
+        cli.trainer.test(cli.model, datamodule=cli.datamodule)
+    wandb_run.finish()
+    if cli.trainer.is_global_zero:
+        print(f"run: {cli.config.run_dir}")

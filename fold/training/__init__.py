@@ -1,0 +1,1 @@
+"""Training with Lightning: the module, schedules and callbacks."""

@@ -1,0 +1,96 @@
+"""WER per depth: a few depths after each validation, every depth after the test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+
+import lightning
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+
+from fold.data.batching import Batch
+from fold.evaluation import sweep_paths, sweep_rows
+from fold.metrics import PathErrors
+from fold.report.figure import Baseline, plot_sweep
+from fold.report.sweep import SweepRow, write_sweep
+from fold.report.table import sweep_table
+from fold.training import wandb_run
+from fold.training.module import FoldableASR
+
+
+class DepthSweep(lightning.Callback):
+    """Evaluates paths together through the prefix tree and sums their errors exactly over ranks.
+
+    folder: where `depth_sweep.csv` and `depth_sweep.png` of a test go;
+    val_depths: depths evaluated (canonical path) after each validation; None for the two ends and the middle;
+    paths_per_depth: further paths sampled of each depth in a test;
+    baselines: individually trained models, drawn as points in the figure.
+    Logs `val/wer/depth_NN` and `test/wer/depth_NN` (canonical path, percent), and `val/wer/mean` over the depths.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        val_depths: list[int] | None = None,
+        paths_per_depth: int = 8,
+        baselines: list[Baseline] | None = None,
+    ) -> None:
+        self.folder = FilePath(folder)
+        self.val_depths = val_depths
+        self.paths_per_depth = paths_per_depth
+        self.baselines = baselines or []
+        self.rows: list[SweepRow] = []
+        self._errors: PathErrors | None = None
+
+    def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
+        depths = pl_module.space.depths
+        chosen = self.val_depths or sorted({depths[0], depths[len(depths) // 2], depths[-1]})
+        self._start(pl_module, sweep_paths(pl_module.space, chosen, paths_per_depth=0))
+
+    def on_test_epoch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
+        space = pl_module.space
+        self._start(pl_module, sweep_paths(space, space.depths, self.paths_per_depth))
+
+    def _start(self, pl_module: FoldableASR, paths: list) -> None:
+        pl_module.eval_paths = paths
+        self._errors = PathErrors(len(paths)).to(pl_module.device)
+
+    def on_validation_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: FoldableASR,
+        outputs: Sequence[list[str]],
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        for index, transcripts in enumerate(outputs):
+            self._errors.update(index, batch.texts, transcripts)
+
+    on_test_batch_end = on_validation_batch_end
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
+        self._finish(pl_module, "val")
+        shown = {f"val/wer/depth_{row.depth:02d}": row.wer for row in self.rows}
+        pl_module.log_dict(shown, prog_bar=True)
+        pl_module.log("val/wer/mean", sum(shown.values()) / len(shown))
+
+    def on_test_epoch_end(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
+        self._finish(pl_module, "test")
+        canonical = {f"test/wer/depth_{row.depth:02d}": row.wer for row in self.rows if row.canonical}
+        pl_module.log_dict(canonical)
+        self._report(trainer)
+
+    def _finish(self, pl_module: FoldableASR, stage: str) -> None:
+        counts = self._errors.compute()
+        num_params = pl_module.model.num_parameters()
+        self.rows = sweep_rows(pl_module.space, pl_module.eval_paths, counts, num_params)
+
+    @rank_zero_only
+    def _report(self, trainer: lightning.Trainer) -> None:
+        write_sweep(self.rows, self.folder / "depth_sweep.csv")
+        title = f"{self.folder.parent.name}: WER by executed depth"
+        figure = plot_sweep(self.rows, self.folder / "depth_sweep.png", title, self.baselines)
+        wandb_run.log_sweep(trainer, self.rows, figure)
+        Console().print(sweep_table(self.rows, title))

@@ -1,0 +1,28 @@
+"""Gradient norms of the physical layers: which of them the joint objective pulls at."""
+
+from __future__ import annotations
+
+import lightning
+import torch
+from torch.optim import Optimizer
+
+from fold.training.module import FoldableASR
+
+
+class GradientNorms(lightning.Callback):
+    """Logs `grad_norm/layer_NN`, the 2-norm of each physical layer's gradient before clipping.
+
+    every_n_steps: optimizer steps between two readings.
+    """
+
+    def __init__(self, every_n_steps: int = 50) -> None:
+        self.every_n_steps = every_n_steps
+
+    def on_before_optimizer_step(
+        self, trainer: lightning.Trainer, pl_module: FoldableASR, optimizer: Optimizer
+    ) -> None:
+        if trainer.global_step % self.every_n_steps:
+            return
+        for number, layer in enumerate(pl_module.model.unfolding.layers, start=1):
+            gradients = [p.grad for p in layer.parameters() if p.grad is not None]
+            pl_module.log(f"grad_norm/layer_{number:02d}", torch.nn.utils.get_total_norm(gradients))

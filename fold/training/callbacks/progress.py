@@ -1,0 +1,50 @@
+"""One progress bar for a whole training: steps, rate, time left, losses and dev WER."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+
+class StepProgress(TQDMProgressBar):
+    """As Lightning's bar, but the training bar counts optimizer steps to `max_steps`, over all epochs."""
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if trainer.max_steps < 0:
+            return super().on_train_epoch_start(trainer, *_)
+        if self.train_progress_bar.total != trainer.max_steps:
+            self.train_progress_bar.reset(trainer.max_steps)
+            self.train_progress_bar.initial = trainer.global_step
+        self.train_progress_bar.set_description(f"Epoch {trainer.current_epoch}")
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if trainer.max_steps < 0:
+            return super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self._show(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._show(trainer, pl_module)
+
+    def _show(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        bar = self.train_progress_bar
+        if trainer.global_step - bar.n >= self.refresh_rate or trainer.global_step == bar.total:
+            bar.update(trainer.global_step - bar.n)
+            bar.set_postfix(self.get_metrics(trainer, pl_module))
+
+    def get_metrics(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Named values beside the bar, short enough to fit: `val/wer/depth_04` becomes `wer@04`."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        renamed = {name.replace("val/wer/depth_", "wer@").replace("train/", ""): v for name, v in metrics.items()}
+        return {name: f"{v:.3g}" if isinstance(v, float) else v for name, v in renamed.items()}

@@ -1,0 +1,123 @@
+"""The LightningModule: a thin rim around the plain PyTorch core."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor
+
+from fold.checkpoint import KEY, Description
+from fold.data.batching import Batch
+from fold.decoding.decode import Decoding, transcribe
+from fold.losses import Counts, JointObjective, Targets
+from fold.models import Architecture, Recogniser
+from fold.paths import Path, PathSpace
+
+STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
+
+
+class FoldableASR(lightning.LightningModule):
+    """Trains a foldable recogniser: in each step the deepest path, the seed and sampled paths, jointly.
+
+    network: the model's architecture; max_repeats, max_depth: its path space (see `fold.paths.PathSpace`; one repeat
+    is a model that does not unfold); num_sampled_paths: paths drawn a step besides the two ends;
+    path_seed: of those draws; objective: the joint objective; decoding: of validation and test;
+    optimizer, lr_scheduler: stepped every update.
+    """
+
+    def __init__(
+        self,
+        network: Architecture,
+        optimizer: OptimizerCallable,
+        lr_scheduler: LRSchedulerCallable,
+        max_repeats: int | list[int] = 2,
+        max_depth: int | None = None,
+        num_sampled_paths: int = 1,
+        path_seed: int = 0,
+        objective: JointObjective = JointObjective(),
+        decoding: Decoding = Decoding(),
+    ) -> None:
+        super().__init__()
+        self.network = network
+        repeats = max_repeats if isinstance(max_repeats, int) else tuple(max_repeats)
+        self.space = PathSpace(network.num_layers, repeats, max_depth)
+        self.num_sampled_paths = num_sampled_paths
+        self.path_seed = path_seed
+        self.objective = objective
+        self.decoding = decoding
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.eval_paths: list[Path] = [self.space.deepest]  # the depth sweep sets what is evaluated
+        self.description: Description | None = None
+        self.model: Recogniser | None = None
+
+    def configure_model(self) -> None:
+        """Builds the model once the corpus, and so the units, are known. Further calls do nothing."""
+        if self.model is None:
+            data = self.trainer.datamodule
+            self.description = Description(
+                self.network, self.space, data.units, data.sample_rate, shards=str(data.folder)
+            )
+            self.model = self.description.build()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = self.optimizer(self.parameters())
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.lr_scheduler(optimizer), "interval": "step", "name": "lr"},
+        }
+
+    def on_fit_start(self) -> None:
+        """Global feature normalisation takes its statistics from the first training batches of a new run."""
+        frontend = getattr(self.model.stem, "frontend", None)
+        if frontend is not None and frontend.normalisation == "global" and self.global_step == 0:
+            batches = itertools.islice(self.trainer.datamodule.train_dataloader(), STATISTICS_BATCHES)
+            frontend.fit_statistics((b.waveforms.to(self.device), b.num_samples.to(self.device)) for b in batches)
+            for statistic in (frontend.mean, frontend.std):
+                statistic.copy_(self.trainer.strategy.broadcast(statistic))
+
+    def training_paths(self, step: int) -> list[Path]:
+        """The paths of a step: deepest, seed, sampled ones. The deepest alone where that is the seed."""
+        if self.space.deepest == self.space.seed:
+            return [self.space.deepest]
+        sampled = self.space.draw(self.num_sampled_paths, seed=self.path_seed, step=step)
+        return [self.space.deepest, self.space.seed, *sampled]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        targets = Targets(batch.units, batch.num_units)
+        prefixes = targets.prefixes(self.description.units.eos)
+        paths = self.training_paths(self.global_step)
+        outputs = self.model(batch.waveforms, batch.num_samples, paths, prefixes)
+        counts = self._mean_over_ranks(self.objective.counts(outputs, targets))
+        progress = self.global_step / max(self.trainer.estimated_stepping_batches, 1)
+        losses = self.objective(outputs, targets, progress, counts)
+        self.log("train/loss", losses.total.detach(), prog_bar=True)
+        self.log_dict({f"train/{name}": part for name, part in losses.parts.items()})
+        return losses.total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> list[list[str]]:
+        return self._transcribe(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> list[list[str]]:
+        return self._transcribe(batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, str]:
+        """Transcripts of the deepest path by utterance id."""
+        return dict(zip(batch.ids, self._transcribe(batch)[-1], strict=True))
+
+    def _transcribe(self, batch: Batch) -> list[list[str]]:
+        """Transcripts of the batch for each of `eval_paths`."""
+        units = self.description.units
+        return transcribe(self.model, units, batch.waveforms, batch.num_samples, self.eval_paths, self.decoding)
+
+    def _mean_over_ranks(self, counts: Counts) -> Counts:
+        if self.trainer.world_size == 1:
+            return counts
+        units, frames = self.trainer.strategy.reduce(torch.stack([counts.units, counts.frames]), reduce_op="mean")
+        return Counts(units, frames)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[KEY] = self.description.to_dict()
