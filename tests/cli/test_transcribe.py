@@ -1,0 +1,88 @@
+"""`fold transcribe`: any audio file to text at a chosen depth."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import TINY_NETWORK
+
+from fold.checkpoint import KEY, PREFIX, Description
+from fold.data.units import CharUnits
+from fold.models import Conformer
+from fold.paths import PathSpace
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """An untrained model's checkpoint."""
+    torch.manual_seed(0)
+    description = Description(Conformer(**TINY_NETWORK), PathSpace(2), CharUnits("ab "), 8000, shards="nowhere")
+    weights = {PREFIX + name: value for name, value in description.build().state_dict().items()}
+    torch.save({KEY: description.to_dict(), "state_dict": weights}, tmp_path / "model.ckpt")
+    return tmp_path / "model.ckpt"
+
+
+@pytest.mark.parametrize(("rate", "seconds", "channels"), [(8000, 1.0, 1), (44100, 0.7, 2), (16000, 0.001, 1)])
+def test_any_rate_length_and_channels(
+    checkpoint: Path, fold_command: Command, tmp_path: Path, rate: int, seconds: float, channels: int
+) -> None:
+    noise = np.random.default_rng(0).normal(scale=0.1, size=(int(rate * seconds), channels))
+    soundfile.write(tmp_path / "a.wav", noise, rate)
+    soundfile.write(tmp_path / "b.flac", noise, rate)
+    done = fold_command("transcribe", "--ckpt_path", checkpoint, "--depth", 3, tmp_path / "a.wav", tmp_path / "b.flac")
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [Path(name).name for name, _ in lines] == ["a.wav", "b.flac"]
+
+
+def test_a_depth_is_its_canonical_path(checkpoint: Path, fold_command: Command, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(1).normal(scale=0.1, size=16000), 8000)
+    by_depth = fold_command("transcribe", "--ckpt_path", checkpoint, "--depth", 4, tmp_path / "a.wav")
+    by_path = fold_command("transcribe", "--ckpt_path", checkpoint, "--path", "1-1-2-2", tmp_path / "a.wav")
+    assert by_depth.stdout == by_path.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--depth", 9], "depth 9"),
+        (["--path", "1-3"], "path 1-3"),
+        (["--path", "one"], "path 'one'"),
+        (["--depth", 3, "--path", "1-2"], "exclude"),
+    ],
+)
+def test_bad_depth_or_path_is_one_line(
+    checkpoint: Path, fold_command: Command, tmp_path: Path, options: list, named: str
+) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(8000), 8000)
+    done = fold_command("transcribe", "--ckpt_path", checkpoint, *options, tmp_path / "a.wav", check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert named in done.stderr
+
+
+@pytest.mark.parametrize(("content", "named"), [(b"this is no audio", "not audio"), (None, "no such file")])
+def test_bad_audio_is_one_line(
+    checkpoint: Path, fold_command: Command, tmp_path: Path, content: bytes | None, named: str
+) -> None:
+    file = tmp_path / "x.wav"
+    if content is not None:
+        file.write_bytes(content)
+    done = fold_command("transcribe", "--ckpt_path", checkpoint, file, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "x.wav" in done.stderr
+    assert named in done.stderr
+
+
+def test_bad_checkpoint_is_one_line(fold_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "bad.ckpt").write_bytes(b"PK\x03\x04 truncated")
+    done = fold_command("transcribe", "--ckpt_path", tmp_path / "bad.ckpt", "a.wav", check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "bad.ckpt" in done.stderr

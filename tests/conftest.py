@@ -1,0 +1,78 @@
+"""Fixtures that several folders of tests share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tones import SAMPLE_RATE, Tones
+
+from fold.data.prepare import prepare, prepared_folder
+from fold.data.units import UnitsConfig
+
+REPOSITORY = Path(__file__).parent.parent
+
+TINY_NETWORK = {
+    "num_layers": 2,
+    "dim": 32,
+    "num_heads": 2,
+    "ffn_dim": 64,
+    "kernel_size": 7,
+    "dropout": 0.0,
+    "subsampling_channels": 8,
+    "decoder_layers": 0,
+    "num_mels": 40,
+    "spec_augment": None,
+}
+
+
+@pytest.fixture(scope="session")
+def tones_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of prepared corpora that holds `Tones()`."""
+    shards = tmp_path_factory.mktemp("shards")
+    folder = prepared_folder(shards, Tones(), SAMPLE_RATE, UnitsConfig())
+    prepare(Tones(), folder, root=None, sample_rate=SAMPLE_RATE, units=UnitsConfig(), num_workers=1)
+    return shards
+
+
+@pytest.fixture(scope="session")
+def tones_config(tmp_path_factory: pytest.TempPathFactory, tones_shards: Path) -> Path:
+    """A YAML file with a tiny experiment on `Tones()`."""
+    network = "\n".join(f"      {name}: {'null' if v is None else v}" for name, v in TINY_NETWORK.items())
+    file = tmp_path_factory.mktemp("config") / "tones.yaml"
+    file.write_text(f"""
+experiment: tones
+model:
+  network:
+    class_path: fold.models.Conformer
+    init_args:
+{network}
+  optimizer: {{class_path: torch.optim.AdamW, init_args: {{lr: 3.0e-3}}}}
+  lr_scheduler:
+    class_path: torch.optim.lr_scheduler.OneCycleLR
+    init_args: {{max_lr: 3.0e-3, total_steps: "${{trainer.max_steps}}"}}
+data:
+  corpus: {{class_path: tones.Tones}}
+  sample_rate: {SAMPLE_RATE}
+  shards: {tones_shards}
+  batch_seconds: 20.0
+  num_workers: 0
+trainer: {{max_steps: 2, accelerator: cpu, enable_progress_bar: false}}
+""")
+    return file
+
+
+@pytest.fixture
+def fold_command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `fold ...` as a user would, in an empty folder; the test corpus can be imported."""
+
+    def run(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests"), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "fold", *map(str, arguments)]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    return run
