@@ -124,7 +124,9 @@ class PathSpace:
     def sample(self, depth: int, num_paths: int, generator: random.Random) -> list[Path]:
         """`num_paths` different paths of `depth`, uniformly; all of them where there are no more."""
         total = self.count(depth)
-        ranks = generator.sample(range(total), min(num_paths, total))
+        ranks: dict[int, None] = {}  # ordered; random.sample cannot take the huge ranges of large spaces
+        while len(ranks) < min(num_paths, total):
+            ranks[generator.randrange(total)] = None
         return [self._unrank(depth, rank) for rank in ranks]
 
     def draw(self, num_paths: int, *, seed: int, step: int) -> list[Path]:

@@ -13,4 +13,7 @@ class OneLineErrors(ArgumentParser):
     """A parser whose errors are `FoldError`s of one line."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise FoldError(" ".join(message.split())) from None
+        told = " ".join(message.split())
+        if "is not accepted" in told:
+            told += f"; `{self.prog} --print_config` lists what there is"
+        raise FoldError(told) from None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import torch
 from rich.console import Console
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fold import checkpoint
+from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
 from fold.data.batching import EvalPlan
 from fold.data.shards import read_index
@@ -60,7 +60,7 @@ def sweep_checkpoint(
     if index.sample_rate != description.sample_rate:
         raise FoldError(f"{folder}: {index.sample_rate} Hz, but the model takes {description.sample_rate} Hz")
     data = ShardedSpeech(folder, index.splits[split], description.units)
-    target = torch.device(device or torch.accelerator.current_accelerator() or "cpu")
+    target = choose_device(device)
     space, model = description.space, model.to(target)
     plan = EvalPlan(data.lengths(), round(batch_seconds * index.sample_rate))
     paths = sweep_paths(space, depths or space.depths, paths_per_depth)

@@ -16,10 +16,17 @@ from lightning.pytorch.utilities import rank_zero_only
 from fold.cli.parser import OneLineErrors
 from fold.data.datamodule import SpeechData
 from fold.training import wandb_run
-from fold.training.callbacks import DepthSweep, StepProgress
+from fold.training.callbacks import DepthSweep, StepProgress, TranscriptWriter
 from fold.training.module import FoldableASR
 
 STAMP = "FOLD_RUN_STAMP"  # processes that Lightning launches for DDP inherit it, and so the run folder
+
+HARMLESS_WARNINGS = (
+    "LightningCLI's args parameter",
+    "You're using the WeightAveraging callback with a model that overrides",  # the model is not sharded
+    "The '.*' does not have many workers",
+    "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+)
 
 
 class Parser(OneLineErrors, LightningArgumentParser):
@@ -53,12 +60,15 @@ class FoldCLI(LightningCLI):
         parser.add_argument("--experiment", type=str, default="unnamed", help="Names the run's folder and group.")
         run_dir = f"runs/${{experiment}}/{os.environ[STAMP]}"
         parser.add_argument("--run_dir", type=str, default=run_dir, help="Where all files of the run go.")
+        parser.add_argument("--offline", type=bool, default=True, help="Keep the W&B run on disk; false uploads it.")
         parser.add_argument("--ckpt_path", type=str, default=None, help="Checkpoint to go on from or evaluate.")
         parser.add_lightning_class_args(DepthSweep, "sweep")
+        parser.add_lightning_class_args(TranscriptWriter, "transcripts")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 "sweep.folder": "${run_dir}",
+                "transcripts.folder": "${run_dir}",
                 "checkpoint.dirpath": "${run_dir}/checkpoints",
                 "checkpoint.filename": "best",
                 "checkpoint.monitor": "val/wer/mean",
@@ -83,7 +93,7 @@ TRAINER_DEFAULTS: dict[str, Any] = {
                 "group": "${experiment}",
                 "tags": ["${experiment}", "${data.corpus.class_path}"],
                 "save_dir": "${run_dir}",
-                "offline": True,
+                "offline": "${offline}",
             },
         },
         {
@@ -100,6 +110,8 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 
 def build(command: str, options: list[str]) -> FoldCLI:
     """Trainer, module and data of a command, instantiated."""
+    for message in HARMLESS_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
     os.environ.setdefault(STAMP, datetime.now().strftime("%Y%m%d-%H%M%S"))
     return FoldCLI(
         FoldableASR,
@@ -117,11 +129,10 @@ def build(command: str, options: list[str]) -> FoldCLI:
 def run(arguments: list[str]) -> None:
     """Runs `fit`, `validate`, `test` or `predict` (the first argument) with the options that follow it."""
     command, *options = arguments
-    warnings.filterwarnings("ignore", message=".*configure_model.*WeightAveraging|.*does not have many workers.*")
     cli = build(command, options)
     getattr(cli.trainer, command)(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path)
     if command == "fit":  # one command shows the result: every depth, with the weights that training ended with
-        cli.trainer.test(cli.model, datamodule=cli.datamodule)
+        cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
     wandb_run.finish()
     if cli.trainer.is_global_zero:
         print(f"run: {cli.config.run_dir}")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fold import checkpoint
+from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
 from fold.decoding.decode import Decoding, transcribe
 from fold.errors import FoldError
@@ -49,7 +50,7 @@ def transcribe_files(
         raise FoldError("--depth and --path exclude each other: a path has its depth")
     space = description.space
     chosen = Path.parse(path) if path else space.canonical(depth or space.depths[-1])
-    target = torch.device(device or torch.accelerator.current_accelerator() or "cpu")
+    target = choose_device(device)
     model = model.to(target)
     for file in files:
         waveform = read_audio(file, description.sample_rate).to(target)

@@ -90,7 +90,8 @@ class TrainPlan(Sampler[list[Reference]]):
     """Seeded, shuffled batches of an epoch, dealt to ranks.
 
     The order of shards is drawn; within a window of shards, utterances of similar length form batches, the
-    `world_size` batches of a step are of nearly equal length (so that no rank waits), and steps are shuffled.
+    `world_size` batches of a step are of nearly equal length (so that no rank waits), and steps are shuffled. What does
+    not fill a step even after splitting (fewer utterances than ranks, at the end of a window) is left out.
 
     lengths: samples of each utterance, an array a shard (negative: not to be used); max_batch_samples: padded samples
     in a batch; window: shards shuffled together; speeds: one is drawn for each utterance.
@@ -149,7 +150,7 @@ class EvalPlan(Sampler[list[Reference]]):
     ) -> None:
         references, flat = flatten(lengths, range(len(lengths)))
         order = np.argsort(-flat, kind="stable")
-        # Equal numbers matter: DDP may synchronise in each forward pass, and a rank without a batch would be waited for.
+        # Equal numbers matter: DDP may synchronise in each forward pass, and would wait for a rank without a batch.
         batches = split_to_multiple(pack(flat[order], max_batch_samples), world_size)
         self.batches = [[references[order[i]] for i in batch] for batch in batches[rank::world_size]]
 

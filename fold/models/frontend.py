@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torchaudio.compliance.kaldi import get_mel_banks
-from torchaudio.transforms import SpecAugment
+from torchaudio.functional import mask_along_axis_iid
 
 from fold.modules.masks import length_mask
 
@@ -81,7 +81,7 @@ class Frontend(nn.Module):
         self.normalisation = normalisation
         self.register_buffer("mean", torch.zeros(num_mels))
         self.register_buffer("std", torch.ones(num_mels))
-        self.augment = _spec_augment(spec_augment) if spec_augment else None
+        self.spec_augment = spec_augment
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
         """waveforms: (batch, samples) in [-1, 1]; num_samples: (batch,).
@@ -96,8 +96,8 @@ class Frontend(nn.Module):
             if self.normalisation == "utterance":
                 mean, std = _moments(features, mask, dim=1)
             features = (features - mean) / std * mask
-            if self.training and self.augment is not None:
-                features = self.augment(features.transpose(1, 2)).transpose(1, 2)
+            if self.training and self.spec_augment is not None:
+                features = _augment(features, self.spec_augment)
         return features, num_frames
 
     @torch.no_grad()
@@ -122,13 +122,10 @@ def _moments(features: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     return mean, var.sqrt().clamp(min=STD_FLOOR)
 
 
-def _spec_augment(config: SpecAugmentConfig) -> SpecAugment:
-    return SpecAugment(
-        n_time_masks=config.time_masks,
-        time_mask_param=config.time_width,
-        n_freq_masks=config.freq_masks,
-        freq_mask_param=config.freq_width,
-        iid_masks=True,
-        p=config.time_share,
-        zero_masking=True,
-    )
+def _augment(features: Tensor, config: SpecAugmentConfig) -> Tensor:
+    """Masks frames, then mel bins, of (batch, frames, mels)."""
+    for _ in range(config.time_masks):
+        features = mask_along_axis_iid(features, config.time_width, 0.0, axis=1, p=config.time_share)
+    for _ in range(config.freq_masks):
+        features = mask_along_axis_iid(features, config.freq_width, 0.0, axis=2)
+    return features

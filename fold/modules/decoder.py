@@ -16,8 +16,12 @@ class AttentionDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, dim)
-        layer = nn.TransformerDecoderLayer(dim, num_heads, ffn_dim, dropout, batch_first=True, norm_first=True)
-        self.layers = nn.TransformerDecoder(layer, num_layers, norm=nn.LayerNorm(dim))
+        # Not nn.TransformerDecoder: it copies one layer, so that all would start with equal weights.
+        self.layers = nn.ModuleList(
+            nn.TransformerDecoderLayer(dim, num_heads, ffn_dim, dropout, batch_first=True, norm_first=True)
+            for _ in range(num_layers)
+        )
+        self.final_norm = nn.LayerNorm(dim)
         self.output = nn.Linear(dim, vocab_size)
         self.dropout = nn.Dropout(dropout)
         nn.init.normal_(self.embedding.weight, std=dim**-0.5)
@@ -33,5 +37,6 @@ class AttentionDecoder(nn.Module):
         positions = sinusoids(torch.arange(length, device=tokens.device), dim).to(memory.dtype)
         x = self.dropout(self.embedding(tokens) * math.sqrt(dim) + positions)
         future = torch.ones(length, length, dtype=torch.bool, device=tokens.device).triu(1)
-        x = self.layers(x, memory, tgt_mask=future, memory_key_padding_mask=~memory_mask)
-        return self.output(x)
+        for layer in self.layers:
+            x = layer(x, memory, tgt_mask=future, memory_key_padding_mask=~memory_mask)
+        return self.output(self.final_norm(x))

@@ -1,0 +1,172 @@
+"""Filterbanks against torchaudio's Kaldi port; normalisation and SpecAugment by their definitions."""
+
+import pytest
+import torch
+from torch import Tensor
+from torchaudio.compliance import kaldi
+
+from fold.models.frontend import Fbank, Frontend, SpecAugmentConfig
+
+RATE, NUM_MELS = 8000, 40
+
+
+def speech(num_samples: int, seed: int = 0) -> Tensor:
+    """Noise whose level and offset move, within [-1, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    time = torch.arange(num_samples) / RATE
+    noise = torch.randn(num_samples, generator=generator).clamp(-3, 3) / 4
+    return noise * (0.1 + (3 * time + seed).sin().square()) * 0.8 + 0.05
+
+
+def frames_of(num_samples: int) -> int:
+    return (num_samples - RATE // 40) // (RATE // 100) + 1
+
+
+def padded(waveforms: list[Tensor], extra: int = 0) -> tuple[Tensor, Tensor]:
+    """A batch with rubbish past each end, and the number of samples."""
+    num_samples = torch.tensor([len(waveform) for waveform in waveforms])
+    batch = torch.rand(len(waveforms), int(num_samples.max()) + extra) - 0.5
+    for row, waveform in enumerate(waveforms):
+        batch[row, : len(waveform)] = waveform
+    return batch, num_samples
+
+
+@pytest.mark.parametrize(("sample_rate", "num_mels"), [(16000, 80), (8000, 40), (16000, 23)])
+@pytest.mark.parametrize("seconds", [0.025, 0.0349, 0.035, 0.1, 1.2345])
+def test_fbank_is_kaldis(sample_rate: int, num_mels: int, seconds: float) -> None:
+    waveform = speech(int(seconds * sample_rate))[None]
+    fbank = Fbank(sample_rate, num_mels)
+    expected = kaldi.fbank(waveform * 2**15, num_mel_bins=num_mels, sample_frequency=sample_rate, dither=0.0)
+    features = fbank(waveform)[0]
+    assert len(features) == int(fbank.num_frames(torch.tensor(waveform.shape[1])))
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_silence_is_kaldis_too() -> None:
+    expected = kaldi.fbank(torch.zeros(1, 800), num_mel_bins=NUM_MELS, sample_frequency=RATE, dither=0.0)
+    torch.testing.assert_close(Fbank(RATE, NUM_MELS)(torch.zeros(1, 800))[0], expected)
+
+
+@pytest.mark.parametrize("num_samples", [0, 1, 199])
+def test_less_than_a_window_has_no_frames(num_samples: int) -> None:
+    assert int(Fbank(RATE, NUM_MELS).num_frames(torch.tensor(num_samples))) == 0
+
+
+@pytest.mark.parametrize("normalisation", ["utterance", "global"])
+def test_a_padded_batch_gives_what_each_utterance_gives_alone(normalisation: str) -> None:
+    waveforms = [speech(length, seed) for seed, length in enumerate([3000, 1234, 200, 2111])]
+    frontend = Frontend(RATE, NUM_MELS, normalisation, spec_augment=None)
+    frontend.mean.uniform_(2, 9)
+    frontend.std.uniform_(1, 3)
+    features, num_frames = frontend(*padded(waveforms, extra=500))
+    assert num_frames.tolist() == [frames_of(len(waveform)) for waveform in waveforms]
+    for row, waveform in enumerate(waveforms):
+        [alone], _ = frontend(*padded([waveform]))
+        torch.testing.assert_close(features[row, : len(alone)], alone, rtol=1e-4, atol=1e-3)
+        assert not features[row, len(alone) :].any()
+
+
+def test_utterance_normalisation_is_of_each_bin() -> None:
+    waveform = speech(4000)
+    features = Fbank(RATE, NUM_MELS)(waveform[None])[0]
+    expected = (features - features.mean(0)) / features.std(0, unbiased=False)
+    [normalised], _ = Frontend(RATE, NUM_MELS, "utterance", None)(*padded([waveform]))
+    torch.testing.assert_close(normalised, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_digital_silence_stays_finite() -> None:
+    [features], _ = Frontend(RATE, NUM_MELS, "utterance", None)(torch.zeros(1, 800), torch.tensor([800]))
+    assert features.abs().max() < 0.01
+
+
+def test_global_statistics_are_those_of_all_valid_frames() -> None:
+    waveforms = [speech(length, seed) for seed, length in enumerate([3000, 1234, 900, 2111, 640])]
+    frontend = Frontend(RATE, NUM_MELS, "global", None)
+    frontend.fit_statistics([padded(waveforms[:2], extra=300), padded(waveforms[2:])])
+    frames = torch.cat([frontend.fbank(waveform[None])[0] for waveform in waveforms]).double()
+    torch.testing.assert_close(frontend.mean.double(), frames.mean(0), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(frontend.std.double(), frames.std(0, unbiased=False), rtol=1e-4, atol=1e-4)
+    [normalised], _ = frontend(*padded([waveforms[0]]))
+    expected = (frames[: len(normalised)] - frames.mean(0)) / frames.std(0, unbiased=False)
+    torch.testing.assert_close(normalised.double(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_global_statistics_travel_with_the_weights() -> None:
+    assert {"mean", "std"} == set(Frontend(RATE, NUM_MELS, "global", None).state_dict())
+
+
+def test_features_are_fp32_under_autocast() -> None:
+    frontend, batch = Frontend(RATE, NUM_MELS, "utterance", None), padded([speech(2000)])
+    expected, _ = frontend(*batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features, _ = frontend(*batch)
+    assert torch.equal(features, expected)
+
+
+def augmented(config: SpecAugmentConfig, seed: int) -> tuple[Tensor, Tensor]:
+    """Features of a batch of equal utterances with and without SpecAugment."""
+    waveforms, num_samples = speech(4000).expand(8, -1), torch.full((8,), 4000)
+    frontend = Frontend(RATE, NUM_MELS, "utterance", config)
+    torch.manual_seed(seed)
+    return frontend.train()(waveforms, num_samples)[0], frontend.eval()(waveforms, num_samples)[0]
+
+
+def test_spec_augment_rests_in_evaluation() -> None:
+    masked, plain = augmented(SpecAugmentConfig(), seed=0)
+    waveform = speech(4000)[None]
+    assert torch.equal(plain[:1], Frontend(RATE, NUM_MELS, "utterance", None)(waveform, torch.tensor([4000]))[0])
+    assert not torch.equal(masked, plain)
+
+
+def test_spec_augment_zeroes_and_leaves_the_rest() -> None:
+    masked, plain = augmented(SpecAugmentConfig(), seed=0)
+    changed = masked != plain
+    assert changed.any()
+    assert not masked[changed].any()
+
+
+def test_masks_differ_between_utterances() -> None:
+    masked, _ = augmented(SpecAugmentConfig(), seed=0)
+    assert len({utterance.numpy().tobytes() for utterance in masked}) == len(masked)
+
+
+def mask_widths(config: SpecAugmentConfig, dim: int) -> list[int]:
+    """Widths of the single mask that `config` draws along `dim` of (frames, mels), over many utterances."""
+    widths = []
+    for seed in range(60):
+        for masked, plain in zip(*augmented(config, seed), strict=True):
+            changed = masked != plain
+            columns = changed.all(1 - dim)
+            assert torch.equal(changed.any(1 - dim), columns)  # whole bins or whole frames
+            where = columns.nonzero().flatten()
+            assert len(where) == 0 or int(where[-1] - where[0]) == len(where) - 1  # side by side
+            widths.append(len(where))
+    return widths
+
+
+def test_frequency_masks_reach_their_width() -> None:
+    widths = mask_widths(SpecAugmentConfig(freq_masks=1, freq_width=10, time_masks=0, time_share=0.05), dim=1)
+    assert min(widths) == 0
+    assert 8 <= max(widths) <= 10
+
+
+@pytest.mark.parametrize(("time_width", "time_share", "greatest"), [(12, 1.0, 12), (100, 0.2, 9), (5, 0.2, 5)])
+def test_time_masks_reach_the_lesser_of_width_and_share(time_width: int, time_share: float, greatest: int) -> None:
+    """4,000 samples are 48 frames."""
+    config = SpecAugmentConfig(freq_masks=0, time_masks=1, time_width=time_width, time_share=time_share)
+    widths = mask_widths(config, dim=0)
+    assert min(widths) == 0
+    assert greatest - 2 <= max(widths) <= greatest
+
+
+def test_number_of_masks() -> None:
+    config = SpecAugmentConfig(freq_masks=2, freq_width=6, time_masks=3, time_width=6, time_share=1.0)
+    most = torch.zeros(2, dtype=torch.long)
+    for seed in range(20):
+        for masked, plain in zip(*augmented(config, seed), strict=True):
+            changed = masked != plain
+            for dim in (0, 1):
+                columns = changed.all(1 - dim).int()
+                starts = int((columns.diff(prepend=columns.new_zeros(1)) == 1).sum())
+                most[dim] = max(int(most[dim]), starts)
+    assert most.tolist() == [3, 2]

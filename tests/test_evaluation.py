@@ -1,0 +1,97 @@
+"""Which paths a sweep runs, and that it counts what each path alone would."""
+
+import random
+
+import pytest
+import torch
+
+from fold.data.batching import Batch, Example, collate
+from fold.data.units import CharUnits
+from fold.decoding import ctc_greedy
+from fold.decoding.decode import Decoding
+from fold.evaluation import sweep, sweep_paths, sweep_rows
+from fold.metrics import ErrorCounts
+from fold.metrics.errors import count_errors
+from fold.models import Conformer, Recogniser
+from fold.paths import Path, PathSpace
+
+RATE = 8000
+UNITS = CharUnits(" abc")
+SPACE = PathSpace(2, 2)
+
+
+@pytest.mark.parametrize("space", [PathSpace(6, 2), PathSpace(3, (1, 4, 2)), PathSpace(1, 1)], ids=str)
+@pytest.mark.parametrize("paths_per_depth", [0, 3, 100])
+def test_sweep_holds_distinct_paths_the_canonical_one_first(space: PathSpace, paths_per_depth: int) -> None:
+    paths = sweep_paths(space, space.depths, paths_per_depth)
+    assert len(paths) == len(set(paths))
+    assert list(dict.fromkeys(path.depth for path in paths)) == list(space.depths)
+    for depth in space.depths:
+        group = [path for path in paths if path.depth == depth]
+        assert group[0] == space.canonical(depth)
+        assert len(group) == min(paths_per_depth + 1, space.count(depth))
+        assert set(group) <= set(space.paths(depth))
+
+
+def test_sweep_paths_depend_on_seed_and_depth_alone() -> None:
+    space = PathSpace(6, 2)
+    paths = sweep_paths(space, space.depths, 4)
+    random.seed(5)
+    assert sweep_paths(space, space.depths, 4) == paths
+    assert sweep_paths(space, [9], 4) == [path for path in paths if path.depth == 9]
+    assert sweep_paths(space, space.depths, 4, seed=1) != paths
+
+
+def make_model() -> Recogniser:
+    """An untrained model whose every frame says something else."""
+    torch.manual_seed(0)
+    architecture = Conformer(
+        num_layers=2,
+        dim=16,
+        num_heads=2,
+        ffn_dim=24,
+        kernel_size=5,
+        subsampling_channels=4,
+        decoder_layers=0,
+        num_mels=16,
+    )
+    model = architecture.build(len(UNITS), RATE).eval()
+    with torch.no_grad():
+        model.ctc_head.weight.mul_(30)
+    return model
+
+
+def make_batches() -> list[Batch]:
+    generator = torch.Generator().manual_seed(1)
+    texts = ["ab", "a b c", "", "cab", "bb a", "c"]
+    examples = [
+        Example(str(i), text, torch.randn(3000 + 500 * i, generator=generator) / 8, torch.tensor(UNITS.encode(text)))
+        for i, text in enumerate(texts)
+    ]
+    return [collate(examples[:3]), collate(examples[3:])]
+
+
+def alone(model: Recogniser, batch: Batch, path: Path) -> ErrorCounts:
+    with torch.no_grad():
+        [output] = model(batch.waveforms, batch.num_samples, [path])
+    hypotheses = [UNITS.decode(ids) for ids in ctc_greedy(output.ctc_log_probs, output.num_frames)]
+    return sum(map(count_errors, batch.texts, hypotheses), ErrorCounts())
+
+
+def test_sweep_counts_what_each_path_alone_would() -> None:
+    model, batches, paths = make_model(), make_batches(), sweep_paths(SPACE, SPACE.depths, 5)
+    steps = list(sweep(model, UNITS, batches, paths, Decoding(), torch.device("cpu")))
+    first, second = ([alone(model, batch, path) for path in paths] for batch in batches)
+    assert steps == [first, [one + other for one, other in zip(first, second, strict=True)]]
+    assert len({counts.char_errors for counts in steps[-1]}) > 1  # the paths do differ
+
+
+def test_rows_name_their_paths() -> None:
+    paths = sweep_paths(SPACE, SPACE.depths, 5)
+    counts = [ErrorCounts(substitutions=i, words=10, chars=20, sentences=3) for i in range(len(paths))]
+    rows = sweep_rows(SPACE, paths, counts, num_params=123)
+    assert [Path.parse(row.path) for row in rows] == paths
+    assert [row.depth for row in rows] == [path.depth for path in paths]
+    assert [row.wer for row in rows] == [10.0 * i for i in range(len(paths))]
+    assert {row.path for row in rows if row.canonical} == {str(SPACE.canonical(depth)) for depth in SPACE.depths}
+    assert {row.num_params for row in rows} == {123}

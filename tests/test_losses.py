@@ -1,0 +1,290 @@
+"""The joint objective against enumeration, loops, and its formula written out."""
+
+import itertools
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, kl_divergence
+
+from fold.losses import Counts, JointObjective, Ramp, Targets, attention_losses, ctc_losses, divergence
+from fold.models import PathOutput
+from fold.paths import Path
+
+VOCAB, FRAMES, BATCH = 5, 7, 4
+NUM_FRAMES = [7, 4, 6, 3]
+UNITS = [[1, 1, 3], [2], [3, 2], [1]]
+
+
+def targets(extra: int = 0) -> Targets:
+    """Transcripts with rubbish past their ends."""
+    length = max(map(len, UNITS)) + extra
+    rows = [units + [3] * (length - len(units)) for units in UNITS]
+    return Targets(torch.tensor(rows), torch.tensor([len(units) for units in UNITS]))
+
+
+def logits(seed: int, length: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 2 * torch.randn(BATCH, length, VOCAB, generator=generator, dtype=torch.float64)
+
+
+def output(frames: Tensor, tokens: Tensor | None = None) -> PathOutput:
+    """What a path gives whose heads give these logits."""
+    return PathOutput(
+        path=Path((0,)),
+        encoded=torch.empty(0),
+        num_frames=torch.tensor(NUM_FRAMES),
+        ctc_log_probs=frames.log_softmax(-1),
+        decoder_log_probs=None if tokens is None else tokens.log_softmax(-1),
+    )
+
+
+def hybrid_logits(num_paths: int) -> list[tuple[Tensor, Tensor]]:
+    return [(logits(2 * i, FRAMES), logits(2 * i + 1, len(UNITS[0]) + 1)) for i in range(num_paths)]
+
+
+def hybrid(num_paths: int) -> list[PathOutput]:
+    return [output(*pair) for pair in hybrid_logits(num_paths)]
+
+
+def collapse(alignment: tuple[int, ...]) -> list[int]:
+    return [unit for unit, _ in itertools.groupby(alignment) if unit]
+
+
+def test_ctc_equals_the_sum_over_all_alignments() -> None:
+    paths = output(logits(0, FRAMES)[:, :, :4])
+    losses = ctc_losses(paths, targets())
+    for row, (num_frames, units) in enumerate(zip(NUM_FRAMES, UNITS, strict=True)):
+        probs = paths.ctc_log_probs[row, :num_frames].exp().tolist()
+        total = sum(
+            math.prod(frame[unit] for frame, unit in zip(probs, alignment, strict=True))
+            for alignment in itertools.product(range(4), repeat=num_frames)
+            if collapse(alignment) == units
+        )
+        assert float(losses[row]) == pytest.approx(-math.log(total), rel=1e-9)
+
+
+@pytest.mark.parametrize("units", [[1, 2, 3, 1], [1, 1, 1]])
+def test_transcripts_that_do_not_fit_cost_nothing(units: list[int]) -> None:
+    """Four units do not fit three frames, nor do three equal ones with the blanks between them."""
+    frames = logits(0, FRAMES).requires_grad_()
+    rows = torch.tensor([[2] + [0] * (len(units) - 1)] * 3 + [units])
+    losses = ctc_losses(output(frames), Targets(rows, torch.tensor([1, 1, 1, len(units)])))
+    losses.sum().backward()
+    assert losses[3] == 0
+    assert not frames.grad[3].any()
+    assert (losses[:3] > 0).all()
+    assert frames.grad[:3].isfinite().all()
+
+
+def test_prefixes_begin_and_next_units_end_with_eos() -> None:
+    eos = VOCAB - 1
+    prefixes, next_units = targets().prefixes(eos).tolist(), targets().next_units(eos).tolist()
+    for row, units in enumerate(UNITS):
+        assert prefixes[row][: len(units) + 1] == [eos, *units]
+        assert next_units[row] == [*units, eos, *[-100] * (len(UNITS[0]) - len(units))]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_attention_loss_equals_a_loop(smoothing: float) -> None:
+    [one] = hybrid(1)
+    losses = attention_losses(one, targets(), smoothing)
+    for row, units in enumerate(UNITS):
+        expected = 0.0
+        for position, unit in enumerate([*units, VOCAB - 1]):
+            log_probs = one.decoder_log_probs[row, position].tolist()
+            expected -= (1 - smoothing) * log_probs[unit] + smoothing * sum(log_probs) / VOCAB
+        assert float(losses[row]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_divergence_is_torchs_on_valid_positions() -> None:
+    teacher, student = logits(0, FRAMES).log_softmax(-1), logits(1, FRAMES).log_softmax(-1)
+    mask = torch.tensor([[frame < length for frame in range(FRAMES)] for length in NUM_FRAMES])
+    losses = divergence(teacher, student, mask)
+    pointwise = kl_divergence(Categorical(logits=teacher), Categorical(logits=student))
+    for row, length in enumerate(NUM_FRAMES):
+        assert float(losses[row]) == pytest.approx(float(pointwise[row, :length].sum()), rel=1e-9)
+    assert (losses > 0).all()
+    torch.testing.assert_close(divergence(teacher, teacher, mask), torch.zeros(BATCH, dtype=torch.float64))
+
+
+def test_no_gradient_enters_the_teacher() -> None:
+    teacher, student = logits(0, FRAMES).requires_grad_(), logits(1, FRAMES).requires_grad_()
+    mask = torch.ones(BATCH, FRAMES, dtype=torch.bool)
+    divergence(teacher.log_softmax(-1), student.log_softmax(-1), mask).sum().backward()
+    assert teacher.grad is None
+    assert student.grad.abs().max() > 0.1
+
+
+def test_distillation_moves_the_seed_alone() -> None:
+    """With and without it the deepest and the sampled path get the same gradients, the seed others."""
+    gradients = []
+    for weight in (0.0, 2.0):
+        leaves = [leaf.requires_grad_() for pair in hybrid_logits(3) for leaf in pair]
+        outputs = [output(*leaves[i : i + 2]) for i in (0, 2, 4)]
+        objective = JointObjective(distillation=Ramp(weight))
+        gradients.append(torch.autograd.grad(objective(outputs, targets(), 1.0).total, leaves))
+    for index, (without, with_) in enumerate(zip(*gradients, strict=True)):
+        assert torch.equal(without, with_) == (index not in (2, 3))
+
+
+RAMPS = {"seed": Ramp(0.7), "sampled": Ramp(0.4, 0.2, 0.6), "distillation": Ramp(1.5, 0.5, 1.0)}
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.3, 0.5, 0.8, 1.0])
+def test_total_is_the_weighted_sum_of_the_parts(progress: float) -> None:
+    outputs = [output(*(leaf.requires_grad_() for leaf in pair)) for pair in hybrid_logits(4)]
+    losses = JointObjective(**RAMPS)(outputs, targets(), progress)
+    assert losses.total.requires_grad
+    expected = losses.parts["task_deepest"]
+    for name, part in (("seed", "task_seed"), ("sampled", "task_sampled"), ("distillation", "distillation")):
+        expected = expected + RAMPS[name].at(progress) * losses.parts.get(part, 0.0)
+    torch.testing.assert_close(losses.total, expected)
+    assert ("distillation" in losses.parts) == (progress > 0.5)
+    assert not any(part.requires_grad for part in losses.parts.values())
+
+
+@pytest.mark.parametrize("ctc_weight", [0.0, 0.3, 1.0])
+def test_parts_are_averages_over_units_and_frames(ctc_weight: float) -> None:
+    outputs, num_units = hybrid(4), sum(map(len, UNITS))
+    objective = JointObjective(**RAMPS, ctc_weight=ctc_weight, label_smoothing=0.2)
+    parts = objective(outputs, targets(), progress=1.0).parts
+
+    def task(one: PathOutput) -> float:
+        ctc, attention = ctc_losses(one, targets()), attention_losses(one, targets(), 0.2)
+        return float(ctc_weight * ctc.sum() + (1 - ctc_weight) * attention.sum()) / num_units
+
+    def kl(name: str, row: int, length: int) -> float:
+        pair = (Categorical(logits=getattr(one, name)[row, :length]) for one in outputs[:2])
+        return float(kl_divergence(*pair).sum())
+
+    by_frame = sum(kl("ctc_log_probs", row, length) for row, length in enumerate(NUM_FRAMES)) / sum(NUM_FRAMES)
+    by_unit = sum(kl("decoder_log_probs", row, len(units) + 1) for row, units in enumerate(UNITS)) / num_units
+    assert float(parts["task_deepest"]) == pytest.approx(task(outputs[0]))
+    assert float(parts["task_seed"]) == pytest.approx(task(outputs[1]))
+    assert float(parts["task_sampled"]) == pytest.approx((task(outputs[2]) + task(outputs[3])) / 2)
+    assert float(parts["distillation"]) == pytest.approx(ctc_weight * by_frame + (1 - ctc_weight) * by_unit)
+
+
+def test_without_a_decoder_ctc_is_all() -> None:
+    outputs = [replace(one, decoder_log_probs=None) for one in hybrid(2)]
+    losses = JointObjective(distillation=Ramp(0.0), ctc_weight=0.3)(outputs, targets(), 0.0)
+    expected = sum(ctc_losses(one, targets()).sum() for one in outputs) / sum(map(len, UNITS))
+    torch.testing.assert_close(losses.total, expected)
+
+
+def test_the_deepest_path_alone() -> None:
+    [deepest] = hybrid(1)
+    losses = JointObjective(**RAMPS)([deepest], targets(), 1.0)
+    assert set(losses.parts) == {"task_deepest"}
+    torch.testing.assert_close(losses.total, losses.parts["task_deepest"])
+
+
+def test_ends_without_sampled_paths() -> None:
+    losses = JointObjective(**RAMPS)(hybrid(2), targets(), 1.0)
+    assert set(losses.parts) == {"task_deepest", "task_seed", "distillation"}
+
+
+def test_distillation_only_where_the_teacher_is_better() -> None:
+    deepest, seed = hybrid(2)
+    everywhere = JointObjective(distillation=Ramp(1.0))
+    gated = replace(everywhere, distil_where="teacher_better")
+
+    def task(one: PathOutput) -> Tensor:
+        return 0.3 * ctc_losses(one, targets()) + 0.7 * attention_losses(one, targets(), 0.1)
+
+    better = task(deepest) < task(seed)
+    assert 0 < int(better.sum()) < BATCH
+    total = 0.0
+    for row in better.nonzero().flatten().tolist():
+        one_row = [select(one, slice(row, row + 1)) for one in (deepest, seed)]
+        counts = everywhere.counts([deepest], targets())
+        total += everywhere(one_row, select_targets(slice(row, row + 1)), 1.0, counts).parts["distillation"]
+    parts = gated([deepest, seed], targets(), 1.0).parts
+    torch.testing.assert_close(parts["distillation"], total)
+    assert parts["distillation"] < everywhere([deepest, seed], targets(), 1.0).parts["distillation"]
+
+
+def select(one: PathOutput, rows: slice) -> PathOutput:
+    return replace(
+        one,
+        num_frames=one.num_frames[rows],
+        ctc_log_probs=one.ctc_log_probs[rows],
+        decoder_log_probs=one.decoder_log_probs[rows],
+    )
+
+
+def select_targets(rows: slice) -> Targets:
+    return Targets(targets().units[rows], targets().num_units[rows])
+
+
+@pytest.mark.parametrize("where", ["everywhere", "teacher_better"])
+def test_ranks_with_mean_counts_average_to_the_whole_batch(where: str) -> None:
+    objective = JointObjective(**RAMPS, distil_where=where)
+    leaves = [leaf.requires_grad_() for pair in hybrid_logits(3) for leaf in pair]
+    outputs = [output(*leaves[i : i + 2]) for i in (0, 2, 4)]
+    whole = torch.autograd.grad(objective(outputs, targets(), 1.0).total, leaves, retain_graph=True)
+
+    ranks = [slice(0, 1), slice(1, BATCH)]  # of unequal sizes
+    shares = [([select(one, rows) for one in outputs], select_targets(rows)) for rows in ranks]
+    own = [objective.counts(*share) for share in shares]
+    mean = Counts(sum(c.units for c in own) / 2, sum(c.frames for c in own) / 2)
+    totals = [objective(*share, 1.0, mean).total for share in shares]
+    averaged = torch.autograd.grad(sum(totals) / 2, leaves)
+    for gradient, expected in zip(averaged, whole, strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_padding_changes_neither_loss_nor_gradient() -> None:
+    objective = JointObjective(**RAMPS)
+    results = []
+    for extra in (0, 3):
+        leaves = [leaf.requires_grad_() for pair in hybrid_logits(3) for leaf in pair]
+        rubbish = 50 * torch.randn(BATCH, extra, VOCAB, dtype=torch.float64)
+        longer = [torch.cat([leaf, rubbish], dim=1) for leaf in leaves]
+        outputs = [output(*longer[i : i + 2]) for i in (0, 2, 4)]
+        total = objective(outputs, targets(extra), 1.0).total
+        results.append((total, *torch.autograd.grad(total, leaves)))
+    for padded, tight in zip(*results, strict=True):
+        torch.testing.assert_close(padded, tight, rtol=1e-9, atol=1e-9)
+
+
+def test_padded_positions_get_no_gradient() -> None:
+    leaves = [leaf.requires_grad_() for pair in hybrid_logits(3) for leaf in pair]
+    outputs = [output(*leaves[i : i + 2]) for i in (0, 2, 4)]
+    gradients = torch.autograd.grad(JointObjective(**RAMPS)(outputs, targets(), 1.0).total, leaves)
+    for row, (num_frames, units) in enumerate(zip(NUM_FRAMES, UNITS, strict=True)):
+        for frames, tokens in zip(gradients[::2], gradients[1::2], strict=True):
+            assert not frames[row, num_frames:].any()
+            assert frames[row, :num_frames].any(-1).all()
+            assert not tokens[row, len(units) + 1 :].any()
+            assert tokens[row, : len(units) + 1].any(-1).all()
+
+
+def test_losses_stay_in_fp32_under_autocast() -> None:
+    outputs = [output(frames.float(), tokens.float()) for frames, tokens in hybrid_logits(3)]
+    expected = JointObjective(**RAMPS)(outputs, targets(), 1.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = JointObjective(**RAMPS)(outputs, targets(), 1.0)
+    for value, reference in zip(
+        [losses.total, *losses.parts.values()], [expected.total, *expected.parts.values()], strict=True
+    ):
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, reference, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ramp", "weights"),
+    [
+        (Ramp(2.0), {0.0: 2, 0.5: 2, 1.0: 2}),
+        (Ramp(2.0, 0.5, 1.0), {0.0: 0, 0.5: 0, 0.75: 1, 1.0: 2}),
+        (Ramp(2.0, 0.0, 0.5), {0.0: 0, 0.25: 1, 0.5: 2, 0.9: 2}),
+        (Ramp(2.0, 0.5, 0.5), {0.0: 0, 0.49: 0, 0.5: 2, 1.0: 2}),
+        (Ramp(0.0, 0.2, 0.4), {0.0: 0, 0.3: 0, 1.0: 0}),
+    ],
+    ids=str,
+)
+def test_ramp(ramp: Ramp, weights: dict[float, float]) -> None:
+    assert {progress: pytest.approx(ramp.at(progress)) for progress in weights} == weights

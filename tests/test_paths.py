@@ -1,0 +1,204 @@
+"""Paths and path spaces against the enumeration of every choice of repeats."""
+
+import itertools
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from fold.errors import FoldError
+from fold.paths import Path, PathSpace
+
+SPACES = [
+    PathSpace(1, 1),
+    PathSpace(1, 4),
+    PathSpace(4, 1),
+    PathSpace(6, 2),
+    PathSpace(4, 3, max_depth=9),
+    PathSpace(8, 2, max_depth=12),
+    PathSpace(3, (1, 4, 2)),
+    PathSpace(2, (2, 5)),
+    PathSpace(5, (4, 1, 2, 1, 3), max_depth=8),
+]
+
+
+def all_repeats(space: PathSpace) -> list[tuple[int, ...]]:
+    """Every allowed choice of repeats, of any depth."""
+    limits = space.max_repeats if isinstance(space.max_repeats, tuple) else [space.max_repeats] * space.num_layers
+    choices = itertools.product(*(range(1, limit + 1) for limit in limits))
+    return [repeats for repeats in choices if sum(repeats) <= (space.max_depth or sum(limits))]
+
+
+def repeats_of(path: Path) -> list[int]:
+    return [path.layers.count(layer) for layer in range(max(path.layers) + 1)]
+
+
+def unevenness(repeats: tuple[int, ...] | list[int]) -> int:
+    return sum(times**2 for times in repeats)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [(Path((0,)), "1"), (Path((0, 0, 1)), "1-1-2"), (Path((2, 0, 2)), "3-1-3"), (Path((8, 9, 10)), "9-10-11")],
+)
+def test_text_form(path: Path, text: str) -> None:
+    assert str(path) == text
+    assert Path.parse(text) == path
+    assert Path.parse(f" {text}\n") == path
+
+
+@pytest.mark.parametrize("text", ["", "-", "1-", "-1", "0", "1-0", "1--2", "1 2", "1,2", "1.5", "a", "01-2", "1\n2"])
+def test_bad_text_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(FoldError, match=r"path .*expected layer numbers") as caught:
+        Path.parse(text)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"num_layers": 0}, "num_layers"),
+        ({"num_layers": 2, "max_repeats": 0}, "max_repeats"),
+        ({"num_layers": 2, "max_repeats": (2, 0)}, "max_repeats"),
+        ({"num_layers": 2, "max_repeats": (2, 2, 2)}, "max_repeats"),
+        ({"num_layers": 3, "max_depth": 2}, "max_depth"),
+        ({"num_layers": 3, "max_repeats": 2, "max_depth": 7}, "max_depth"),
+        ({"num_layers": 3, "max_repeats": 2, "max_depth": 0}, "max_depth"),
+    ],
+)
+def test_contradictory_spaces_are_refused_in_one_line(settings: dict, named: str) -> None:
+    with pytest.raises(FoldError, match=named) as caught:
+        PathSpace(**settings)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("depth", [3, 9])
+def test_depths_outside_the_space_are_refused(depth: int) -> None:
+    space = PathSpace(4, 2)
+    calls = [
+        space.canonical,
+        space.count,
+        space.paths,
+        lambda depth: space.sample(depth, 1, random.Random(0)),
+    ]
+    for call in calls:
+        with pytest.raises(FoldError, match=rf"depth {depth}: this model has depths 4 to 8"):
+            call(depth)
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+def test_paths_are_those_of_the_enumeration(space: PathSpace) -> None:
+    expected: dict[int, set[Path]] = {}
+    for repeats in all_repeats(space):
+        layers = tuple(itertools.chain(*([layer] * times for layer, times in enumerate(repeats))))
+        expected.setdefault(len(layers), set()).add(Path(layers))
+    assert list(space.depths) == sorted(expected)
+    for depth in space.depths:
+        listed = list(space.paths(depth))
+        assert len(listed) == len(set(listed)) == space.count(depth)
+        assert set(listed) == expected[depth]
+        assert {path.depth for path in listed} == {depth}
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+def test_ends(space: PathSpace) -> None:
+    assert space.seed == Path(tuple(range(space.num_layers)))
+    assert space.deepest == space.canonical(max(space.depths))
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+def test_canonical_path_is_the_most_even_one(space: PathSpace) -> None:
+    for depth in space.depths:
+        repeats = repeats_of(space.canonical(depth))
+        assert tuple(repeats) in all_repeats(space)
+        assert unevenness(repeats) == min(unevenness(other) for other in all_repeats(space) if sum(other) == depth)
+
+
+@pytest.mark.parametrize(("num_layers", "max_repeats"), [(6, 2), (12, 2), (5, 3), (7, 4)])
+def test_canonical_repeats_are_spread_over_the_stack(num_layers: int, max_repeats: int) -> None:
+    """Any two runs of equally many neighbouring layers hold the same number of positions, to within one."""
+    space = PathSpace(num_layers, max_repeats)
+    for depth in space.depths:
+        repeats = repeats_of(space.canonical(depth))
+        for width in range(1, num_layers):
+            sums = [sum(repeats[start : start + width]) for start in range(num_layers - width + 1)]
+            assert max(sums) - min(sums) <= 1
+
+
+def test_eight_layers_unfolded_to_twelve() -> None:
+    space = PathSpace(8, 2, max_depth=12)
+    assert [space.count(depth) for depth in space.depths] == [1, 8, 28, 56, 70]
+    assert sorted(repeats_of(space.deepest)) == [1] * 4 + [2] * 4
+
+
+def test_large_spaces_are_counted_without_listing() -> None:
+    space = PathSpace(24, 3)
+    assert sum(map(space.count, space.depths)) == 3**24
+    assert len(set(space.sample(48, 20, random.Random(0)))) == 20
+
+
+@pytest.mark.parametrize("num_paths", [1, 3, 6, 50])
+def test_sampled_paths_are_distinct_paths_of_the_depth(num_paths: int) -> None:
+    space = PathSpace(4, 2)
+    for seed in range(20):
+        sample = space.sample(6, num_paths, random.Random(seed))
+        assert len(sample) == len(set(sample)) == min(num_paths, 6)
+        assert set(sample) <= set(space.paths(6))
+
+
+def test_samples_are_uniform() -> None:
+    space = PathSpace(3, (3, 2, 4))
+    generator = random.Random(0)
+    num_paths, num_draws = space.count(6), 3000
+    seen = Counter(path for _ in range(num_draws) for path in space.sample(6, 2, generator))
+    expected = num_draws * 2 / num_paths
+    assert num_paths == 6
+    assert all(abs(seen[path] - expected) < 5 * expected**0.5 for path in space.paths(6))
+
+
+def test_draw_depends_on_seed_and_step_alone() -> None:
+    drawn = [PathSpace(6).draw(3, seed=1, step=step) for step in range(50)]
+    random.seed(7)
+    space = PathSpace(6)
+    backwards = [space.draw(3, seed=1, step=step) for step in reversed(range(50))]
+    assert backwards[::-1] == drawn
+    other = [space.draw(3, seed=2, step=step) for step in range(50)]
+    assert other[:-1] != drawn[1:]  # another seed is no shift in steps
+    assert sum(map(list.__eq__, other, drawn)) < 5
+    assert len({tuple(paths) for paths in drawn}) > 40
+
+
+def test_draw_is_the_same_in_every_process() -> None:
+    code = "from fold.paths import PathSpace; print(*PathSpace(6).draw(40, seed=3, step=9))"
+    here = " ".join(map(str, PathSpace(6).draw(40, seed=3, step=9)))
+    for hash_seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+        result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        assert result.stdout.strip() == here
+
+
+@pytest.mark.parametrize("space", [PathSpace(4), PathSpace(3, (1, 3, 2)), PathSpace(4, 2, max_depth=6)], ids=str)
+def test_draw_reaches_every_path_but_the_ends(space: PathSpace) -> None:
+    inner = {path for depth in space.depths for path in space.paths(depth)} - {space.seed, space.deepest}
+    drawn = Counter(path for step in range(400) for path in space.draw(2, seed=0, step=step))
+    assert set(drawn) == inner
+
+
+def test_drawn_depths_are_uniform() -> None:
+    space = PathSpace(6)
+    drawn = Counter(path.depth for step in range(2500) for path in space.draw(1, seed=0, step=step))
+    assert set(drawn) == {7, 8, 9, 10, 11}
+    assert all(abs(count - 500) < 5 * 500**0.5 for count in drawn.values())
+
+
+@pytest.mark.parametrize("num_paths", [0, 1, 4])
+def test_draw_has_the_wanted_number(num_paths: int) -> None:
+    assert len(PathSpace(4).draw(num_paths, seed=0, step=0)) == num_paths
+
+
+@pytest.mark.parametrize("space", [PathSpace(3, 1), PathSpace(1, 2), PathSpace(2, (1, 2))], ids=str)
+def test_a_space_of_nothing_but_ends_draws_nothing(space: PathSpace) -> None:
+    assert space.draw(3, seed=0, step=0) == []
