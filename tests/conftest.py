@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tones import SAMPLE_RATE, Tones
 
+from fold.cli import main
+from fold.cli.train import STAMP
 from fold.data.prepare import prepare, prepared_folder
 from fold.data.units import UnitsConfig
 
@@ -64,15 +67,43 @@ trainer: {{max_steps: 2, accelerator: cpu, enable_progress_bar: false}}
     return file
 
 
-@pytest.fixture
-def fold_command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `fold ...` as a user would, in an empty folder; the test corpus can be imported."""
+@dataclass(frozen=True)
+class Finished:
+    """What a command left: exit status and the two streams."""
 
-    def run(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    status: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def fold_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Finished]:
+    """Runs `fold ...` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, check: bool = True) -> Finished:
+        monkeypatch.delenv(STAMP, raising=False)
+        capfd.readouterr()
+        status = main([str(argument) for argument in arguments])
+        printed = capfd.readouterr()
+        assert not check or status == 0, printed.err
+        return Finished(status, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def fold_process() -> Callable[..., Finished]:
+    """Runs `python -m fold ...` in a folder as a user would; the test corpus can be imported."""
+
+    def run(folder: Path, *arguments: object) -> Finished:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests"), "OMP_NUM_THREADS": "1"}
+        environment.pop(STAMP, None)
         command = [sys.executable, "-m", "fold", *map(str, arguments)]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-        assert not check or done.returncode == 0, done.stderr
-        return done
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr
+        return Finished(done.returncode, done.stdout, done.stderr)
 
     return run

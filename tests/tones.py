@@ -15,7 +15,7 @@ TONES = {"a": 400.0, "b": 900.0, "c": 1600.0, "d": 2600.0}  # Hz
 
 @dataclass(frozen=True)
 class Tones(Corpus):
-    """Words of one letter, each a tone of 0.2 s with a pause of 0.1 s after it, in noise."""
+    """Words of one letter, each a tone of about 0.2 s with a pause of 0.1 s after it, in noise."""
 
     train: int = 200
     dev: int = 20
@@ -32,7 +32,7 @@ class Tones(Corpus):
 
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         random = generator(self.seed, recipe.id)
-        time = np.arange(int(0.2 * SAMPLE_RATE)) / SAMPLE_RATE
+        time = np.arange(random.integers(0.18 * SAMPLE_RATE, 0.24 * SAMPLE_RATE)) / SAMPLE_RATE
         pause = np.zeros(int(0.1 * SAMPLE_RATE))
         pieces = [np.concatenate([np.sin(2 * np.pi * TONES[word] * time), pause]) for word in recipe.text.split()]
         samples = np.concatenate([pause, *pieces]) * 0.3

@@ -1,6 +1,5 @@
 """`fold transcribe`: any audio file to text at a chosen depth."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,14 +7,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import TINY_NETWORK
+from conftest import TINY_NETWORK, Finished
 
 from fold.checkpoint import KEY, PREFIX, Description
 from fold.data.units import CharUnits
 from fold.models import Conformer
 from fold.paths import PathSpace
 
-Command = Callable[..., subprocess.CompletedProcess[str]]
+Command = Callable[..., Finished]
 
 
 @pytest.fixture
@@ -61,7 +60,7 @@ def test_bad_depth_or_path_is_one_line(
 ) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(8000), 8000)
     done = fold_command("transcribe", "--ckpt_path", checkpoint, *options, tmp_path / "a.wav", check=False)
-    assert done.returncode == 2
+    assert done.status == 2
     assert done.stderr.count("\n") == 1
     assert named in done.stderr
 
@@ -74,7 +73,7 @@ def test_bad_audio_is_one_line(
     if content is not None:
         file.write_bytes(content)
     done = fold_command("transcribe", "--ckpt_path", checkpoint, file, check=False)
-    assert done.returncode == 2
+    assert done.status == 2
     assert done.stderr.count("\n") == 1
     assert "x.wav" in done.stderr
     assert named in done.stderr
@@ -83,6 +82,6 @@ def test_bad_audio_is_one_line(
 def test_bad_checkpoint_is_one_line(fold_command: Command, tmp_path: Path) -> None:
     (tmp_path / "bad.ckpt").write_bytes(b"PK\x03\x04 truncated")
     done = fold_command("transcribe", "--ckpt_path", tmp_path / "bad.ckpt", "a.wav", check=False)
-    assert done.returncode == 2
+    assert done.status == 2
     assert done.stderr.count("\n") == 1
     assert "bad.ckpt" in done.stderr

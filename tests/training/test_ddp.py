@@ -1,66 +1,62 @@
 """Two CPU processes with half the batch each take the step of one process with the whole batch."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import lightning
 import torch
-from conftest import TINY_NETWORK
+from conftest import TINY_NETWORK, Finished
 from tones import SAMPLE_RATE, Tones
 
 from fold import checkpoint
-from fold.data.batching import Batch, collate
+from fold.data.batching import Batch, TrainPlan, collate
 from fold.data.datamodule import MIN_SECONDS, SpeechData
 from fold.data.stream import ShardedSpeech
-from fold.data.batching import TrainPlan
-from fold.losses import JointObjective, Targets
+from fold.losses import JointObjective, Ramp, Targets
 from fold.models import Conformer
 from fold.paths import PathSpace
 
-Command = Callable[..., subprocess.CompletedProcess[str]]
+Command = Callable[..., Finished]
 LEARNING_RATE = 0.1
+BATCH_SECONDS = 3.0
 
 
-def whole_batch(data: SpeechData, batch_seconds: float) -> Batch:
-    """The utterances of both ranks' first batch, as one batch."""
+def first_batch_of_both_ranks(data: SpeechData) -> Batch:
+    """What two ranks see in their first step, as one batch."""
     speech = ShardedSpeech(data.folder, data.index.splits["train"], data.units)
     lengths = speech.lengths(round(MIN_SECONDS * SAMPLE_RATE))
-    samples = round(batch_seconds * SAMPLE_RATE)
+    samples = round(BATCH_SECONDS * SAMPLE_RATE)
     plans = [TrainPlan(lengths, samples, seed=0, window=16, rank=rank, world_size=2) for rank in range(2)]
-    references = [reference for plan in plans for reference in next(iter(plan))]
-    assert len({*map(len, (next(iter(plan)) for plan in plans))}) <= 2
-    return collate([speech.read(reference) for reference in references])
+    return collate([speech.read(reference) for plan in plans for reference in next(iter(plan))])
 
 
-def test_two_processes_equal_one(tones_config: Path, tones_shards: Path, fold_command: Command, tmp_path: Path) -> None:
-    sgd = "{class_path: torch.optim.SGD, init_args: {lr: 0.1}}"
-    constant = "{class_path: torch.optim.lr_scheduler.ConstantLR, init_args: {factor: 1.0}}"
-    arguments = ["--config", tones_config, f"--model.optimizer={sgd}", f"--model.lr_scheduler={constant}"]
-    arguments += ["--trainer.gradient_clip_val=null", "--trainer.max_steps=1", "--data.batch_seconds=3"]
-    arguments += ["--model.objective.distillation={weight: 0.5, start: 0, end: 0}"]
-    fold_command("fit", *arguments, "--trainer.devices=2", "--run_dir=two")
-    stepped, description = checkpoint.load(tmp_path / "two" / "checkpoints" / "last.ckpt")
+def test_two_processes_equal_one(tones_config: Path, tones_shards: Path, fold_process: Command, tmp_path: Path) -> None:
+    fold_process(
+        tmp_path,
+        "fit",
+        f"--config={tones_config}",
+        f"--model.optimizer={{class_path: torch.optim.SGD, init_args: {{lr: {LEARNING_RATE}}}}}",
+        "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.ConstantLR, init_args: {factor: 1.0}}",
+        "--model.objective.distillation={weight: 0.5, start: 0, end: 0}",
+        f"--data.batch_seconds={BATCH_SECONDS}",
+        "--trainer.gradient_clip_val=null",
+        "--trainer.max_steps=1",
+        "--trainer.devices=2",
+        "--run_dir=two",
+    )
+    stepped, _ = checkpoint.load(tmp_path / "two" / "checkpoints" / "last.ckpt")
 
-    lightning.seed_everything(1)
+    lightning.seed_everything(1)  # as `fold fit` does before it builds the model
     data = SpeechData(Tones(), SAMPLE_RATE, shards=str(tones_shards))
     model = Conformer(**TINY_NETWORK).build(len(data.units), SAMPLE_RATE)
-    batch, space = whole_batch(data, batch_seconds=3), PathSpace(2)
+    batch, space = first_batch_of_both_ranks(data), PathSpace(2)
+    assert len(set(batch.num_samples.tolist())) > 1  # lengths vary, over the ranks and within them
     paths = [space.deepest, space.seed, *space.draw(1, seed=0, step=0)]
-    targets = Targets(batch.units, batch.num_units)
-    objective = JointObjective(distillation=description_ramp())
-    objective(model(batch.waveforms, batch.num_samples, paths), targets, progress=0.0).total.backward()
-    moved = 0.0
-    for (name, parameter), other in zip(model.named_parameters(), stepped.parameters(), strict=True):
-        step = LEARNING_RATE * parameter.grad
-        torch.testing.assert_close(other, parameter - step, rtol=1e-4, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
-        moved += step.abs().sum().item()
-    assert moved > 1.0  # the comparison is of real steps
-    assert [file.name for file in (tmp_path / "two" / "wandb").glob("offline-run-*")].__len__() == 1
-
-
-def description_ramp():
-    """The distillation weight of the compared runs: constant 0.5."""
-    from fold.losses import Ramp
-
-    return Ramp(0.5)
+    objective = JointObjective(distillation=Ramp(0.5))
+    outputs = model(batch.waveforms, batch.num_samples, paths)
+    objective(outputs, Targets(batch.units, batch.num_units), progress=0.0).total.backward()
+    steps = [LEARNING_RATE * parameter.grad for parameter in model.parameters()]
+    for parameter, step, other in zip(model.parameters(), steps, stepped.parameters(), strict=True):
+        torch.testing.assert_close(other, parameter - step, rtol=1e-4, atol=1e-5)
+    assert sum(step.abs().sum().item() for step in steps) > 1.0  # real steps were compared
+    assert len(list((tmp_path / "two" / "wandb").glob("offline-run-*"))) == 1
