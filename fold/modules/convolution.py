@@ -23,5 +23,14 @@ class ConvolutionModule(nn.Module):
         """x: (batch, time, dim); mask: (batch, time). Returns x's shape."""
         x = nn.functional.glu(self.expand(x), dim=-1)
         x = x.masked_fill(~mask[:, :, None], 0.0)
-        x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+        x = self._depthwise_over_time(x)
         return self.project(nn.functional.silu(self.norm(x, mask)))
+
+    def _depthwise_over_time(self, x: Tensor) -> Tensor:
+        # As a 2-d convolution of height 1: its channels-last kernels read (batch, time, dim) as it lies in memory.
+        conv = self.depthwise
+        image = x.transpose(1, 2).unsqueeze(2)
+        convolved = nn.functional.conv2d(
+            image, conv.weight.unsqueeze(2), conv.bias, padding=(0, conv.padding[0]), groups=conv.groups
+        )
+        return convolved.squeeze(2).transpose(1, 2)
