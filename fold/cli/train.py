@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
 from fold.cli.parser import OneLineErrors
 from fold.data.datamodule import SpeechData
 from fold.training import wandb_run
-from fold.training.callbacks import DepthSweep, StepProgress, TranscriptWriter
+from fold.training.callbacks import DepthSweep, RunCheckpoint, StepProgress, TranscriptWriter
 from fold.training.module import FoldableASR
 
 STAMP = "FOLD_RUN_STAMP"  # processes that Lightning launches for DDP inherit it, and so the run folder
@@ -40,7 +39,7 @@ class SaveRunConfig(SaveConfigCallback):
     def save_config(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         folder = Path(self.config.run_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        self.parser.save(self.config, folder / "config.yaml", skip_unset=False, overwrite=True, multifile=False)
         wandb_run.log_config(trainer, self.config.as_dict())
         latest = folder.parent / "latest"
         unfinished = folder.parent / f".latest-{os.getpid()}"
@@ -64,7 +63,7 @@ class FoldCLI(LightningCLI):
         parser.add_argument("--ckpt_path", type=str, default=None, help="Checkpoint to go on from or evaluate.")
         parser.add_lightning_class_args(DepthSweep, "sweep")
         parser.add_lightning_class_args(TranscriptWriter, "transcripts")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 "sweep.folder": "${run_dir}",
