@@ -1,0 +1,19 @@
+"""Learning-rate schedules."""
+
+import pytest
+import torch
+
+from fold.training.schedules import WarmupInverseSqrt
+
+
+def test_warmup_then_inverse_square_root() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+    schedule = WarmupInverseSqrt(optimizer, warmup_steps=4)
+    rates = []
+    for _ in range(16):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[:4] == pytest.approx([0.5, 1.0, 1.5, 2.0])  # linear, up to the optimizer's rate
+    assert max(rates) == rates[3]
+    assert rates[15] == pytest.approx(2.0 * (4 / 16) ** 0.5)
