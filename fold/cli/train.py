@@ -67,6 +67,7 @@ class FoldCLI(LightningCLI):
         parser.set_defaults(
             {
                 "sweep.folder": "${run_dir}",
+                "sweep.experiment": "${experiment}",
                 "transcripts.folder": "${run_dir}",
                 "checkpoint.dirpath": "${run_dir}/checkpoints",
                 "checkpoint.filename": "best",

@@ -22,7 +22,7 @@ from fold.training.module import FoldableASR
 class DepthSweep(lightning.Callback):
     """Evaluates paths together through the prefix tree and sums their errors exactly over ranks.
 
-    folder: where `depth_sweep.csv` and `depth_sweep.png` of a test go;
+    folder: where `depth_sweep.csv` and `depth_sweep.png` of a test go; experiment: its name, for titles;
     val_depths: depths evaluated (canonical path) after each validation; None for the two ends and the middle;
     paths_per_depth: further paths sampled of each depth in a test;
     baselines: individually trained models, drawn as points in the figure.
@@ -32,11 +32,13 @@ class DepthSweep(lightning.Callback):
     def __init__(
         self,
         folder: str,
+        experiment: str,
         val_depths: list[int] | None = None,
         paths_per_depth: int = 8,
         baselines: list[Baseline] | None = None,
     ) -> None:
         self.folder = FilePath(folder)
+        self.experiment = experiment
         self.val_depths = val_depths
         self.paths_per_depth = paths_per_depth
         self.baselines = baselines or []
@@ -90,7 +92,7 @@ class DepthSweep(lightning.Callback):
     @rank_zero_only
     def _report(self, trainer: lightning.Trainer) -> None:
         write_sweep(self.rows, self.folder / "depth_sweep.csv")
-        title = f"{self.folder.parent.name}: WER by executed depth"
+        title = f"{self.experiment}: WER by executed depth"
         figure = plot_sweep(self.rows, self.folder / "depth_sweep.png", title, self.baselines)
         wandb_run.log_sweep(trainer, self.rows, figure)
         Console().print(sweep_table(self.rows, title))
