@@ -29,7 +29,8 @@ SEEDS = (1, 2)
 BASE = (
     "--config=experiments/conformer_fold.yaml",
     "--config=data/fsdd.yaml",
-    "--trainer.max_steps=600",
+    "--trainer.max_steps=500",
+    "--data.batch_seconds=32",
     "--trainer.enable_progress_bar=false",
     "--data.num_workers=0",
 )

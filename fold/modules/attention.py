@@ -24,11 +24,12 @@ def shift_relative(scores: Tensor) -> Tensor:
     """Turns scores by distance into scores by key.
 
     scores: (batch, heads, time, 2 * time - 1), last axis ordered as `relative_positions`.
-    Returns (batch, heads, time, time): [.., query, key] is the score of distance query - key.
+    Returns (batch, heads, time, time), a view: [.., query, key] is the score of distance query - key.
     """
     batch, heads, time, distances = scores.shape
-    padded = nn.functional.pad(scores, (1, 0)).view(batch, heads, distances + 1, time)
-    return padded[:, :, 1:].view(batch, heads, time, distances)[..., :time]
+    # Distance query - key lies at time - 1 - query + key: each row begins one score earlier than the row above.
+    strides = (heads * time * distances, time * distances, distances - 1, 1)
+    return scores.contiguous().as_strided((batch, heads, time, time), strides, time - 1)
 
 
 class RelativeSelfAttention(nn.Module):
@@ -51,9 +52,10 @@ class RelativeSelfAttention(nn.Module):
         batch, time, dim = x.shape
         query, key, value = self.qkv(x).view(batch, time, 3, self.num_heads, -1).unbind(2)
         distance = self.position(positions).view(2 * time - 1, self.num_heads, -1)
-        by_content = (query + self.content_bias).transpose(1, 2) @ key.permute(0, 2, 3, 1)
-        by_distance = (query + self.position_bias).transpose(1, 2) @ distance.permute(1, 2, 0)
-        scores = (by_content + shift_relative(by_distance)) / math.sqrt(dim // self.num_heads)
-        scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
+        scale = 1 / math.sqrt(dim // self.num_heads)
+        by_content = ((query + self.content_bias) * scale).transpose(1, 2) @ key.permute(0, 2, 3, 1)
+        by_distance = ((query + self.position_bias) * scale).transpose(1, 2) @ distance.permute(1, 2, 0)
+        padding = torch.zeros_like(mask, dtype=x.dtype).masked_fill(~mask, torch.finfo(x.dtype).min)
+        scores = by_content + shift_relative(by_distance) + padding[:, None, None, :]
         attended = self.dropout(scores.softmax(-1)) @ value.transpose(1, 2)
         return self.output(attended.transpose(1, 2).reshape(batch, time, dim))

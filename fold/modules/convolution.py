@@ -22,7 +22,7 @@ class ConvolutionModule(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x: (batch, time, dim); mask: (batch, time). Returns x's shape."""
         x = nn.functional.glu(self.expand(x), dim=-1)
-        x = x.masked_fill(~mask[:, :, None], 0.0)
+        x = x * mask[:, :, None]
         x = self._depthwise_over_time(x)
         return self.project(nn.functional.silu(self.norm(x, mask)))
 

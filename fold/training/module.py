@@ -49,7 +49,10 @@ class FoldableASR(lightning.LightningModule):
         self.path_seed = path_seed
         self.objective = objective
         self.decoding = decoding
-        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        # Weight averaging deep-copies the module. What LightningCLI passes here refers to its parser and, through that,
+        # to the trainer and its process group, which cannot be copied; a function is copied by reference.
+        self.optimizer = lambda parameters: optimizer(parameters)
+        self.lr_scheduler = lambda optimizer: lr_scheduler(optimizer)
         self.eval_paths: list[Path] = [self.space.deepest]  # the depth sweep sets what is evaluated
         self.description: Description | None = None
         self.model: Recogniser | None = None
