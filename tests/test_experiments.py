@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import REPOSITORY
 
 from fold.cli import COMMANDS, train
@@ -46,6 +47,20 @@ def test_physical_experiments_do_not_unfold(experiment: Path) -> None:
     cli = build(f"--config={experiment}", f"--config={CORPORA[0]}")
     unfolds = cli.model.space.deepest != cli.model.space.seed
     assert unfolds == ("physical" not in experiment.stem)
+
+
+@pytest.mark.parametrize("kind", ["", "_librispeech100"])
+def test_baselines_differ_from_their_experiment_in_unfolding_alone(kind: str) -> None:
+    fold, physical = (
+        yaml.safe_load((REPOSITORY / "experiments" / f"conformer_{name}{kind}.yaml").read_text())
+        for name in ("fold", "physical")
+    )
+    for settings in (fold, physical):
+        del settings["experiment"], settings["model"]["max_repeats"]
+        del settings["model"]["network"]["init_args"]["num_layers"]
+    for joint_training_only in ("num_sampled_paths", "objective"):
+        fold["model"].pop(joint_training_only, None)
+    assert fold == physical
 
 
 def readme_commands() -> list[str]:
