@@ -99,8 +99,8 @@ def fold_process() -> Callable[..., Finished]:
     """Runs `python -m fold ...` in a folder as a user would; the test corpus can be imported."""
 
     def run(folder: Path, *arguments: object) -> Finished:
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests"), "OMP_NUM_THREADS": "1"}
-        environment.pop(STAMP, None)
+        kept = {name: value for name, value in os.environ.items() if "WANDB" not in name and name != STAMP}
+        environment = {**kept, "PYTHONPATH": str(REPOSITORY / "tests"), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "fold", *map(str, arguments)]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr

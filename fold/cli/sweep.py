@@ -12,7 +12,7 @@ from tqdm import tqdm
 from fold import checkpoint
 from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
-from fold.data.batching import EvalPlan
+from fold.data.plans import EvalPlan
 from fold.data.shards import read_index
 from fold.data.stream import ShardedSpeech
 from fold.decoding.decode import Decoding
@@ -59,10 +59,10 @@ def sweep_checkpoint(
     index = read_index(folder)
     if index.sample_rate != description.sample_rate:
         raise FoldError(f"{folder}: {index.sample_rate} Hz, but the model takes {description.sample_rate} Hz")
-    data = ShardedSpeech(folder, index.splits[split], description.units)
+    data = ShardedSpeech(folder, index.splits[split], index.sample_rate, description.units)
     target = choose_device(device)
     space, model = description.space, model.to(target)
-    plan = EvalPlan(data.lengths(), round(batch_seconds * index.sample_rate))
+    plan = EvalPlan(data.lengths(), len(data.split.shards), round(batch_seconds * index.sample_rate))
     paths = sweep_paths(space, depths or space.depths, paths_per_depth)
 
     with tqdm(total=index.splits[split].utterances, unit=" utterances", desc=f"{len(paths)} paths") as bar:

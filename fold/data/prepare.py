@@ -204,7 +204,8 @@ def _render(jobs: list[_Job], name: str, num_workers: int | None) -> dict[str, S
             stop.set()
             pool.shutdown(cancel_futures=True)
     shards = [(job.split, future.result()) for job, future in zip(jobs, futures, strict=True)]
-    return {name: Split.of(shard for split, shard in shards if split == name) for name in SPLITS}
+    folder, sample_rate = jobs[0].path.parent, jobs[0].sample_rate
+    return {name: Split.of((shard for split, shard in shards if split == name), folder, sample_rate) for name in SPLITS}
 
 
 class _Worker:

@@ -4,13 +4,15 @@ A tar holds `<id>.flac` (16-bit) and `<id>.json` (id, text, speaker, seconds) pe
 any WebDataset reader. The sidecar `<shard>.npy` gives the place of every member, so that a reader can seek.
 """
 
+import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -19,7 +21,7 @@ from fold.data.corpora.base import Utterance
 from fold.data.files import checksum, replacing, write_json
 from fold.errors import FoldError
 
-FORMAT = 1
+FORMAT = 2
 INDEX_FILE = "index.json"
 # One header block per member, whatever the name: offsets are known while writing.
 _TAR_FORMAT = tarfile.USTAR_FORMAT
@@ -30,7 +32,9 @@ SIDECAR_DTYPE = np.dtype(
         ("audio_bytes", "<i4"),
         ("meta_offset", "<i8"),
         ("meta_bytes", "<i4"),
+        ("meta_crc", "<u4"),
         ("num_samples", "<i4"),
+        ("id_hash", "<u8"),
     ]
 )
 
@@ -48,14 +52,30 @@ class Shard:
 
 @dataclass(frozen=True)
 class Split:
+    """One split: its shards, and how long its utterances are.
+
+    Attributes:
+        durations: utterances by whole seconds, `{3: (n, s)}` for n utterances of 3 to 4 seconds, s seconds in all.
+    """
+
     utterances: int
     seconds: float
     shards: tuple[Shard, ...]
+    durations: dict[int, tuple[int, float]]
 
     @classmethod
-    def of(cls, shards: Iterable[Shard]) -> "Split":
+    def of(cls, shards: Iterable[Shard], folder: Path, sample_rate: int) -> "Split":
+        """Describe the shards of a split, which lie in `folder`."""
         shards = tuple(shards)
-        return cls(sum(s.utterances for s in shards), round(sum(s.seconds for s in shards), 3), shards)
+        seconds = np.concatenate([read_sidecar(folder / s.file)["num_samples"] / sample_rate for s in shards])
+        counts, sums = np.bincount(seconds.astype(int)), np.bincount(seconds.astype(int), weights=seconds)
+        durations = {int(n): (int(counts[n]), round(float(sums[n]), 3)) for n in np.flatnonzero(counts)}
+        return cls(len(seconds), round(sum(s.seconds for s in shards), 3), shards, durations)
+
+    def usable(self, max_seconds: float) -> tuple[int, float]:
+        """Return how many utterances are no longer than `max_seconds` (to the second), and their seconds."""
+        kept = [both for whole, both in self.durations.items() if whole < max_seconds]
+        return sum(n for n, _ in kept), sum(seconds for _, seconds in kept)
 
 
 @dataclass(frozen=True)
@@ -92,7 +112,12 @@ def read_index(folder: Path) -> Index:
         if values["format"] != FORMAT:
             raise FoldError(f"{path} has format {values['format']}, expected {FORMAT}; prepare it again")
         splits = {
-            name: Split(s["utterances"], s["seconds"], tuple(Shard(**shard) for shard in s["shards"]))
+            name: Split(
+                s["utterances"],
+                s["seconds"],
+                tuple(Shard(**shard) for shard in s["shards"]),
+                {int(whole): (int(n), float(seconds)) for whole, (n, seconds) in s["durations"].items()},
+            )
             for name, s in values["splits"].items()
         }
         return Index(values["corpus"], values["sample_rate"], values["units"], splits)
@@ -125,7 +150,8 @@ def write_shard(path: Path, utterances: Iterable[Utterance], sample_rate: int) -
             encoded = json.dumps(meta, ensure_ascii=False).encode()
             audio_offset = _add(tar, f"{utterance.id}.flac", audio)
             meta_offset = _add(tar, f"{utterance.id}.json", encoded)
-            rows.append((audio_offset, len(audio), meta_offset, len(encoded), len(utterance.samples)))
+            place = (audio_offset, len(audio), meta_offset, len(encoded))
+            rows.append((*place, zlib.crc32(encoded), len(utterance.samples), hash_id(utterance.id)))
     with replacing(sidecar_path(path)) as stream:
         np.save(stream, np.array(rows, dtype=SIDECAR_DTYPE), allow_pickle=False)
     return describe_shard(path, sample_rate)
@@ -158,17 +184,9 @@ def read_sidecar(shard: Path) -> np.ndarray:
     return rows
 
 
-def read_member(file: IO[bytes], offset: int, size: int) -> bytes:
-    """Return `size` bytes of an open shard from `offset` (a sidecar's audio or meta columns).
-
-    Raises:
-        FoldError: the file ends before.
-    """
-    file.seek(offset)
-    content = file.read(size)
-    if len(content) != size:
-        raise FoldError(f"{file.name} is cut short: {size} bytes wanted at {offset}, {len(content)} there")
-    return content
+def hash_id(id: str) -> int:
+    """Return the 64 bits that stand for an utterance id in a sidecar."""
+    return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "little")
 
 
 def encode_flac(samples: np.ndarray, sample_rate: int) -> bytes:
@@ -177,11 +195,6 @@ def encode_flac(samples: np.ndarray, sample_rate: int) -> bytes:
     pcm = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
     soundfile.write(stream, pcm, sample_rate, format="FLAC", subtype="PCM_16")
     return stream.getvalue()
-
-
-def decode_flac(content: bytes) -> np.ndarray:
-    """Decode a FLAC member: float32 samples in [-1, 1), shape (samples,)."""
-    return soundfile.read(io.BytesIO(content), dtype="float32")[0]
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from members import decode_flac, read_member
 
 from fold.data import prepare as prepare_module
 from fold.data.corpora import FSDD, SPLITS, Commands
 from fold.data.files import locked
 from fold.data.prepare import prepare, prepared_folder
-from fold.data.shards import INDEX_FILE, decode_flac, read_index, read_member, read_sidecar
+from fold.data.shards import INDEX_FILE, read_index, read_sidecar
 from fold.data.units import UnitsConfig, units_from_dict
 from fold.errors import FoldError
 
