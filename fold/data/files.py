@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -42,16 +42,23 @@ def write_json(path: Path, values: Any) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, made with the folder if missing; wait, saying so, while another process has it.
+    """Hold a folder's lock, made with the folder if missing; wait, saying so, while another process has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with holding(folder / LOCK_FILE, lambda: print(f"waiting for another process at work in {folder}", flush=True)):
+        yield
+
+
+@contextmanager
+def holding(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock file, made if missing; wait, calling `on_wait` first, while another process has it.
 
     The lock ends with its process, however that ends; the file left behind locks nothing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("w") as lock:
+    with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for another process at work in {folder}", flush=True)
+            on_wait()
             fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield

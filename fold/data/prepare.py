@@ -112,7 +112,8 @@ def _read_description(folder: Path) -> dict[str, Any] | None:
     try:
         return json.loads((folder / DESCRIPTION_FILE).read_bytes())
     except FileNotFoundError:
-        foreign = [path.name for path in folder.iterdir() if path.name != LOCK_FILE]
+        own = (LOCK_FILE, DESCRIPTION_FILE + PART_SUFFIX)
+        foreign = [path.name for path in folder.iterdir() if path.name not in own]
         if foreign:
             raise FoldError(f"{folder} is not empty ({foreign[0]}) and holds no prepared corpus") from None
         return None

@@ -48,6 +48,8 @@ class Shard:
     seconds: float
     bytes: int
     sha256: str
+    sidecar_bytes: int
+    sidecar_sha256: str
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,8 @@ def describe_shard(path: Path, sample_rate: int) -> Shard:
     """Return the index entry of a complete shard, from its files."""
     rows = read_sidecar(path)
     seconds = round(int(rows["num_samples"].sum()) / sample_rate, 3)
-    return Shard(path.name, len(rows), seconds, path.stat().st_size, checksum(path))
+    files = [value for file in (path, sidecar_path(path)) for value in (file.stat().st_size, checksum(file))]
+    return Shard(path.name, len(rows), seconds, *files)
 
 
 def sidecar_path(shard: Path) -> Path:
@@ -176,7 +179,17 @@ def read_sidecar(shard: Path) -> np.ndarray:
     """
     path = sidecar_path(shard)
     try:
-        rows = np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:
+            return load_sidecar(stream)
+    except OSError as error:
+        raise FoldError(f"{path} cannot be read as a shard's sidecar: {error}") from error
+
+
+def load_sidecar(stream: IO[bytes]) -> np.ndarray:
+    """Return the rows of an open sidecar; else as `read_sidecar`."""
+    path = stream.name
+    try:
+        rows = np.load(stream, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise FoldError(f"{path} cannot be read as a shard's sidecar: {error}") from error
     if rows.dtype != SIDECAR_DTYPE or rows.ndim != 1:

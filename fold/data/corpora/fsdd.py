@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fold.data.corpora.archive import fetch_archive
 from fold.data.corpora.base import Corpus, Recipe, Utterance, generator, read_audio
-from fold.data.corpora.download import fetch_archive
 from fold.errors import FoldError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fold.data.corpora.archive import fetch_archive
 from fold.data.corpora.base import Corpus, Recipe, Utterance, read_audio, shuffled
-from fold.data.corpora.download import fetch_archive
 from fold.errors import FoldError
 
 URL = "http://www.openslr.org/resources/12/{subset}.tar.gz"

@@ -1,8 +1,21 @@
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+from itertools import chain
+from pathlib import Path
+
+import hostile
 import numpy as np
 import pytest
 import soundfile
+from hostile import HostileServer
 
 from fold.data.corpora import LibriSpeech
+from fold.data.files import checksum
+from fold.data.prepare import DOWNLOADS_FOLDER
+from fold.data.shards import INDEX_FILE
 from fold.errors import FoldError
 
 CORPUS = LibriSpeech(train=["train-a", "train-b"], dev=["dev"], test=["test"])
@@ -76,3 +89,86 @@ def test_a_line_without_text_is_named(root):
 def test_an_unknown_subset_is_refused_before_any_download(tmp_path):
     with pytest.raises(FoldError, match=r"no download of a subset 'train-a'; there are .*train-clean-100"):
         CORPUS.locate(None, tmp_path)
+
+
+SCRIPT = """
+import os, re, signal, sys, types
+from pathlib import Path
+
+folder, server, moment, checksums = sys.argv[1:]
+
+def kill_at_moment(event, arguments):
+    if re.search(moment, f"{event} {arguments}"):
+        os.killpg(0, signal.SIGKILL)
+
+# Also in the worker processes, which import this script anew.
+if moment:
+    sys.addaudithook(kill_at_moment)
+
+if __name__ == "__main__":
+    from fold.data import download, prepare
+    from fold.data.corpora import LibriSpeech, librispeech
+    from fold.data.units import UnitsConfig
+
+    librispeech.URL = server + "/{subset}.tar.gz"
+    published = types.SimpleNamespace(_CHECKSUMS=eval(checksums))
+    sys.modules["torchaudio.datasets.librispeech"] = published  # not the real one, which takes seconds to import
+    download.BACKOFF_SECONDS, download.TIMEOUT_SECONDS, download.BLOCK_BYTES = 0.001, 0.2, 1000
+    prepare.UTTERANCES_PER_SHARD = 5
+    corpus = LibriSpeech(train=["train-a", "train-b"], dev=["dev"], test=["test"])
+    prepare.prepare(corpus, Path(folder), root=None, sample_rate=16000, units=UnitsConfig(), num_workers=1)
+"""
+
+KILLS = [
+    r"urllib.Request .*train-a.*Range",  # within the download, which is about to go on
+    r"os.rename .*train-b.tar.gz.part",  # complete and checked, not yet named
+    r"open .*dev.part/LibriSpeech/.*-0001.flac",  # within unpacking
+    r"os.rename .*test.part/LibriSpeech/test",  # unpacked, not yet named
+    r"os.remove .*test.tar.gz",  # the archive no longer needed
+    r"os.rename .*description.json.part",
+    r"open .*train-000001.tar.part",  # sharding, in a worker
+    r"os.rename .*index.json.part",  # all but done
+]
+
+
+def prepare_by_download(folder, server, checksums, moment=""):
+    """Run a preparation in a process of its own, killed with its workers at a moment; return its exit status."""
+    script = folder.parent / "script.py"
+    script.write_text(SCRIPT)
+    process = subprocess.run(
+        [sys.executable, str(script), str(folder), server.url, moment, repr(checksums)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        start_new_session=True,
+        timeout=60,
+        capture_output=True,
+    )
+    assert process.returncode in (0, -signal.SIGKILL), process.stderr.decode()
+    return process.returncode
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_download_killed_at_any_moment_is_finished_to_the_same_bytes(root, tmp_path_factory):
+    served = tmp_path_factory.mktemp("served")
+    for subset in ("train-a", "train-b", "dev", "test"):
+        with tarfile.open(served / f"{subset}.tar.gz", "w:gz") as archive:
+            archive.add(root / subset, f"LibriSpeech/{subset}")
+    calm, shaken = (tmp_path_factory.mktemp(name) / "out" for name in ("calm", "shaken"))
+
+    with HostileServer(served) as server:
+        checksums = {f"{server.url}/{path.name}": checksum(path) for path in served.iterdir()}
+        assert prepare_by_download(calm, server, checksums) == 0
+
+        server.script = chain([hostile.SHORT], hostile.random_faults(seed=0, share=0.3))
+        for moment in KILLS:
+            assert prepare_by_download(shaken, server, checksums, moment) == -signal.SIGKILL, moment
+            assert not (shaken / INDEX_FILE).exists()
+        assert prepare_by_download(shaken, server, checksums) == 0
+        assert {request.fault for request in server.requests} > {hostile.GOOD, hostile.SHORT}
+
+    assert contents(shaken) == contents(calm)
+    assert len(contents(calm)) > 10
+    downloads = shaken.parent / DOWNLOADS_FOLDER / "librispeech"
+    assert sorted(os.listdir(downloads)) == ["dev", "test", "train-a", "train-b"]
