@@ -10,12 +10,14 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 from fold.cli.parser import OneLineErrors
 from fold.data.datamodule import SpeechData
 from fold.training import wandb_run
 from fold.training.callbacks import DepthSweep, RunCheckpoint, StepProgress, TranscriptWriter
+from fold.training.checkpoint_io import SafeCheckpointIO
 from fold.training.module import FoldableASR
 
 STAMP = "FOLD_RUN_STAMP"  # processes that Lightning launches for DDP inherit it, and so the run folder
@@ -80,7 +82,14 @@ class FoldCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         if self.config.trainer.enable_progress_bar is not False:
             self.trainer_defaults = {**self.trainer_defaults, "callbacks": [StepProgress()]}
-        return super().instantiate_trainer(**kwargs)
+        return super().instantiate_trainer(plugins=self._plugins(), **kwargs)
+
+    def _plugins(self) -> list[Any]:
+        """The user's plugins, and safe checkpoints unless one of these writes them."""
+        given = self.config_init.trainer.plugins or []
+        plugins = given if isinstance(given, list) else [given]
+        writes = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+        return plugins if writes else [*plugins, SafeCheckpointIO()]
 
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -130,7 +139,9 @@ def run(arguments: list[str]) -> None:
     """Runs `fit`, `validate`, `test` or `predict` (the first argument) with the options that follow it."""
     command, *options = arguments
     cli = build(command, options)
-    getattr(cli.trainer, command)(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path)
+    getattr(cli.trainer, command)(
+        cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True
+    )
     if command == "fit":  # one command shows the result: every depth, with the weights that training ended with
         cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
     wandb_run.finish()
