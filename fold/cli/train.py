@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 from fold import checkpoint
@@ -20,9 +20,10 @@ from fold.data.datamodule import SpeechData
 from fold.settings import differences
 from fold.training import wandb_run
 from fold.training.callbacks import BadData, DepthSweep, Preemption, RunCheckpoint, StepProgress, TranscriptWriter
+from fold.training.checkpoint_io import LAST, SafeCheckpointIO, newest_checkpoint
 from fold.training.module import FoldableASR
 
-LAST, LATEST = "last", "latest"
+LATEST = "latest"  # names the newest run of an experiment
 CONFIG, WANDB_ID = "config", "wandb_id"  # in a checkpoint
 STAMP = "FOLD_RUN_STAMP"  # processes that Lightning launches for DDP inherit it, and so the run folder
 
@@ -108,23 +109,32 @@ class FoldCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str] | None) -> None:
         """As LightningCLI, but `--ckpt_path last` stands for the newest run of the experiment and its checkpoint."""
         super().parse_arguments(parser, args)
-        if self.config.ckpt_path != LAST:
+        if self.config.ckpt_path != "last":
             return
         newest = Path(self.config.run_dir).parent / LATEST
         if not any(option.split("=")[0] == "--run_dir" for option in args) and newest.is_dir():
             parser.set_defaults({"run_dir": str(newest.parent / newest.resolve().name)})
             super().parse_arguments(parser, args)
-        last = Path(self.config.run_dir) / "checkpoints" / "last.ckpt"
-        self.config.ckpt_path = str(last) if last.exists() else None
-        if self.config.ckpt_path is None:
-            print(f"no checkpoint in {self.config.run_dir}: training starts from the beginning")
+        folder = Path(self.config.run_dir) / "checkpoints"
+        if (folder / LAST).exists():
+            file = newest_checkpoint(folder)
+            wandb_run.resume(checkpoint.read(file).get(WANDB_ID))
+            self.config.ckpt_path = str(file)
         else:
-            wandb_run.resume(torch.load(last, weights_only=True, mmap=True).get(WANDB_ID))
+            print(f"no checkpoint in {self.config.run_dir}: training starts from the beginning")
+            self.config.ckpt_path = None
 
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         if self.config.trainer.enable_progress_bar is not False:
             self.trainer_defaults = {**self.trainer_defaults, "callbacks": [StepProgress()]}
-        return super().instantiate_trainer(**kwargs)
+        return super().instantiate_trainer(plugins=self._plugins(), **kwargs)
+
+    def _plugins(self) -> list[Any]:
+        """The user's plugins, and safe checkpoints unless one of these writes them."""
+        given = self.config_init.trainer.plugins or []
+        plugins = given if isinstance(given, list) else [given]
+        writes = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+        return plugins if writes else [*plugins, SafeCheckpointIO()]
 
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -174,9 +184,11 @@ def run(arguments: list[str]) -> None:
     """Runs `fit`, `validate`, `test` or `predict` (the first argument) with the options that follow it."""
     command, *options = arguments
     cli = build(command, options)
-    getattr(cli.trainer, command)(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path)
+    getattr(cli.trainer, command)(
+        cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True
+    )
     if command == "fit":  # one command shows the result: every depth, with the weights that training ended with
-        last = Path(cli.config.checkpoint.dirpath) / "last.ckpt"
+        last = Path(cli.config.checkpoint.dirpath) / LAST
         if last.exists():  # resumed at its very end, training changes nothing, and the averages are in the file alone
             cli.model.model.load_state_dict(checkpoint.load(last)[0].state_dict())
         cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)

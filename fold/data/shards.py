@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from fold.data.corpora.base import Utterance
+from fold.data.corpora.base import Utterance, is_valid_id
 from fold.data.files import checksum, replacing, write_json
 from fold.errors import FoldError
 
@@ -140,8 +140,10 @@ def write_shard(path: Path, utterances: Iterable[Utterance], sample_rate: int) -
     rows = []
     with replacing(path) as stream, tarfile.open(fileobj=stream, mode="w", format=_TAR_FORMAT) as tar:
         for utterance in utterances:
-            if not utterance.id.replace("-", "").replace("_", "").isalnum():
-                raise FoldError(f"utterance id '{utterance.id}' may hold letters, digits, - and _ only")
+            if not is_valid_id(utterance.id):
+                raise FoldError(
+                    f"utterance id '{utterance.id}' may hold letters, digits, - and _ only, 95 bytes at most"
+                )
             audio = encode_flac(utterance.samples, sample_rate)
             meta = {
                 "id": utterance.id,
