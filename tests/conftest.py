@@ -12,7 +12,7 @@ from tones import SAMPLE_RATE, Tones
 
 from fold.cli import main
 from fold.cli.train import STAMP
-from fold.data.prepare import prepare, prepared_folder
+from fold.data.prepare import prepare, prepared_name
 from fold.data.units import UnitsConfig
 
 REPOSITORY = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ TINY_NETWORK = {
 def tones_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of prepared corpora that holds `Tones()`."""
     shards = tmp_path_factory.mktemp("shards")
-    folder = prepared_folder(shards, Tones(), SAMPLE_RATE, UnitsConfig())
+    folder = shards / prepared_name(Tones(), SAMPLE_RATE, UnitsConfig())
     prepare(Tones(), folder, root=None, sample_rate=SAMPLE_RATE, units=UnitsConfig(), num_workers=1)
     return shards
 

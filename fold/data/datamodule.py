@@ -12,10 +12,12 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from fold.data.batching import Batch
+from fold.data.cache import ShardCache
 from fold.data.corpora import Corpus
+from fold.data.index import Index
+from fold.data.location import Location
 from fold.data.plans import EvalPlan, Reference, TrainPlan
-from fold.data.prepare import prepare, prepared_folder
-from fold.data.shards import Index, read_index
+from fold.data.prepare import prepare, prepared_name
 from fold.data.stream import FitsAudio, ShardedSpeech
 from fold.data.units import Units, UnitsConfig, units_from_dict
 from fold.errors import FoldError
@@ -31,7 +33,9 @@ class SpeechData(lightning.LightningDataModule):
     """Batches of speech from the shards of a corpus.
 
     corpus: what to prepare; sample_rate: in Hz, to which all audio is resampled once; units: of the transcripts;
-    shards: folder that holds prepared corpora; root: where the corpus itself lies (None: downloaded or made);
+    shards: folder, or http(s) or s3 URL, that holds prepared corpora; cache, cache_gigabytes: local copies of the
+    shards of a URL, and how much of the disk they may fill;
+    root: where the corpus itself lies (None: downloaded or made);
     batch_seconds: padded audio in a training batch of one rank, nearly (all steps of an epoch hold about as much);
     eval_batch_seconds: at most in an evaluation batch;
     max_seconds: longer training utterances are dropped, and counted in the log;
@@ -46,6 +50,8 @@ class SpeechData(lightning.LightningDataModule):
         sample_rate: int = 16000,
         units: UnitsConfig = UnitsConfig(),
         shards: str = "shards",
+        cache: str = "shards/cache",
+        cache_gigabytes: float = 50.0,
         root: str | None = None,
         batch_seconds: float = 60.0,
         eval_batch_seconds: float = 120.0,
@@ -60,7 +66,8 @@ class SpeechData(lightning.LightningDataModule):
         self.corpus = corpus
         self.sample_rate = sample_rate
         self.units_config = units
-        self.folder = prepared_folder(Path(shards), corpus, sample_rate, units)
+        name = prepared_name(corpus, sample_rate, units)
+        self.location = Location.of(f"{shards}/{name}", ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
         self.root = Path(root) if root else None
         self.batch_seconds = batch_seconds
         self.eval_batch_seconds = eval_batch_seconds
@@ -78,9 +85,11 @@ class SpeechData(lightning.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Prepares the corpus unless its shards are there (Lightning calls this on one process of a node)."""
+        if self.location.folder is None:
+            return  # at a URL they are there or not
         prepare(
             self.corpus,
-            self.folder,
+            self.location.folder,
             root=self.root,
             sample_rate=self.sample_rate,
             units=self.units_config,
@@ -91,7 +100,7 @@ class SpeechData(lightning.LightningDataModule):
     def index(self) -> Index:
         """The index of the prepared corpus. Raises FoldError if there is none yet."""
         if self._index is None:
-            self._index = read_index(self.folder)
+            self._index = self.location.index()
         return self._index
 
     @property
@@ -106,7 +115,7 @@ class SpeechData(lightning.LightningDataModule):
             dropped = split.utterances - usable
             log.warning(f"train: {dropped} of {split.utterances} utterances dropped: over {self.max_seconds} s")
         if not usable:
-            raise FoldError(f"{self.folder}: no training batch: every utterance is longer than {self.max_seconds} s")
+            raise FoldError(f"{self.location}: no training batch: every utterance is longer than {self.max_seconds} s")
         data = self._split("train", self.fits)
         plan = TrainPlan(
             data.lengths(self._samples(MIN_SECONDS), self._samples(self.max_seconds)),
@@ -167,7 +176,7 @@ class SpeechData(lightning.LightningDataModule):
         return self._eval_loader("test")
 
     def _split(self, name: str, fits: FitsAudio | None = None) -> ShardedSpeech:
-        return ShardedSpeech(self.folder, self.index.splits[name], self.sample_rate, self.units, fits)
+        return ShardedSpeech(self.location, self.index.splits[name], self.sample_rate, self.units, fits)
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         data = self._split(name)

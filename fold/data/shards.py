@@ -1,4 +1,4 @@
-"""The shard format: a WebDataset tar per few hundred utterances, a sidecar of offsets, an index of all.
+"""The shard format: a WebDataset tar per few hundred utterances and a sidecar of offsets.
 
 A tar holds `<id>.flac` (16-bit) and `<id>.json` (id, text, speaker, seconds) per utterance and is readable by
 any WebDataset reader. The sidecar `<shard>.npy` gives the place of every member, so that a reader can seek.
@@ -10,19 +10,17 @@ import json
 import tarfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 import soundfile
 
 from fold.data.corpora.base import Utterance, is_valid_id
-from fold.data.files import checksum, replacing, write_json
+from fold.data.files import checksum, replacing
+from fold.data.index import Shard
 from fold.errors import FoldError
 
-FORMAT = 2
-INDEX_FILE = "index.json"
 # One header block per member, whatever the name: offsets are known while writing.
 _TAR_FORMAT = tarfile.USTAR_FORMAT
 
@@ -37,96 +35,6 @@ SIDECAR_DTYPE = np.dtype(
         ("id_hash", "<u8"),
     ]
 )
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One tar file of a split; `bytes` and `sha256` are the tar's."""
-
-    file: str
-    utterances: int
-    seconds: float
-    bytes: int
-    sha256: str
-    sidecar_bytes: int
-    sidecar_sha256: str
-
-
-@dataclass(frozen=True)
-class Split:
-    """One split: its shards, and how long its utterances are.
-
-    Attributes:
-        durations: utterances by whole seconds, `{3: (n, s)}` for n utterances of 3 to 4 seconds, s seconds in all.
-    """
-
-    utterances: int
-    seconds: float
-    shards: tuple[Shard, ...]
-    durations: dict[int, tuple[int, float]]
-
-    @classmethod
-    def of(cls, shards: Iterable[Shard], folder: Path, sample_rate: int) -> "Split":
-        """Describe the shards of a split, which lie in `folder`."""
-        shards = tuple(shards)
-        seconds = np.concatenate([read_sidecar(folder / s.file)["num_samples"] / sample_rate for s in shards])
-        counts, sums = np.bincount(seconds.astype(int)), np.bincount(seconds.astype(int), weights=seconds)
-        durations = {int(n): (int(counts[n]), round(float(sums[n]), 3)) for n in np.flatnonzero(counts)}
-        return cls(len(seconds), round(sum(s.seconds for s in shards), 3), shards, durations)
-
-    def usable(self, max_seconds: float) -> tuple[int, float]:
-        """Return how many utterances are no longer than `max_seconds` (to the second), and their seconds."""
-        kept = [both for whole, both in self.durations.items() if whole < max_seconds]
-        return sum(n for n, _ in kept), sum(seconds for _, seconds in kept)
-
-
-@dataclass(frozen=True)
-class Index:
-    """What a prepared folder holds.
-
-    Attributes:
-        corpus: class and settings of the corpus.
-        sample_rate: of every utterance, in Hz.
-        units: `Units.to_dict()` of the units trained on the training transcripts.
-        splits: train, dev and test.
-    """
-
-    corpus: dict[str, Any]
-    sample_rate: int
-    units: dict[str, Any]
-    splits: dict[str, Split]
-
-
-def write_index(folder: Path, index: Index) -> None:
-    """Write `index.json`, all of it or nothing."""
-    write_json(folder / INDEX_FILE, {"format": FORMAT, **asdict(index)})
-
-
-def read_index(folder: Path) -> Index:
-    """Read `index.json`.
-
-    Raises:
-        FoldError: there is none, it is damaged, or it has another format.
-    """
-    path = folder / INDEX_FILE
-    try:
-        values = json.loads(path.read_bytes())
-        if values["format"] != FORMAT:
-            raise FoldError(f"{path} has format {values['format']}, expected {FORMAT}; prepare it again")
-        splits = {
-            name: Split(
-                s["utterances"],
-                s["seconds"],
-                tuple(Shard(**shard) for shard in s["shards"]),
-                {int(whole): (int(n), float(seconds)) for whole, (n, seconds) in s["durations"].items()},
-            )
-            for name, s in values["splits"].items()
-        }
-        return Index(values["corpus"], values["sample_rate"], values["units"], splits)
-    except FileNotFoundError:
-        raise FoldError(f"{folder} holds no prepared corpus (no {INDEX_FILE}); run `fold prepare`") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FoldError(f"{path} is damaged ({error!r}); delete it and prepare the corpus again") from error
 
 
 def write_shard(path: Path, utterances: Iterable[Utterance], sample_rate: int) -> Shard:
@@ -182,14 +90,13 @@ def read_sidecar(shard: Path) -> np.ndarray:
     path = sidecar_path(shard)
     try:
         with path.open("rb") as stream:
-            return load_sidecar(stream)
+            return load_sidecar(stream, str(path))
     except OSError as error:
         raise FoldError(f"{path} cannot be read as a shard's sidecar: {error}") from error
 
 
-def load_sidecar(stream: IO[bytes]) -> np.ndarray:
-    """Return the rows of an open sidecar; else as `read_sidecar`."""
-    path = stream.name
+def load_sidecar(stream: IO[bytes], path: str) -> np.ndarray:
+    """Return the rows of an open sidecar, which lies at `path`; else as `read_sidecar`."""
     try:
         rows = np.load(stream, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -10,7 +11,6 @@ import tarfile
 import zlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -21,8 +21,10 @@ from torch.utils.data import Dataset
 
 from fold.data.batching import Batch, Example, collate
 from fold.data.faults import BadUtterance, Fault
+from fold.data.index import Split
+from fold.data.location import Location
 from fold.data.plans import Reference
-from fold.data.shards import Split, hash_id, read_sidecar
+from fold.data.shards import hash_id, load_sidecar
 from fold.data.units import Units
 from fold.errors import FoldError
 
@@ -37,15 +39,15 @@ FitsAudio = Callable[[Sequence[int], int], bool]
 class ShardedSpeech(Dataset):
     """A prepared split as a data set of batches: indexed with a plan's item, it gives that batch.
 
-    folder: the prepared corpus; split: its entry in the index; sample_rate: in Hz; units: encodes the transcripts;
+    location: of the prepared corpus; split: its entry in the index; sample_rate: in Hz; units: encodes the transcripts;
     fits: what a training utterance must satisfy besides (None: nothing; any transcript will do for evaluation).
     Utterances that cannot be used are left out of the batch and listed in its faults.
     """
 
     def __init__(
-        self, folder: Path, split: Split, sample_rate: int, units: Units, fits: FitsAudio | None = None
+        self, location: Location, split: Split, sample_rate: int, units: Units, fits: FitsAudio | None = None
     ) -> None:
-        self.folder = folder
+        self.location = location
         self.split = split
         self.sample_rate = sample_rate
         self.units = units
@@ -59,14 +61,19 @@ class ShardedSpeech(Dataset):
     def readers(self) -> Readers:
         """Opened by each process for itself."""
         if self._readers is None:
-            self._readers = Readers(self.folder, self.split)
+            self._readers = Readers(self.location, self.split)
         return self._readers
 
     def lengths(self, min_samples: float = 0, max_samples: float = math.inf) -> Callable[[int], np.ndarray]:
         """A function that gives the samples of each utterance of a shard; -1 if shorter or longer than wanted."""
 
         def read(shard: int) -> np.ndarray:
-            n = self.readers.sidecar(shard)["num_samples"].astype(np.int64)
+            try:
+                n = self.readers.sidecar(shard)["num_samples"].astype(np.int64)
+            except (OSError, FoldError):  # plan with what the index says: each utterance is then counted as a fault
+                entry = self.split.shards[shard]
+                mean = entry.seconds / max(1, entry.utterances)
+                n = np.full(entry.utterances, round(mean * self.sample_rate))
             return np.where((n < min_samples) | (n > max_samples), -1, n)
 
         return read
@@ -82,9 +89,12 @@ class ShardedSpeech(Dataset):
 
     def read(self, reference: Reference) -> Example:
         """Reads, checks and decodes one utterance. Raises BadUtterance if it cannot be used."""
-        rows = self.readers.sidecar(reference.shard)
-        row = rows[reference.row]
         check = Check(self.split.shards[reference.shard].file, f"row {reference.row}")
+        try:
+            rows = self.readers.sidecar(reference.shard)
+        except (OSError, FoldError) as error:
+            check.fail("unreadable shard", str(error))
+        row = rows[reference.row]
         head, audio, meta = self._members(reference.shard, row, check)
         id, text = parse_meta(meta, row, check)
         check.id = id
@@ -133,14 +143,27 @@ class Check:
 class Readers:
     """The sidecars and shards in use, the least recently used closed first."""
 
-    def __init__(self, folder: Path, split: Split) -> None:
-        files = [folder / shard.file for shard in split.shards]
-        self.sidecar = lru_cache(OPEN_SIDECARS)(lambda shard: read_sidecar(files[shard]))
-        self._open = lru_cache(OPEN_SHARDS)(lambda shard: files[shard].open("rb", buffering=0))
+    def __init__(self, location: Location, split: Split) -> None:
+        self.location = location
+        self.split = split
+        self.sidecar = lru_cache(OPEN_SIDECARS)(self._sidecar)
+        self._open = lru_cache(OPEN_SHARDS)(lambda number: location.shard(split.shards[number]))
 
     def shard(self, number: int) -> int:
         """Descriptor of an open shard."""
         return self._open(number).fileno()
+
+    def _sidecar(self, number: int) -> np.ndarray:
+        """Rows of a sidecar, which are those that were written."""
+        shard = self.split.shards[number]
+        with self.location.sidecar(shard) as stream:
+            content, name = stream.read(), stream.name
+        if hashlib.sha256(content).hexdigest() != shard.sidecar_sha256:
+            raise FoldError(f"{name} is damaged: its checksum differs from the index")
+        rows = load_sidecar(io.BytesIO(content), name)
+        if len(rows) != shard.utterances:
+            raise FoldError(f"{name} has {len(rows)} rows, but the index {shard.utterances} utterances")
+        return rows
 
 
 def member_name(content: bytes, place: int, check: Check) -> str:

@@ -77,7 +77,7 @@ class FoldableASR(lightning.LightningModule):
         if self.model is None:
             data = self.trainer.datamodule
             self.description = Description(
-                self.network, self.space, data.units, data.sample_rate, shards=str(data.folder)
+                self.network, self.space, data.units, data.sample_rate, shards=str(data.location)
             )
             self.model = self.description.build()
             data.fits = FitsCTC(self.network, data.sample_rate)

@@ -9,18 +9,8 @@ import webdataset
 from members import decode_flac, read_member
 
 from fold.data.corpora import Utterance
-from fold.data.shards import (
-    INDEX_FILE,
-    Index,
-    Split,
-    describe_shard,
-    encode_flac,
-    read_index,
-    read_sidecar,
-    sidecar_path,
-    write_index,
-    write_shard,
-)
+from fold.data.index import INDEX_FILE, Index, Split, read_index, write_index
+from fold.data.shards import describe_shard, encode_flac, read_sidecar, sidecar_path, write_shard
 from fold.errors import FoldError
 
 SAMPLE_RATE = 8000
@@ -134,7 +124,7 @@ def test_pickled_arrays_are_never_loaded(shard):
 
 def test_the_index_survives_its_file(shard, tmp_path):
     path, entry = shard
-    split = Split.of([entry, entry], path.parent, SAMPLE_RATE)
+    split = Split.of([entry, entry], np.tile(read_sidecar(path)["num_samples"] / SAMPLE_RATE, 2))
     corpus = {"class": "Commands", "settings": {"seed": 1}}
     index = Index(corpus, SAMPLE_RATE, {"kind": "char", "characters": ["a"]}, {"test": split})
     write_index(tmp_path, index)
@@ -146,7 +136,7 @@ def test_the_index_survives_its_file(shard, tmp_path):
 def test_durations_tell_what_a_limit_leaves(shard):
     path, _ = shard
     seconds = [len(utterance.samples) / SAMPLE_RATE for utterance in make_utterances(20)]
-    split = Split.of([write_shard(path, make_utterances(20), SAMPLE_RATE)], path.parent, SAMPLE_RATE)
+    split = Split.of([write_shard(path, make_utterances(20), SAMPLE_RATE)], np.array(seconds))
     for limit in (0, 1, 5):
         kept = [s for s in seconds if s < limit]
         utterances, total = split.usable(limit)
