@@ -142,7 +142,7 @@ class JointObjective:
 
     seed: Ramp = Ramp(1.0)
     sampled: Ramp = Ramp(1.0)
-    distillation: Ramp = Ramp(0.5, start=0.5, end=1.0)
+    distillation: Ramp = Ramp(1.0, start=0.5, end=1.0)
     distil_where: Literal["everywhere", "teacher_better"] = "everywhere"
     ctc_weight: float = 0.3
     label_smoothing: float = 0.1
