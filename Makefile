@@ -13,7 +13,7 @@ EXPS   := $(sort $(basename $(notdir $(wildcard experiments/*.yaml))))
 CORPORA := $(sort $(basename $(notdir $(wildcard data/*.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train prepare sweep test test-slow lint format bench lock clean
+.PHONY: help setup train prepare sweep test test-slow torture bench-data lint format bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,7 +40,13 @@ test: $(READY)  ## run the tests (minutes)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: $(READY)  ## run the slow tests too
-	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not torture" $(ARGS)
+
+torture: $(READY)  ## kill runs, damage shards, fetch from a hostile server: tried / survived / lost (quarter of an hour)
+	$(BIN)/python -m pytest -m torture -s tests/test_torture.py $(ARGS)
+
+bench-data: $(READY)  ## measure the data pipeline against bare decoding and webdataset
+	$(BIN)/python -m benchmarks.data $(ARGS)
 
 lint: $(READY)  ## check style and formatting
 	$(BIN)/ruff check .

@@ -30,6 +30,7 @@ BASE = (
     "--config=experiments/conformer_fold.yaml",
     "--config=data/fsdd.yaml",
     "--trainer.max_steps=500",
+    "--trainer.devices=1",
     "--data.batch_seconds=32",
     "--trainer.enable_progress_bar=false",
     "--data.num_workers=0",

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from fold.cli.train import STAMP
+from torture import Tally
 
 TESTS = Path(__file__).parent.parent
 STEPS = 40
@@ -70,6 +72,18 @@ def kill(arguments: list[str], log: Path, run: Path, seconds: float) -> bool:
     if process.returncode:
         raise AssertionError(f"the run failed:\n{log.read_text()[-3000:]}")
     return False
+
+
+def kills(number: int, config: Path, folder: Path, processes: int, workers: int = 0) -> Tally:
+    """Kills runs `number` times, three times each."""
+    folder.mkdir()
+    survived, done = 0, 0
+    for lost_here in tqdm(
+        killed_runs(config, folder, kills=number, kills_a_run=3, processes=processes, workers=workers)
+    ):
+        killed = min(3, number - done)
+        done, survived = done + killed, survived + (killed if not lost_here else 0)
+    return Tally(f"SIGKILLs of runs with {processes} process(es), {workers} worker(s)", number, survived)
 
 
 def killed_runs(

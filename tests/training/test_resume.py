@@ -1,12 +1,103 @@
 """Killed anywhere, a run goes on with the same command and ends as if nothing had happened."""
 
+import os
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from torture.kills import killed_runs
+import torch
+from conftest import Finished
+from torture.kills import command, finish, killed_runs, lost, start
+
+Command = Callable[..., Finished]
 
 
 @pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0)])
 def test_a_killed_run_ends_with_the_same_bits(processes: int, workers: int, tones_config: Path, tmp_path: Path) -> None:
     runs = list(killed_runs(tones_config, tmp_path, kills=1, kills_a_run=1, processes=processes, workers=workers))
     assert runs and all(lost == [] for lost in runs), runs
+
+
+def test_a_signal_saves_and_ends_and_nothing_is_lost(tones_config: Path, tmp_path: Path) -> None:
+    """SIGUSR1 to one of two processes: both end in good order, and the run goes on."""
+    whole, run, log = tmp_path / "whole", tmp_path / "run", tmp_path / "run.log"
+    finish(command(tones_config, whole, 2, 0), tmp_path / "whole.log", whole)
+    process = start(command(tones_config, run, 2, 0), log)
+    while not (run / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGUSR1)
+    told = time.monotonic()
+    assert process.wait(timeout=60) == 2
+    assert time.monotonic() - told < 30
+    assert "ended by a signal" in log.read_text()
+    finish(command(tones_config, run, 2, 0), log, run)
+    assert lost(whole, run) == []
+
+
+@pytest.fixture
+def begun(tones_config: Path, fold_command: Command, tmp_path: Path) -> list[str]:
+    """The command that goes on with a run of four steps, in the middle of an epoch."""
+    options = [f"--config={tones_config}", "--run_dir=run", "--data.batch_seconds=15"]
+    schedule = "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.ConstantLR, init_args: {factor: 1.0}}"
+    fold_command("fit", *options, schedule, "--trainer.max_steps=4")
+    return ["fit", *options, schedule, "--ckpt_path=last", "--trainer.max_steps=6"]
+
+
+def last(folder: Path) -> dict:
+    return torch.load(folder / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def test_overrides_are_honoured_and_told(begun: list[str], fold_command: Command, tmp_path: Path) -> None:
+    done = fold_command(*begun, "--model.optimizer.weight_decay=0.25", "--model.optimizer.lr=0.001")
+    assert last(tmp_path)["global_step"] == 6
+    [group] = last(tmp_path)["optimizer_states"][0]["param_groups"]
+    assert (group["lr"], group["weight_decay"]) == (0.001, 0.25)
+    assert "resumed with model.optimizer.init_args.lr: 0.003 -> 0.001" in done.stdout
+    assert "resumed with trainer.max_steps: 4 -> 6" in done.stdout
+    ids = {folder.name.rsplit("-", 1)[-1] for folder in (tmp_path / "run" / "wandb").glob("offline-run-*")}
+    assert len(list((tmp_path / "run" / "wandb").glob("offline-run-*"))) == 2 and len(ids) == 1  # one W&B run
+
+
+def test_other_batches_begin_the_epoch_again(
+    begun: list[str], fold_command: Command, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert last(tmp_path)["SpeechData"]["step"] == 4
+    fold_command(*begun, "--data.batch_seconds=12")
+    assert last(tmp_path)["global_step"] == 6
+    assert last(tmp_path)["SpeechData"]["step"] == 2
+    assert "batch_seconds: 15.0 -> 12.0" in caplog.text and "begins again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("--model.network.dim=16", "was trained with model.network.dim=32, not 16"),
+        ("--model.network.num_layers=3", "was trained with model.network.num_layers=2, not 3"),
+        ("--data.units={kind: sentencepiece, vocab_size: 10}", "has other units"),
+        (
+            "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.OneCycleLR, "
+            "init_args: {max_lr: 0.003, total_steps: 3}}",
+            "at step 4, which the schedule does not reach",
+        ),
+    ],
+)
+def test_an_override_that_does_not_fit_is_refused_in_one_line(
+    begun: list[str], override: str, named: str, fold_command: Command, tmp_path: Path
+) -> None:
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    done = fold_command(*begun, override, check=False)
+    assert done.status == 2
+    [told] = [line for line in done.stderr.splitlines() if line.startswith("fold fit: ")]
+    assert named in told
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before  # nothing saved is lost
+
+
+def test_without_a_checkpoint_a_run_starts_from_the_beginning(
+    tones_config: Path, fold_command: Command, tmp_path: Path
+) -> None:
+    done = fold_command("fit", f"--config={tones_config}", "--ckpt_path=last", "--run_dir=run")
+    assert "training starts from the beginning" in done.stdout
+    assert last(tmp_path)["global_step"] == 2

@@ -1,0 +1,53 @@
+"""What a run says of bad data, and when it stops."""
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Finished
+
+from fold.data.shards import read_sidecar
+
+Command = Callable[..., Finished]
+BAD_ROWS = (3, 50, 120)
+
+
+@pytest.fixture
+def damaged(tones_config: Path, tones_shards: Path, tmp_path: Path) -> list[str]:
+    """A short training on a corpus with three damaged utterances of 200."""
+    shards = tmp_path / "shards"
+    shutil.copytree(tones_shards, shards)
+    [tar] = shards.glob("*/train-000000.tar")
+    content = bytearray(tar.read_bytes())
+    for row in BAD_ROWS:
+        place = int(read_sidecar(tar)[row]["audio_offset"])
+        content[place : place + 200] = bytes(200)
+    tar.write_bytes(content)
+    epoch = ["--trainer.max_epochs=1", "--trainer.max_steps=20", "--trainer.log_every_n_steps=1", "--run_dir=run"]
+    return ["fit", f"--config={tones_config}", f"--data.shards={shards}", *epoch]
+
+
+def test_bad_data_is_skipped_counted_and_told(damaged: list[str], fold_command: Command, tmp_path: Path) -> None:
+    done = fold_command(*damaged, "--bad_data.max_share=0.02")
+    assert "bad data: 3 training utterances skipped" in done.stdout
+    assert "3 x undecodable audio, train-000000.tar" in done.stdout
+    with (tmp_path / "run" / "metrics.csv").open() as stream:
+        logged = [row["bad_data/train/undecodable_audio"] for row in csv.DictReader(stream)]
+    assert [float(value) for value in logged if value] == [3.0]
+
+
+def test_more_than_the_share_stops_the_run(damaged: list[str], fold_command: Command) -> None:
+    done = fold_command(*damaged, "--bad_data.max_share=0.01", check=False)
+    assert done.status == 2
+    [told] = [line for line in done.stderr.splitlines() if line.startswith("fold fit: ")]
+    assert "3 of 200 utterances, more than the share of 0.01" in told
+    assert "train-000000.tar" in told and "undecodable audio" in told
+
+
+def test_the_policy_raise_names_shard_and_id(damaged: list[str], fold_command: Command) -> None:
+    done = fold_command(*damaged, "--bad_data.on_fault=raise", check=False)
+    assert done.status == 2
+    [told] = [line for line in done.stderr.splitlines() if line.startswith("fold fit: ")]
+    assert "bad data in train-000000.tar, train" in told
