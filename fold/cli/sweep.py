@@ -13,6 +13,7 @@ from fold import checkpoint
 from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
 from fold.data.cache import ShardCache
+from fold.data.faults import FaultCounts, FaultPolicy, watched
 from fold.data.location import Location
 from fold.data.plans import EvalPlan
 from fold.data.stream import ShardedSpeech
@@ -35,11 +36,14 @@ def sweep_checkpoint(
     ckpt_path: str,
     split: Literal["train", "dev", "test"] = "test",
     shards: str | None = None,
+    cache: str = "shards/cache",
+    cache_gigabytes: float = 50.0,
     output: str | None = None,
     depths: list[int] | None = None,
     paths_per_depth: int = 8,
     batch_seconds: float = 120.0,
     decoding: Decoding = Decoding(),
+    bad_data: FaultPolicy = FaultPolicy(),
     device: str | None = None,
 ) -> None:
     """Evaluates a checkpoint at every depth and writes depth_sweep.csv and depth_sweep.png.
@@ -47,16 +51,19 @@ def sweep_checkpoint(
     Args:
         ckpt_path: a checkpoint of `fold fit`.
         split: of the corpus.
-        shards: a prepared corpus; by default the one the model was trained on.
+        shards: a prepared corpus, folder or URL; by default the one the model was trained on.
+        cache: folder for copies of the shards of a URL.
+        cache_gigabytes: what they may fill of the disk.
         output: folder for the results; by default sweep-<split> beside the checkpoint's folder.
         depths: depths to evaluate; by default all.
         paths_per_depth: paths sampled of each depth besides the canonical one.
         batch_seconds: padded audio in a batch.
         decoding: how transcripts are found.
+        bad_data: what utterances that cannot be used do.
         device: cpu, cuda, ...; by default an accelerator if there is one.
     """
     model, description = checkpoint.load(ckpt_path)
-    location = Location.of(shards or description.shards, ShardCache(Path("shards/cache"), 50_000_000_000))
+    location = Location.of(shards or description.shards, ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
     index = location.index()
     if index.sample_rate != description.sample_rate:
         raise FoldError(f"{location}: {index.sample_rate} Hz, but the model takes {description.sample_rate} Hz")
@@ -66,12 +73,16 @@ def sweep_checkpoint(
     plan = EvalPlan(data.lengths(), len(data.split.shards), round(batch_seconds * index.sample_rate))
     paths = sweep_paths(space, depths or space.depths, paths_per_depth)
 
+    faults = FaultCounts()
     with tqdm(total=index.splits[split].utterances, unit=" utterances", desc=f"{len(paths)} paths") as bar:
         loader = DataLoader(data, sampler=plan, batch_size=None, collate_fn=lambda batch: batch)
-        for counts in sweep(model, description.units, loader, paths, decoding, target):
+        batches = watched(loader, bad_data, index.splits[split].utterances, faults)
+        for counts in sweep(model, description.units, batches, paths, decoding, target):
             bar.update(counts[0].sentences - bar.n)
             bar.set_postfix({"wer": f"{counts[-1].wer:.2f}"})
 
+    if faults:
+        print(faults.summary(split))
     rows = sweep_rows(space, paths, counts, model.num_parameters())
     target_folder = Path(output) if output else Path(ckpt_path).parent.parent / f"sweep-{split}"
     write_sweep(rows, target_folder / "depth_sweep.csv")

@@ -70,6 +70,14 @@ class SaveRunConfig(SaveConfigCallback):
         return yaml.safe_dump(kept)
 
 
+@rank_zero_only
+def set_aside(file: Path) -> None:
+    """Gives a log that a logger would write anew the name `metrics-1.csv` (-2, ...)."""
+    if file.exists():
+        earlier = len(list(file.parent.glob(f"{file.stem}-*{file.suffix}")))
+        file.rename(file.with_stem(f"{file.stem}-{earlier + 1}"))
+
+
 class FoldCLI(LightningCLI):
     """Adds `experiment`, `run_dir`, the depth sweep and checkpoints to LightningCLI."""
 
@@ -116,12 +124,13 @@ class FoldCLI(LightningCLI):
             parser.set_defaults({"run_dir": str(newest.parent / newest.resolve().name)})
             super().parse_arguments(parser, args)
         folder = Path(self.config.run_dir) / "checkpoints"
+        set_aside(Path(self.config.run_dir) / "metrics.csv")
         if (folder / LAST).exists():
             file = newest_checkpoint(folder)
             wandb_run.resume(checkpoint.read(file).get(WANDB_ID))
             self.config.ckpt_path = str(file)
         else:
-            print(f"no checkpoint in {self.config.run_dir}: training starts from the beginning")
+            rank_zero_only(print)(f"no checkpoint in {self.config.run_dir}: training starts from the beginning")
             self.config.ckpt_path = None
 
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from fold.errors import FoldError
 
@@ -84,3 +84,11 @@ def enforce(policy: FaultPolicy, new: Sequence[Fault], skipped: int, utterances:
             f"bad data: {skipped} of {utterances} utterances, more than the share of {policy.max_share} that may be "
             f"skipped; the last: {new[-1]}"
         )
+
+
+def watched(batches: Iterable[Any], policy: FaultPolicy, utterances: int, counts: FaultCounts) -> Iterator[Any]:
+    """The batches of a pass over `utterances`; their faults go to `counts`. Raises FoldError as `enforce`."""
+    for batch in batches:
+        counts.add(batch.faults)
+        enforce(policy, batch.faults, len(counts), utterances)
+        yield batch
