@@ -127,6 +127,7 @@ KILLS = [
     r"os.remove .*test.tar.gz",  # the archive no longer needed
     r"os.rename .*description.json.part",
     r"open .*train-000001.tar.part",  # sharding, in a worker
+    r"os.rename .*train-000002.npy.part",  # the shard is there, its sidecar is not
     r"os.rename .*index.json.part",  # all but done
 ]
 
