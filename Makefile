@@ -4,6 +4,7 @@ EXP    ?= conformer_fold
 DATA   ?= commands
 ROOT   ?=
 ARGS   ?=
+RESUME ?=
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -26,8 +27,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-train: known $(READY)  ## train EXP on DATA (ROOT=folder of the corpus, ARGS="overrides"), then sweep its depths
-	$(BIN)/fold fit --config experiments/$(EXP).yaml --config data/$(DATA).yaml $(if $(ROOT),--data.root=$(ROOT)) $(ARGS)
+train: known $(READY)  ## train EXP on DATA (ROOT=its folder, ARGS="overrides"; RESUME=1 goes on), sweep its depths
+	$(BIN)/fold fit --config experiments/$(EXP).yaml --config data/$(DATA).yaml $(if $(ROOT),--data.root=$(ROOT)) $(if $(RESUME),--ckpt_path=last) $(ARGS)
 
 prepare: known $(READY)  ## write the shards of DATA (ROOT=folder of the corpus, ARGS="overrides")
 	$(BIN)/fold prepare --config data/$(DATA).yaml $(if $(ROOT),--data.root=$(ROOT)) $(ARGS)

@@ -83,7 +83,7 @@ def result_file(study: str, variant: str, seed: int) -> Path:
 def train(study: str, variant: str, seed: int, common: list[str], threads: int) -> str:
     """Trains and evaluates one variant, writes its result, and returns a line about it."""
     run_dir = Path("runs") / "studies" / f"{study}-{variant}-seed{seed}"
-    seeds = [f"--seed_everything={seed}", f"--data.seed={seed}", f"--model.path_seed={seed}"]
+    seeds = [f"--seed_everything={seed}", f"--data.seed={seed}", f"--model.seed={seed}"]
     options = [*common, *STUDIES[study][variant], *seeds, f"--run_dir={run_dir}"]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     started = time.perf_counter()

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-import torch
-
 import fold.models
+from fold import sealed
 from fold.data.units import Units, units_from_dict
 from fold.errors import FoldError
 from fold.models import Architecture, Recogniser
@@ -68,30 +67,31 @@ class Description:
         )
 
 
+def read(file: str | FilePath, map_location: Any = "cpu") -> dict[str, Any]:
+    """All that a checkpoint holds; map_location: where its tensors go, as for `torch.load`.
+
+    Raises FoldError if the file is missing, truncated, corrupt, or no checkpoint of fold, and refuses one that holds
+    anything but tensors and plain values.
+    """
+    content = sealed.read(file, map_location)
+    if not isinstance(content, dict) or KEY not in content:
+        raise FoldError(f"checkpoint {file}: holds no description of a model; expected one written by `fold fit`")
+    return content
+
+
 def load(file: str | FilePath) -> tuple[Recogniser, Description]:
     """The model of a checkpoint, in eval mode on the CPU, and its description.
 
-    Raises FoldError if the file is missing, truncated, or no checkpoint of fold.
+    Raises FoldError as `read` does, and if description and weights do not fit together.
     """
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise FoldError(f"checkpoint {file}: no such file") from None
-    except Exception as error:  # damaged bytes make an unpickler raise nearly anything
-        raise FoldError(f"checkpoint {file}: cannot be read, truncated or no checkpoint ({_reason(error)})") from None
-    if not isinstance(content, dict) or KEY not in content:
-        raise FoldError(f"checkpoint {file}: holds no description of a model; expected one written by `fold fit`")
+    content = read(file)
     try:
         description = Description.from_dict(content[KEY])
         model = description.build()
         weights = {k.removeprefix(PREFIX): v for k, v in content["state_dict"].items() if k.startswith(PREFIX)}
         model.load_state_dict(weights)
-    except Exception as error:  # as above: whatever the file says is not trusted to make sense
-        raise FoldError(f"checkpoint {file}: its description and weights make no model ({_reason(error)})") from None
+    except Exception as error:  # whatever the file says is not trusted to make sense
+        raise FoldError(
+            f"checkpoint {file}: its description and weights make no model ({sealed.reason(error)})"
+        ) from None
     return model.eval(), description
-
-
-def _reason(error: Exception) -> str:
-    """The first line that says something, shortened."""
-    lines = [type(error).__name__, *str(error).splitlines()]
-    return lines[min(1, len(lines) - 1)].strip()[:200]

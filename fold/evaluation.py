@@ -53,5 +53,5 @@ def sweep(
     for batch in batches:
         waveforms, num_samples = batch.waveforms.to(device), batch.num_samples.to(device)
         for index, transcripts in enumerate(transcribe(model, units, waveforms, num_samples, paths, decoding)):
-            errors.update(index, batch.texts, transcripts)
+            errors.update(index, batch.texts, transcripts[: len(batch.texts)])
         yield errors.compute()

@@ -9,6 +9,7 @@ all are computed in fp32 and masked by length.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -45,10 +46,16 @@ class Ramp:
 
 @dataclass(frozen=True)
 class Targets:
-    """Transcripts of a batch. units: (batch, length) padded unit indices; num_units: (batch,)."""
+    """Transcripts of a batch. units: (batch, length) padded unit indices; num_units: (batch,), 0 for a row that only
+    fills the batch and has no part in a loss."""
 
     units: Tensor
     num_units: Tensor
+
+    @property
+    def real(self) -> Tensor:
+        """Which rows count, (batch,)."""
+        return self.num_units > 0
 
     def prefixes(self, sos_eos: int) -> Tensor:
         """Decoder inputs: <sos/eos> before the units, (batch, length + 1). Entries past an utterance are padding."""
@@ -93,6 +100,11 @@ def ctc_losses(output: PathOutput, targets: Targets) -> Tensor:
     )
 
 
+def ctc_fits(units: Sequence[int], num_frames: int) -> bool:
+    """Whether `num_frames` frames can hold a transcript: a frame a unit, and a blank between equal neighbours."""
+    return len(units) + sum(a == b for a, b in itertools.pairwise(units)) <= num_frames
+
+
 def attention_losses(output: PathOutput, targets: Targets, label_smoothing: float) -> Tensor:
     """Cross-entropy of the decoder, summed over each transcript and its <sos/eos>, (batch,) in nats."""
     log_probs = output.decoder_log_probs
@@ -130,14 +142,14 @@ class JointObjective:
 
     seed: Ramp = Ramp(1.0)
     sampled: Ramp = Ramp(1.0)
-    distillation: Ramp = Ramp(0.5, start=0.5, end=1.0)
+    distillation: Ramp = Ramp(1.0, start=0.5, end=1.0)
     distil_where: Literal["everywhere", "teacher_better"] = "everywhere"
     ctc_weight: float = 0.3
     label_smoothing: float = 0.1
 
     def counts(self, outputs: Sequence[PathOutput], targets: Targets) -> Counts:
         """The units and frames of this batch."""
-        return Counts(targets.num_units.sum().float(), outputs[0].num_frames.sum().float())
+        return Counts(targets.num_units.sum().float(), (outputs[0].num_frames * targets.real).sum().float())
 
     def __call__(
         self, outputs: Sequence[PathOutput], targets: Targets, progress: float, counts: Counts | None = None
@@ -165,18 +177,18 @@ class JointObjective:
 
     def _task_losses(self, output: PathOutput, targets: Targets, counts: Counts) -> Tensor:
         """Each utterance's part in the average task loss, (batch,)."""
-        losses = ctc_losses(output, targets) / counts.units
-        if output.decoder_log_probs is None:
-            return losses
-        attention = attention_losses(output, targets, self.label_smoothing) / counts.units
-        return self.ctc_weight * losses + (1 - self.ctc_weight) * attention
+        losses = ctc_losses(output, targets)
+        if output.decoder_log_probs is not None:
+            attention = attention_losses(output, targets, self.label_smoothing)
+            losses = self.ctc_weight * losses + (1 - self.ctc_weight) * attention
+        return losses * targets.real / counts.units.clamp(min=1)
 
     def _divergences(self, teacher: PathOutput, student: PathOutput, targets: Targets, counts: Counts) -> Tensor:
         """Each utterance's part in the average divergence, (batch,)."""
         frames = length_mask(teacher.num_frames, teacher.ctc_log_probs.shape[1])
-        losses = divergence(teacher.ctc_log_probs, student.ctc_log_probs, frames) / counts.frames
-        if teacher.decoder_log_probs is None:
-            return losses
-        units = length_mask(targets.num_units + 1, teacher.decoder_log_probs.shape[1])
-        attention = divergence(teacher.decoder_log_probs, student.decoder_log_probs, units) / counts.units
-        return self.ctc_weight * losses + (1 - self.ctc_weight) * attention
+        losses = divergence(teacher.ctc_log_probs, student.ctc_log_probs, frames) / counts.frames.clamp(min=1)
+        if teacher.decoder_log_probs is not None:
+            units = length_mask(targets.num_units + 1, teacher.decoder_log_probs.shape[1])
+            attention = divergence(teacher.decoder_log_probs, student.decoder_log_probs, units)
+            losses = self.ctc_weight * losses + (1 - self.ctc_weight) * attention / counts.units.clamp(min=1)
+        return losses * targets.real

@@ -12,7 +12,7 @@ from tones import SAMPLE_RATE, Tones
 
 from fold.cli import main
 from fold.cli.train import STAMP
-from fold.data.prepare import prepare, prepared_folder
+from fold.data.prepare import prepare, prepared_name
 from fold.data.units import UnitsConfig
 
 REPOSITORY = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ TINY_NETWORK = {
 def tones_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of prepared corpora that holds `Tones()`."""
     shards = tmp_path_factory.mktemp("shards")
-    folder = prepared_folder(shards, Tones(), SAMPLE_RATE, UnitsConfig())
+    folder = shards / prepared_name(Tones(), SAMPLE_RATE, UnitsConfig())
     prepare(Tones(), folder, root=None, sample_rate=SAMPLE_RATE, units=UnitsConfig(), num_workers=1)
     return shards
 
@@ -99,8 +99,8 @@ def fold_process() -> Callable[..., Finished]:
     """Runs `python -m fold ...` in a folder as a user would; the test corpus can be imported."""
 
     def run(folder: Path, *arguments: object) -> Finished:
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests"), "OMP_NUM_THREADS": "1"}
-        environment.pop(STAMP, None)
+        kept = {name: value for name, value in os.environ.items() if "WANDB" not in name and name != STAMP}
+        environment = {**kept, "PYTHONPATH": str(REPOSITORY / "tests"), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "fold", *map(str, arguments)]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr

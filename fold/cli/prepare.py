@@ -14,4 +14,4 @@ def run(arguments: list[str]) -> None:
     config = parser.parse_args(arguments)
     data = parser.instantiate_classes(config).data
     data.prepare_data()
-    print(f"shards: {data.folder}")
+    print(f"shards: {data.location}")

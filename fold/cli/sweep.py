@@ -12,8 +12,9 @@ from tqdm import tqdm
 from fold import checkpoint
 from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
-from fold.data.batching import EvalPlan
-from fold.data.shards import read_index
+from fold.data.cache import ShardCache
+from fold.data.location import Location
+from fold.data.plans import EvalPlan
 from fold.data.stream import ShardedSpeech
 from fold.decoding.decode import Decoding
 from fold.errors import FoldError
@@ -55,14 +56,14 @@ def sweep_checkpoint(
         device: cpu, cuda, ...; by default an accelerator if there is one.
     """
     model, description = checkpoint.load(ckpt_path)
-    folder = Path(shards or description.shards)
-    index = read_index(folder)
+    location = Location.of(shards or description.shards, ShardCache(Path("shards/cache"), 50_000_000_000))
+    index = location.index()
     if index.sample_rate != description.sample_rate:
-        raise FoldError(f"{folder}: {index.sample_rate} Hz, but the model takes {description.sample_rate} Hz")
-    data = ShardedSpeech(folder, index.splits[split], description.units)
+        raise FoldError(f"{location}: {index.sample_rate} Hz, but the model takes {description.sample_rate} Hz")
+    data = ShardedSpeech(location, index.splits[split], index.sample_rate, description.units)
     target = choose_device(device)
     space, model = description.space, model.to(target)
-    plan = EvalPlan(data.lengths(), round(batch_seconds * index.sample_rate))
+    plan = EvalPlan(data.lengths(), len(data.split.shards), round(batch_seconds * index.sample_rate))
     paths = sweep_paths(space, depths or space.depths, paths_per_depth)
 
     with tqdm(total=index.splits[split].utterances, unit=" utterances", desc=f"{len(paths)} paths") as bar:

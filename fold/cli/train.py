@@ -9,15 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
+from fold import checkpoint
 from fold.cli.parser import OneLineErrors
 from fold.data.datamodule import SpeechData
+from fold.settings import differences
 from fold.training import wandb_run
-from fold.training.callbacks import DepthSweep, RunCheckpoint, StepProgress, TranscriptWriter
+from fold.training.callbacks import BadData, DepthSweep, Preemption, RunCheckpoint, StepProgress, TranscriptWriter
+from fold.training.checkpoint_io import LAST, SafeCheckpointIO, newest_checkpoint
 from fold.training.module import FoldableASR
 
+LATEST = "latest"  # names the newest run of an experiment
+CONFIG, WANDB_ID = "config", "wandb_id"  # in a checkpoint
 STAMP = "FOLD_RUN_STAMP"  # processes that Lightning launches for DDP inherit it, and so the run folder
 
 HARMLESS_WARNINGS = (
@@ -33,7 +40,7 @@ class Parser(OneLineErrors, LightningArgumentParser):
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Writes the resolved configuration to the run folder and to W&B; points `latest` to the run."""
+    """Writes the resolved configuration to the run folder, to W&B and into checkpoints; points `latest` to the run."""
 
     @rank_zero_only
     def save_config(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
@@ -41,10 +48,26 @@ class SaveRunConfig(SaveConfigCallback):
         folder.mkdir(parents=True, exist_ok=True)
         self.parser.save(self.config, folder / "config.yaml", skip_unset=False, overwrite=True, multifile=False)
         wandb_run.log_config(trainer, self.config.as_dict())
-        latest = folder.parent / "latest"
+        latest = folder.parent / LATEST
         unfinished = folder.parent / f".latest-{os.getpid()}"
         unfinished.symlink_to(folder.name)
         unfinished.replace(latest)
+
+    def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        checkpoint[CONFIG] = self._settings()
+        checkpoint[WANDB_ID] = wandb_run.run_id(trainer)
+
+    def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        if trainer.is_global_zero and trainer.state.fn == "fit" and CONFIG in checkpoint:
+            for line in differences(yaml.safe_load(checkpoint[CONFIG]), yaml.safe_load(self._settings())):
+                print(f"resumed with {line}")
+
+    def _settings(self) -> str:
+        """What a run computes, without where it leaves its files, as YAML."""
+        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
+        kept = {name: config[name] for name in ("seed_everything", "model", "data", "trainer")}
+        kept["trainer"] = {k: v for k, v in kept["trainer"].items() if k not in ("logger", "default_root_dir")}
+        return yaml.safe_dump(kept)
 
 
 class FoldCLI(LightningCLI):
@@ -60,10 +83,17 @@ class FoldCLI(LightningCLI):
         run_dir = f"runs/${{experiment}}/{os.environ[STAMP]}"
         parser.add_argument("--run_dir", type=str, default=run_dir, help="Where all files of the run go.")
         parser.add_argument("--offline", type=bool, default=True, help="Keep the W&B run on disk; false uploads it.")
-        parser.add_argument("--ckpt_path", type=str, default=None, help="Checkpoint to go on from or evaluate.")
+        parser.add_argument(
+            "--ckpt_path",
+            type=str,
+            default=None,
+            help="Checkpoint to go on from or evaluate; 'last': the newest run's.",
+        )
         parser.add_lightning_class_args(DepthSweep, "sweep")
         parser.add_lightning_class_args(TranscriptWriter, "transcripts")
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(BadData, "bad_data")
+        parser.add_lightning_class_args(Preemption, "preemption")
         parser.set_defaults(
             {
                 "sweep.folder": "${run_dir}",
@@ -72,15 +102,39 @@ class FoldCLI(LightningCLI):
                 "checkpoint.dirpath": "${run_dir}/checkpoints",
                 "checkpoint.filename": "best",
                 "checkpoint.monitor": "val/wer/mean",
-                "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,
             }
         )
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: list[str] | None) -> None:
+        """As LightningCLI, but `--ckpt_path last` stands for the newest run of the experiment and its checkpoint."""
+        super().parse_arguments(parser, args)
+        if self.config.ckpt_path != "last":
+            return
+        newest = Path(self.config.run_dir).parent / LATEST
+        if not any(option.split("=")[0] == "--run_dir" for option in args) and newest.is_dir():
+            parser.set_defaults({"run_dir": str(newest.parent / newest.resolve().name)})
+            super().parse_arguments(parser, args)
+        folder = Path(self.config.run_dir) / "checkpoints"
+        if (folder / LAST).exists():
+            file = newest_checkpoint(folder)
+            wandb_run.resume(checkpoint.read(file).get(WANDB_ID))
+            self.config.ckpt_path = str(file)
+        else:
+            print(f"no checkpoint in {self.config.run_dir}: training starts from the beginning")
+            self.config.ckpt_path = None
+
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         if self.config.trainer.enable_progress_bar is not False:
             self.trainer_defaults = {**self.trainer_defaults, "callbacks": [StepProgress()]}
-        return super().instantiate_trainer(**kwargs)
+        return super().instantiate_trainer(plugins=self._plugins(), **kwargs)
+
+    def _plugins(self) -> list[Any]:
+        """The user's plugins, and safe checkpoints unless one of these writes them."""
+        given = self.config_init.trainer.plugins or []
+        plugins = given if isinstance(given, list) else [given]
+        writes = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+        return plugins if writes else [*plugins, SafeCheckpointIO()]
 
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -130,8 +184,13 @@ def run(arguments: list[str]) -> None:
     """Runs `fit`, `validate`, `test` or `predict` (the first argument) with the options that follow it."""
     command, *options = arguments
     cli = build(command, options)
-    getattr(cli.trainer, command)(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path)
+    getattr(cli.trainer, command)(
+        cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True
+    )
     if command == "fit":  # one command shows the result: every depth, with the weights that training ended with
+        last = Path(cli.config.checkpoint.dirpath) / LAST
+        if last.exists():  # resumed at its very end, training changes nothing, and the averages are in the file alone
+            cli.model.model.load_state_dict(checkpoint.load(last)[0].state_dict())
         cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
     wandb_run.finish()
     if cli.trainer.is_global_zero:

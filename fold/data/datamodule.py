@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from fold.data.batching import Batch, EvalPlan, Reference, TrainPlan
+from fold.data.batching import Batch
+from fold.data.cache import ShardCache
 from fold.data.corpora import Corpus
-from fold.data.prepare import prepare, prepared_folder
-from fold.data.shards import Index, read_index
-from fold.data.stream import ShardedSpeech
+from fold.data.index import Index
+from fold.data.location import Location
+from fold.data.plans import EvalPlan, Reference, TrainPlan
+from fold.data.prepare import prepare, prepared_name
+from fold.data.stream import FitsAudio, ShardedSpeech
 from fold.data.units import Units, UnitsConfig, units_from_dict
 from fold.errors import FoldError
+from fold.settings import differences
 
 log = logging.getLogger(__name__)
 
 MIN_SECONDS = 0.1  # shorter audio gives no encoded frame
+PADDING = 1.02  # of a batch of utterances of similar length
 
 
 class SpeechData(lightning.LightningDataModule):
     """Batches of speech from the shards of a corpus.
 
     corpus: what to prepare; sample_rate: in Hz, to which all audio is resampled once; units: of the transcripts;
-    shards: folder that holds prepared corpora; root: where the corpus itself lies (None: downloaded or made);
-    batch_seconds: padded audio in a training batch of one rank; eval_batch_seconds: of an evaluation batch;
+    shards: folder, or http(s) or s3 URL, that holds prepared corpora; cache, cache_gigabytes: local copies of the
+    shards of a URL, and how much of the disk they may fill;
+    root: where the corpus itself lies (None: downloaded or made);
+    batch_seconds: padded audio in a training batch of one rank, nearly (all steps of an epoch hold about as much);
+    eval_batch_seconds: at most in an evaluation batch;
     max_seconds: longer training utterances are dropped, and counted in the log;
     shuffle_window: shards shuffled together; speeds: speed perturbation of training audio, one drawn an utterance;
     seed: of shuffling and speeds; num_workers: reading processes of a loader;
@@ -40,6 +50,8 @@ class SpeechData(lightning.LightningDataModule):
         sample_rate: int = 16000,
         units: UnitsConfig = UnitsConfig(),
         shards: str = "shards",
+        cache: str = "shards/cache",
+        cache_gigabytes: float = 50.0,
         root: str | None = None,
         batch_seconds: float = 60.0,
         eval_batch_seconds: float = 120.0,
@@ -54,7 +66,8 @@ class SpeechData(lightning.LightningDataModule):
         self.corpus = corpus
         self.sample_rate = sample_rate
         self.units_config = units
-        self.folder = prepared_folder(Path(shards), corpus, sample_rate, units)
+        name = prepared_name(corpus, sample_rate, units)
+        self.location = Location.of(f"{shards}/{name}", ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
         self.root = Path(root) if root else None
         self.batch_seconds = batch_seconds
         self.eval_batch_seconds = eval_batch_seconds
@@ -64,13 +77,19 @@ class SpeechData(lightning.LightningDataModule):
         self.seed = seed
         self.num_workers = num_workers
         self.prepare_workers = prepare_workers
+        self.fits: FitsAudio | None = None  # the model sets what its training utterances must satisfy
         self._index: Index | None = None
+        self._plan: TrainPlan | None = None
+        self._resumed = (0, 0)  # epoch and steps done in it
+        self.plan_changed = False  # since the checkpoint that is resumed
 
     def prepare_data(self) -> None:
         """Prepares the corpus unless its shards are there (Lightning calls this on one process of a node)."""
+        if self.location.folder is None:
+            return  # at a URL they are there or not
         prepare(
             self.corpus,
-            self.folder,
+            self.location.folder,
             root=self.root,
             sample_rate=self.sample_rate,
             units=self.units_config,
@@ -81,7 +100,7 @@ class SpeechData(lightning.LightningDataModule):
     def index(self) -> Index:
         """The index of the prepared corpus. Raises FoldError if there is none yet."""
         if self._index is None:
-            self._index = read_index(self.folder)
+            self._index = self.location.index()
         return self._index
 
     @property
@@ -90,23 +109,62 @@ class SpeechData(lightning.LightningDataModule):
         return units_from_dict(self.index.units)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        data = self._split("train")
-        lengths = data.lengths(self._samples(MIN_SECONDS), self._samples(self.max_seconds))
-        dropped = sum(int((n < 0).sum()) for n in lengths)
-        if dropped:
-            total = sum(map(len, lengths))
-            log.warning(f"train: {dropped} of {total} utterances dropped: not {MIN_SECONDS} to {self.max_seconds} s")
+        split = self.index.splits["train"]
+        usable, _ = split.usable(self.max_seconds)
+        if usable < split.utterances:
+            dropped = split.utterances - usable
+            log.warning(f"train: {dropped} of {split.utterances} utterances dropped: over {self.max_seconds} s")
+        if not usable:
+            raise FoldError(f"{self.location}: no training batch: every utterance is longer than {self.max_seconds} s")
+        data = self._split("train", self.fits)
         plan = TrainPlan(
-            lengths,
-            self._samples(self.batch_seconds),
+            data.lengths(self._samples(MIN_SECONDS), self._samples(self.max_seconds)),
+            [shard.seconds for shard in split.shards],
+            self.steps_per_epoch(self._share()["world_size"]),
             seed=self.seed,
             window=self.shuffle_window,
             speeds=self.speeds,
             **self._share(),
         )
-        if not len(plan):
-            raise FoldError(f"{self.folder}: no training batch: every utterance is longer than {self.max_seconds} s")
+        plan.resume(*self._resumed)
+        self._plan = plan
         return self._loader(data, plan)
+
+    def steps_per_epoch(self, world_size: int) -> int:
+        """Steps that hold the training audio: known from the index, and the same in every epoch."""
+        utterances, seconds = self.index.splits["train"].usable(self.max_seconds)
+        played = seconds * sum(1 / speed for speed in self.speeds) / len(self.speeds)
+        steps = math.ceil(played * PADDING / (self.batch_seconds * world_size))
+        return min(steps, math.ceil(utterances / world_size))
+
+    def plan_settings(self) -> dict[str, Any]:
+        """All that the plan of an epoch depends on."""
+        return {
+            "seed": self.seed,
+            "batch_seconds": self.batch_seconds,
+            "max_seconds": self.max_seconds,
+            "shuffle_window": self.shuffle_window,
+            "speeds": list(self.speeds),
+            "world_size": self._share()["world_size"],
+            "utterances": self.index.splits["train"].utterances,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position in the epoch, for a checkpoint."""
+        if self._plan is None:
+            return {}
+        step = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return {"plan": self.plan_settings(), "epoch": self._plan.epoch, "step": step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on at the position saved; if the plan has changed since, at the start of that epoch."""
+        if self.trainer.state.fn != "fit" or not state:
+            return
+        changed = differences(state["plan"], self.plan_settings())
+        self.plan_changed = bool(changed)
+        if changed:
+            log.warning(f"the batches of an epoch change ({'; '.join(changed)}): epoch {state['epoch']} begins again")
+        self._resumed = (state["epoch"], 0 if changed else state["step"])
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._eval_loader("dev")
@@ -117,13 +175,13 @@ class SpeechData(lightning.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self._eval_loader("test")
 
-    def _split(self, name: str) -> ShardedSpeech:
-        return ShardedSpeech(self.folder, self.index.splits[name], self.units)
+    def _split(self, name: str, fits: FitsAudio | None = None) -> ShardedSpeech:
+        return ShardedSpeech(self.location, self.index.splits[name], self.sample_rate, self.units, fits)
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         data = self._split(name)
-        lengths = data.lengths(self._samples(MIN_SECONDS))
-        return self._loader(data, EvalPlan(lengths, self._samples(self.eval_batch_seconds), **self._share()))
+        samples, num_shards = self._samples(self.eval_batch_seconds), len(data.split.shards)
+        return self._loader(data, EvalPlan(data.lengths(), num_shards, samples, **self._share()))
 
     def _loader(self, data: ShardedSpeech, plan: Sampler[list[Reference]]) -> DataLoader[Batch]:
         return DataLoader(

@@ -9,7 +9,8 @@ from typing import IO
 
 from fold.data.cache import ShardCache
 from fold.data.download import check_url, complete
-from fold.data.shards import INDEX_FILE, Shard, sidecar_path
+from fold.data.index import INDEX_FILE, Index, Shard, parse_index, read_index
+from fold.data.shards import sidecar_path
 from fold.errors import FoldError
 
 MAX_INDEX_BYTES = 1 << 28
@@ -17,7 +18,13 @@ MAX_INDEX_BYTES = 1 << 28
 
 
 class Location(ABC):
-    """The files of a prepared corpus. `str()` gives the folder or URL."""
+    """The files of a prepared corpus. `str()` gives the folder or URL.
+
+    Attributes:
+        folder: where shards can be written; None at a URL.
+    """
+
+    folder: Path | None = None
 
     @staticmethod
     def of(base: str, cache: ShardCache) -> "Location":
@@ -36,12 +43,12 @@ class Location(ABC):
         return _Folder(Path(base))
 
     @abstractmethod
-    def index(self) -> bytes:
-        """Return the content of `index.json`.
+    def index(self) -> Index:
+        """Read `index.json`.
 
         Raises:
-            OSError: the folder has none.
             Unreachable: it could not be fetched.
+            FoldError: there is none, it is damaged, or it has another format.
         """
 
     def shard(self, shard: Shard) -> IO[bytes]:
@@ -69,8 +76,8 @@ class _Folder(Location):
     def __str__(self) -> str:
         return str(self.folder)
 
-    def index(self) -> bytes:
-        return (self.folder / INDEX_FILE).read_bytes()
+    def index(self) -> Index:
+        return read_index(self.folder)
 
     def _open(self, name: str, sha256: str, num_bytes: int) -> IO[bytes]:
         return (self.folder / name).open("rb")
@@ -84,12 +91,12 @@ class _Remote(Location):
     def __str__(self) -> str:
         return self.url
 
-    def index(self) -> bytes:
+    def index(self) -> Index:
         # Never from the cache: the index alone tells that a corpus was prepared anew.
         with TemporaryDirectory() as folder:
             file = Path(folder) / INDEX_FILE
             complete(f"{self.url}/{INDEX_FILE}", file, sha256=None, max_bytes=MAX_INDEX_BYTES, quiet=True)
-            return file.read_bytes()
+            return parse_index(file.read_bytes(), self.url)
 
     def _open(self, name: str, sha256: str, num_bytes: int) -> IO[bytes]:
         return self.cache.open(f"{self.url}/{name}", sha256=sha256, num_bytes=num_bytes)

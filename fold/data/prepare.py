@@ -14,23 +14,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import soxr
 from tqdm import tqdm
 
 from fold.data.corpora.base import SPLITS, Corpus, Recipe, Utterance
 from fold.data.files import LOCK_FILE, PART_SUFFIX, locked, write_json
-from fold.data.shards import (
-    FORMAT,
-    INDEX_FILE,
-    Index,
-    Shard,
-    Split,
-    describe_shard,
-    read_index,
-    sidecar_path,
-    write_index,
-    write_shard,
-)
+from fold.data.index import FORMAT, INDEX_FILE, Index, Shard, Split, read_index, write_index
+from fold.data.shards import describe_shard, read_sidecar, sidecar_path, write_shard
 from fold.data.units import UnitsConfig, train_units
 from fold.errors import FoldError
 
@@ -40,10 +31,10 @@ DOWNLOADS_FOLDER = "downloads"
 """Beside the prepared folders: what was fetched is kept and shared by all settings."""
 
 
-def prepared_folder(base: Path, corpus: Corpus, sample_rate: int, units: UnitsConfig) -> Path:
-    """Return the folder under `base` for these settings; other settings get another folder."""
+def prepared_name(corpus: Corpus, sample_rate: int, units: UnitsConfig) -> str:
+    """Return the name of the prepared folder for these settings; other settings get another name."""
     description = json.dumps(_describe(corpus, sample_rate, units), sort_keys=True)
-    return base / f"{corpus.name.lower()}-{hashlib.sha256(description.encode()).hexdigest()[:8]}"
+    return f"{corpus.name.lower()}-{hashlib.sha256(description.encode()).hexdigest()[:8]}"
 
 
 def prepare(
@@ -204,8 +195,13 @@ def _render(jobs: list[_Job], name: str, num_workers: int | None) -> dict[str, S
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
-    shards = [(job.split, future.result()) for job, future in zip(jobs, futures, strict=True)]
-    return {name: Split.of(shard for split, shard in shards if split == name) for name in SPLITS}
+    written = {job.path: future.result() for job, future in zip(jobs, futures, strict=True)}
+    return {name: _split([job for job in jobs if job.split == name], written) for name in SPLITS}
+
+
+def _split(jobs: list["_Job"], written: dict[Path, Shard]) -> Split:
+    seconds = [read_sidecar(job.path)["num_samples"] / job.sample_rate for job in jobs]
+    return Split.of((written[job.path] for job in jobs), np.concatenate(seconds))
 
 
 class _Worker:

@@ -1,26 +1,26 @@
-"""The shard format: a WebDataset tar per few hundred utterances, a sidecar of offsets, an index of all.
+"""The shard format: a WebDataset tar per few hundred utterances and a sidecar of offsets.
 
 A tar holds `<id>.flac` (16-bit) and `<id>.json` (id, text, speaker, seconds) per utterance and is readable by
 any WebDataset reader. The sidecar `<shard>.npy` gives the place of every member, so that a reader can seek.
 """
 
+import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import soundfile
 
-from fold.data.corpora.base import Utterance
-from fold.data.files import checksum, replacing, write_json
+from fold.data.corpora.base import Utterance, is_valid_id
+from fold.data.files import checksum, replacing
+from fold.data.index import Shard
 from fold.errors import FoldError
 
-FORMAT = 1
-INDEX_FILE = "index.json"
 # One header block per member, whatever the name: offsets are known while writing.
 _TAR_FORMAT = tarfile.USTAR_FORMAT
 
@@ -30,78 +30,11 @@ SIDECAR_DTYPE = np.dtype(
         ("audio_bytes", "<i4"),
         ("meta_offset", "<i8"),
         ("meta_bytes", "<i4"),
+        ("meta_crc", "<u4"),
         ("num_samples", "<i4"),
+        ("id_hash", "<u8"),
     ]
 )
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One tar file of a split; `bytes` and `sha256` are the tar's."""
-
-    file: str
-    utterances: int
-    seconds: float
-    bytes: int
-    sha256: str
-    sidecar_bytes: int
-    sidecar_sha256: str
-
-
-@dataclass(frozen=True)
-class Split:
-    utterances: int
-    seconds: float
-    shards: tuple[Shard, ...]
-
-    @classmethod
-    def of(cls, shards: Iterable[Shard]) -> "Split":
-        shards = tuple(shards)
-        return cls(sum(s.utterances for s in shards), round(sum(s.seconds for s in shards), 3), shards)
-
-
-@dataclass(frozen=True)
-class Index:
-    """What a prepared folder holds.
-
-    Attributes:
-        corpus: class and settings of the corpus.
-        sample_rate: of every utterance, in Hz.
-        units: `Units.to_dict()` of the units trained on the training transcripts.
-        splits: train, dev and test.
-    """
-
-    corpus: dict[str, Any]
-    sample_rate: int
-    units: dict[str, Any]
-    splits: dict[str, Split]
-
-
-def write_index(folder: Path, index: Index) -> None:
-    """Write `index.json`, all of it or nothing."""
-    write_json(folder / INDEX_FILE, {"format": FORMAT, **asdict(index)})
-
-
-def read_index(folder: Path) -> Index:
-    """Read `index.json`.
-
-    Raises:
-        FoldError: there is none, it is damaged, or it has another format.
-    """
-    path = folder / INDEX_FILE
-    try:
-        values = json.loads(path.read_bytes())
-        if values["format"] != FORMAT:
-            raise FoldError(f"{path} has format {values['format']}, expected {FORMAT}; prepare it again")
-        splits = {
-            name: Split(s["utterances"], s["seconds"], tuple(Shard(**shard) for shard in s["shards"]))
-            for name, s in values["splits"].items()
-        }
-        return Index(values["corpus"], values["sample_rate"], values["units"], splits)
-    except FileNotFoundError:
-        raise FoldError(f"{folder} holds no prepared corpus (no {INDEX_FILE}); run `fold prepare`") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FoldError(f"{path} is damaged ({error!r}); delete it and prepare the corpus again") from error
 
 
 def write_shard(path: Path, utterances: Iterable[Utterance], sample_rate: int) -> Shard:
@@ -115,8 +48,10 @@ def write_shard(path: Path, utterances: Iterable[Utterance], sample_rate: int) -
     rows = []
     with replacing(path) as stream, tarfile.open(fileobj=stream, mode="w", format=_TAR_FORMAT) as tar:
         for utterance in utterances:
-            if not utterance.id.replace("-", "").replace("_", "").isalnum():
-                raise FoldError(f"utterance id '{utterance.id}' may hold letters, digits, - and _ only")
+            if not is_valid_id(utterance.id):
+                raise FoldError(
+                    f"utterance id '{utterance.id}' may hold letters, digits, - and _ only, 95 bytes at most"
+                )
             audio = encode_flac(utterance.samples, sample_rate)
             meta = {
                 "id": utterance.id,
@@ -127,7 +62,8 @@ def write_shard(path: Path, utterances: Iterable[Utterance], sample_rate: int) -
             encoded = json.dumps(meta, ensure_ascii=False).encode()
             audio_offset = _add(tar, f"{utterance.id}.flac", audio)
             meta_offset = _add(tar, f"{utterance.id}.json", encoded)
-            rows.append((audio_offset, len(audio), meta_offset, len(encoded), len(utterance.samples)))
+            place = (audio_offset, len(audio), meta_offset, len(encoded))
+            rows.append((*place, zlib.crc32(encoded), len(utterance.samples), hash_id(utterance.id)))
     with replacing(sidecar_path(path)) as stream:
         np.save(stream, np.array(rows, dtype=SIDECAR_DTYPE), allow_pickle=False)
     return describe_shard(path, sample_rate)
@@ -154,14 +90,13 @@ def read_sidecar(shard: Path) -> np.ndarray:
     path = sidecar_path(shard)
     try:
         with path.open("rb") as stream:
-            return load_sidecar(stream)
+            return load_sidecar(stream, str(path))
     except OSError as error:
         raise FoldError(f"{path} cannot be read as a shard's sidecar: {error}") from error
 
 
-def load_sidecar(stream: IO[bytes]) -> np.ndarray:
-    """Return the rows of an open sidecar; else as `read_sidecar`."""
-    path = stream.name
+def load_sidecar(stream: IO[bytes], path: str) -> np.ndarray:
+    """Return the rows of an open sidecar, which lies at `path`; else as `read_sidecar`."""
     try:
         rows = np.load(stream, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -171,17 +106,9 @@ def load_sidecar(stream: IO[bytes]) -> np.ndarray:
     return rows
 
 
-def read_member(file: IO[bytes], offset: int, size: int) -> bytes:
-    """Return `size` bytes of an open shard from `offset` (a sidecar's audio or meta columns).
-
-    Raises:
-        FoldError: the file ends before.
-    """
-    file.seek(offset)
-    content = file.read(size)
-    if len(content) != size:
-        raise FoldError(f"{file.name} is cut short: {size} bytes wanted at {offset}, {len(content)} there")
-    return content
+def hash_id(id: str) -> int:
+    """Return the 64 bits that stand for an utterance id in a sidecar."""
+    return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "little")
 
 
 def encode_flac(samples: np.ndarray, sample_rate: int) -> bytes:
@@ -190,11 +117,6 @@ def encode_flac(samples: np.ndarray, sample_rate: int) -> bytes:
     pcm = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
     soundfile.write(stream, pcm, sample_rate, format="FLAC", subtype="PCM_16")
     return stream.getvalue()
-
-
-def decode_flac(content: bytes) -> np.ndarray:
-    """Decode a FLAC member: float32 samples in [-1, 1), shape (samples,)."""
-    return soundfile.read(io.BytesIO(content), dtype="float32")[0]
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:

@@ -1,48 +1,205 @@
-"""Reads utterances out of shards: one seek and one decode an utterance, nothing unpickled."""
+"""Reads utterances out of shards: one read and one decode an utterance, nothing trusted, nothing unpickled."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
-from collections.abc import Sequence
-from pathlib import Path
+import os
+import tarfile
+import zlib
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NoReturn
 
 import numpy as np
+import soundfile
 import soxr
 import torch
 from torch.utils.data import Dataset
 
-from fold.data.batching import Batch, Example, Reference, collate
-from fold.data.shards import Split, decode_flac, read_member, read_sidecar
+from fold.data.batching import Batch, Example, collate
+from fold.data.faults import BadUtterance, Fault
+from fold.data.index import Split
+from fold.data.location import Location
+from fold.data.plans import Reference
+from fold.data.shards import hash_id, load_sidecar
 from fold.data.units import Units
+from fold.errors import FoldError
+
+OPEN_SHARDS = 32
+OPEN_SIDECARS = 64
+MAX_CLIPPED_SHARE = 0.05  # of the samples, at full scale: what is left is noise
+
+FitsAudio = Callable[[Sequence[int], int], bool]
+"""Whether audio of so many samples can hold a transcript of these units."""
 
 
 class ShardedSpeech(Dataset):
     """A prepared split as a data set of batches: indexed with a plan's item, it gives that batch.
 
-    folder: the prepared corpus; split: its entry in the index; units: encodes the transcripts.
+    location: of the prepared corpus; split: its entry in the index; sample_rate: in Hz; units: encodes the transcripts;
+    fits: what a training utterance must satisfy besides (None: nothing; any transcript will do for evaluation).
+    Utterances that cannot be used are left out of the batch and listed in its faults.
     """
 
-    def __init__(self, folder: Path, split: Split, units: Units) -> None:
-        self.files = [folder / shard.file for shard in split.shards]
+    def __init__(
+        self, location: Location, split: Split, sample_rate: int, units: Units, fits: FitsAudio | None = None
+    ) -> None:
+        self.location = location
+        self.split = split
+        self.sample_rate = sample_rate
         self.units = units
-        self.rows = [read_sidecar(file) for file in self.files]
+        self.fits = fits
+        self._readers: Readers | None = None
 
-    def lengths(self, min_samples: float = 0, max_samples: float = math.inf) -> list[np.ndarray]:
-        """Samples of each utterance, an array a shard; -1 for those shorter or longer than wanted."""
-        lengths = [rows["num_samples"].astype(np.int64) for rows in self.rows]
-        return [np.where((n < min_samples) | (n > max_samples), -1, n) for n in lengths]
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_readers": None}
+
+    @property
+    def readers(self) -> Readers:
+        """Opened by each process for itself."""
+        if self._readers is None:
+            self._readers = Readers(self.location, self.split)
+        return self._readers
+
+    def lengths(self, min_samples: float = 0, max_samples: float = math.inf) -> Callable[[int], np.ndarray]:
+        """A function that gives the samples of each utterance of a shard; -1 if shorter or longer than wanted."""
+
+        def read(shard: int) -> np.ndarray:
+            try:
+                n = self.readers.sidecar(shard)["num_samples"].astype(np.int64)
+            except (OSError, FoldError):  # plan with what the index says: each utterance is then counted as a fault
+                entry = self.split.shards[shard]
+                mean = entry.seconds / max(1, entry.utterances)
+                n = np.full(entry.utterances, round(mean * self.sample_rate))
+            return np.where((n < min_samples) | (n > max_samples), -1, n)
+
+        return read
 
     def __getitem__(self, references: Sequence[Reference]) -> Batch:
-        return collate([self.read(reference) for reference in references])
+        examples, faults = [], []
+        for reference in references:
+            try:
+                examples.append(self.read(reference))
+            except BadUtterance as error:
+                faults.append(error.fault)
+        return collate(examples, faults)
 
     def read(self, reference: Reference) -> Example:
-        """Decodes one utterance."""
-        file, row = self.files[reference.shard], self.rows[reference.shard][reference.row]
-        with file.open("rb") as stream:
-            meta = json.loads(read_member(stream, int(row["meta_offset"]), int(row["meta_bytes"])))
-            samples = decode_flac(read_member(stream, int(row["audio_offset"]), int(row["audio_bytes"])))
+        """Reads, checks and decodes one utterance. Raises BadUtterance if it cannot be used."""
+        check = Check(self.split.shards[reference.shard].file, f"row {reference.row}")
+        try:
+            rows = self.readers.sidecar(reference.shard)
+        except (OSError, FoldError) as error:
+            check.fail("unreadable shard", str(error))
+        row = rows[reference.row]
+        head, audio, meta = self._members(reference.shard, row, check)
+        id, text = parse_meta(meta, row, check)
+        check.id = id
+        first = int(np.argmax(rows["id_hash"] == row["id_hash"]))
+        check.that(first == reference.row, "duplicate id", f"row {first} has it already")
+        check.that(head == [f"{id}.flac", f"{id}.json"], "unexpected member", f"found {head}")
+        samples = decode(audio, self.sample_rate, int(row["num_samples"]), check)
         if reference.speed != 1.0:
             samples = soxr.resample(samples, reference.speed, 1.0)  # played faster: shorter and higher
-        units = torch.tensor(self.units.encode(meta["text"]), dtype=torch.long)
-        return Example(meta["id"], meta["text"], torch.from_numpy(samples), units)
+        units = self.units.encode(text)
+        if self.fits is not None:
+            check.that(self.units.unk not in units, "unknown symbol", f"transcript '{text}'")
+            check.that(self.fits(units, len(samples)), "transcript too long", f"{len(units)} units")
+        return Example(id, text, torch.from_numpy(samples), torch.tensor(units, dtype=torch.long))
+
+    def _members(self, shard: int, row: np.void, check: Check) -> tuple[list[str], bytes, bytes]:
+        """Names and contents of an utterance's two members, in one read."""
+        audio, meta = int(row["audio_offset"]), int(row["meta_offset"])
+        start, end = audio - tarfile.BLOCKSIZE, meta + int(row["meta_bytes"])
+        try:
+            content = os.pread(self.readers.shard(shard), end - start, start)
+        except (OSError, FoldError) as error:
+            check.fail("unreadable shard", str(error))
+        check.that(len(content) == end - start, "truncated shard", f"it ends before byte {end}")
+        names = [member_name(content, place - start, check) for place in (audio, meta)]
+        return names, content[audio - start : audio - start + int(row["audio_bytes"])], content[meta - start :]
+
+
+class Check:
+    """Checks of one utterance, which know where it lies."""
+
+    def __init__(self, shard: str, id: str) -> None:
+        self.shard = shard
+        self.id = id
+
+    def that(self, condition: bool, reason: str, detail: str) -> None:
+        """Raises BadUtterance unless the condition holds."""
+        if not condition:
+            self.fail(reason, detail)
+
+    def fail(self, reason: str, detail: str) -> NoReturn:
+        """Raises BadUtterance."""
+        raise BadUtterance(Fault(reason, self.shard, self.id, detail))
+
+
+class Readers:
+    """The sidecars and shards in use, the least recently used closed first."""
+
+    def __init__(self, location: Location, split: Split) -> None:
+        self.location = location
+        self.split = split
+        self.sidecar = lru_cache(OPEN_SIDECARS)(self._sidecar)
+        self._open = lru_cache(OPEN_SHARDS)(lambda number: location.shard(split.shards[number]))
+
+    def shard(self, number: int) -> int:
+        """Descriptor of an open shard."""
+        return self._open(number).fileno()
+
+    def _sidecar(self, number: int) -> np.ndarray:
+        """Rows of a sidecar, which are those that were written."""
+        shard = self.split.shards[number]
+        with self.location.sidecar(shard) as stream:
+            content, name = stream.read(), stream.name
+        if hashlib.sha256(content).hexdigest() != shard.sidecar_sha256:
+            raise FoldError(f"{name} is damaged: its checksum differs from the index")
+        rows = load_sidecar(io.BytesIO(content), name)
+        if len(rows) != shard.utterances:
+            raise FoldError(f"{name} has {len(rows)} rows, but the index {shard.utterances} utterances")
+        return rows
+
+
+def member_name(content: bytes, place: int, check: Check) -> str:
+    """Name of the tar member whose content begins at `place`, out of the header before it."""
+    try:
+        return tarfile.TarInfo.frombuf(content[place - tarfile.BLOCKSIZE : place], "utf-8", "surrogateescape").name
+    except tarfile.TarError as error:
+        check.fail("damaged member", str(error))
+
+
+def parse_meta(content: bytes, row: np.void, check: Check) -> tuple[str, str]:
+    """Id and transcript out of a metadata member."""
+    check.that(zlib.crc32(content) == int(row["meta_crc"]), "damaged metadata", "its checksum differs")
+    try:
+        meta = json.loads(content.decode())
+        id, text = meta["id"], meta["text"]
+        usable = isinstance(id, str) and isinstance(text, str)
+    except (ValueError, KeyError, TypeError) as error:
+        check.fail("damaged metadata", repr(error))
+    check.that(usable, "damaged metadata", "id and text are not both strings")
+    check.that(hash_id(id) == int(row["id_hash"]), "damaged metadata", f"id '{id}' is not the sidecar's")
+    check.that(bool(text.strip()), "no transcript", "its text is empty")
+    return id, text
+
+
+def decode(content: bytes, sample_rate: int, num_samples: int, check: Check) -> np.ndarray:
+    """Decodes audio: (num_samples,) float32 in [-1, 1)."""
+    try:
+        samples, rate = soundfile.read(io.BytesIO(content), dtype="float32")
+    except (soundfile.SoundFileError, OSError, ValueError) as error:
+        check.fail("undecodable audio", str(error))
+    check.that(rate == sample_rate, "wrong sample rate", f"{rate} Hz, expected {sample_rate}")
+    check.that(samples.ndim == 1, "wrong channels", f"{samples.shape[-1]} channels, expected 1")
+    check.that(len(samples) > 0, "no samples", "zero length")
+    check.that(len(samples) == num_samples, "wrong duration", f"{len(samples)} samples, expected {num_samples}")
+    check.that(bool(np.isfinite(samples).all()), "invalid samples", "NaN or infinite")
+    clipped = np.count_nonzero(np.abs(samples) >= 32767 / 32768) / len(samples)
+    check.that(clipped <= MAX_CLIPPED_SHARE, "clipped audio", f"{clipped:.0%} of the samples at full scale")
+    return samples

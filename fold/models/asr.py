@@ -118,6 +118,10 @@ class Architecture(ABC):
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
         """A model with fresh weights. vocab_size counts <blank> (first) and <sos/eos> (last); sample_rate in Hz."""
 
+    @abstractmethod
+    def num_frames(self, num_samples: int, sample_rate: int) -> int:
+        """Encoded frames of so much audio."""
+
 
 def empty_model(architecture: Architecture, vocab_size: int, sample_rate: int) -> Recogniser:
     """The model without memory for its weights: to count parameters of large shapes at no cost."""

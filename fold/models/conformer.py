@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fold.errors import FoldError
 from fold.models.asr import Architecture, Recogniser, StemOutput
-from fold.models.frontend import Frontend, SpecAugmentConfig
+from fold.models.frontend import Frontend, SpecAugmentConfig, num_fbank_frames
 from fold.modules.attention import relative_positions
 from fold.modules.conformer import ConformerLayer
 from fold.modules.decoder import AttentionDecoder
@@ -87,6 +87,9 @@ class Conformer(Architecture):
             ctc_head=nn.Linear(self.dim, vocab_size),
             decoder=self._decoder(vocab_size) if self.decoder_layers else None,
         )
+
+    def num_frames(self, num_samples: int, sample_rate: int) -> int:
+        return max(0, ConvSubsampling.output_length(num_fbank_frames(num_samples, sample_rate)))
 
     def _layer(self) -> ConformerLayer:
         return ConformerLayer(self.dim, self.num_heads, self.ffn_dim, self.kernel_size, self.dropout, self.conv_norm)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,14 @@ from torchaudio.functional import mask_along_axis_iid
 
 from fold.modules.masks import length_mask
 
+T = TypeVar("T", int, Tensor)
 LOG_FLOOR = torch.finfo(torch.float32).eps  # as Kaldi
 STD_FLOOR = 1e-3  # of a mel bin that holds nothing, such as digital silence
+
+
+def num_fbank_frames(num_samples: T, sample_rate: int) -> T:
+    """Frames of 25 ms every 10 ms that fit into `num_samples` (Kaldi's snip_edges); 0 or less for none."""
+    return (num_samples - sample_rate * 25 // 1000) // (sample_rate * 10 // 1000) + 1
 
 
 class Fbank(nn.Module):
@@ -25,6 +31,7 @@ class Fbank(nn.Module):
 
     def __init__(self, sample_rate: int, num_mels: int) -> None:
         super().__init__()
+        self.sample_rate = sample_rate
         self.window_size, self.window_shift = sample_rate * 25 // 1000, sample_rate * 10 // 1000
         self.fft_size = 1 << (self.window_size - 1).bit_length()
         window = torch.hann_window(self.window_size, periodic=False).pow(0.85)
@@ -34,8 +41,8 @@ class Fbank(nn.Module):
         self.register_buffer("filters", filters.contiguous(), persistent=False)
 
     def num_frames(self, num_samples: Tensor) -> Tensor:
-        """Frames in `num_samples` samples (Kaldi's snip_edges)."""
-        return ((num_samples - self.window_size) // self.window_shift + 1).clamp(min=0)
+        """Frames in `num_samples` samples."""
+        return num_fbank_frames(num_samples, self.sample_rate).clamp(min=0)
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """waveforms: (batch, samples) in [-1, 1]. Returns (batch, frames, num_mels)."""

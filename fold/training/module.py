@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
@@ -13,11 +16,23 @@ from torch import Tensor
 from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
 from fold.decoding.decode import Decoding, transcribe
-from fold.losses import Counts, JointObjective, Targets
+from fold.losses import Counts, JointObjective, Targets, ctc_fits
 from fold.models import Architecture, Recogniser
 from fold.paths import Path, PathSpace
+from fold.training.resume import begin_epoch_again, check_fits, refresh_schedule
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
+
+
+@dataclass(frozen=True)
+class FitsCTC:
+    """Whether audio of so many samples has the frames that CTC needs for a transcript."""
+
+    network: Architecture
+    sample_rate: int
+
+    def __call__(self, units: Sequence[int], num_samples: int) -> bool:
+        return ctc_fits(units, self.network.num_frames(num_samples, self.sample_rate))
 
 
 class FoldableASR(lightning.LightningModule):
@@ -25,8 +40,8 @@ class FoldableASR(lightning.LightningModule):
 
     network: the model's architecture; max_repeats, max_depth: its path space (see `fold.paths.PathSpace`; one repeat
     is a model that does not unfold); num_sampled_paths: paths drawn a step besides the two ends;
-    path_seed: of those draws; objective: the joint objective; decoding: of validation and test;
-    optimizer, lr_scheduler: stepped every update.
+    seed: of those draws, and of dropout and SpecAugment; objective: the joint objective;
+    decoding: of validation and test; optimizer, lr_scheduler: stepped every update.
     """
 
     def __init__(
@@ -37,7 +52,7 @@ class FoldableASR(lightning.LightningModule):
         max_repeats: int | list[int] = 2,
         max_depth: int | None = None,
         num_sampled_paths: int = 1,
-        path_seed: int = 0,
+        seed: int = 0,
         objective: JointObjective = JointObjective(),
         decoding: Decoding = Decoding(),
     ) -> None:
@@ -46,7 +61,7 @@ class FoldableASR(lightning.LightningModule):
         repeats = max_repeats if isinstance(max_repeats, int) else tuple(max_repeats)
         self.space = PathSpace(network.num_layers, repeats, max_depth)
         self.num_sampled_paths = num_sampled_paths
-        self.path_seed = path_seed
+        self.seed = seed
         self.objective = objective
         self.decoding = decoding
         # Weight averaging deep-copies the module. What LightningCLI passes here refers to its parser and, through that,
@@ -62,9 +77,10 @@ class FoldableASR(lightning.LightningModule):
         if self.model is None:
             data = self.trainer.datamodule
             self.description = Description(
-                self.network, self.space, data.units, data.sample_rate, shards=str(data.folder)
+                self.network, self.space, data.units, data.sample_rate, shards=str(data.location)
             )
             self.model = self.description.build()
+            data.fits = FitsCTC(self.network, data.sample_rate)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.optimizer(self.parameters())
@@ -82,11 +98,20 @@ class FoldableASR(lightning.LightningModule):
             for statistic in (frontend.mean, frontend.std):
                 statistic.copy_(self.trainer.strategy.broadcast(statistic))
 
+    def on_train_start(self) -> None:
+        refresh_schedule(self.trainer, self)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Dropout and SpecAugment depend on (seed, batch, rank) alone, so that a resumed run draws the same."""
+        batches = self.trainer.fit_loop.epoch_loop.total_batch_idx
+        drawn = np.random.SeedSequence((self.seed, batches, self.global_rank)).generate_state(1, np.uint64)
+        torch.manual_seed(int(drawn[0]))
+
     def training_paths(self, step: int) -> list[Path]:
         """The paths of a step: deepest, seed, sampled ones. The deepest alone where that is the seed."""
         if self.space.deepest == self.space.seed:
             return [self.space.deepest]
-        sampled = self.space.draw(self.num_sampled_paths, seed=self.path_seed, step=step)
+        sampled = self.space.draw(self.num_sampled_paths, seed=self.seed, step=step)
         return [self.space.deepest, self.space.seed, *sampled]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -114,13 +139,20 @@ class FoldableASR(lightning.LightningModule):
     def _transcribe(self, batch: Batch) -> list[list[str]]:
         """Transcripts of the batch for each of `eval_paths`."""
         units = self.description.units
-        return transcribe(self.model, units, batch.waveforms, batch.num_samples, self.eval_paths, self.decoding)
+        transcripts = transcribe(self.model, units, batch.waveforms, batch.num_samples, self.eval_paths, self.decoding)
+        return [path[: len(batch.ids)] for path in transcripts]
 
     def _mean_over_ranks(self, counts: Counts) -> Counts:
         if self.trainer.world_size == 1:
             return counts
         units, frames = self.trainer.strategy.reduce(torch.stack([counts.units, counts.frames]), reduce_op="mean")
         return Counts(units, frames)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.configure_model()
+        check_fits(self.description, checkpoint)
+        if self.trainer.state.fn == "fit" and self.trainer.datamodule.plan_changed:
+            begin_epoch_again(checkpoint)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = self.description.to_dict()

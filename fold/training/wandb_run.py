@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,17 @@ def log_sweep(trainer: lightning.Trainer, rows: Sequence[SweepRow], figure: Figu
     for run in _runs(trainer):
         table = wandb.Table(columns=list(COLUMNS), data=[list(dataclasses.astuple(row)) for row in rows])
         run.log({"test/depth_sweep": table, "test/depth_sweep_figure": wandb.Image(figure)})
+
+
+def run_id(trainer: lightning.Trainer) -> str | None:
+    """The id of the trainer's run, if it has one (on rank 0)."""
+    return next((run.id for run in _runs(trainer)), None)
+
+
+def resume(run_id: str | None) -> None:
+    """Makes the run that Lightning starts go on with the run of that id."""
+    if run_id is not None:
+        os.environ.update(WANDB_RUN_ID=run_id, WANDB_RESUME="allow")
 
 
 def finish() -> None:

@@ -42,7 +42,7 @@ def test_run_folder_is_complete_and_named_last(trained: tuple[Path, str]) -> Non
     run, printed = trained
     for name in ("config.yaml", "depth_sweep.csv", "depth_sweep.png", "metrics.csv", "wandb"):
         assert (run / name).exists(), name
-    assert {file.name for file in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {file.name for file in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "last-1.ckpt"}
     assert run.is_symlink()
     assert f"run: runs/tones/{run.resolve().name}" in printed.splitlines()[-1]
     logged = read_rows(run / "metrics.csv")

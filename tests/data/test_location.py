@@ -12,8 +12,9 @@ from hostile import HostileServer
 from fold.data import download
 from fold.data.cache import ShardCache
 from fold.data.download import Unreachable
+from fold.data.index import INDEX_FILE, Shard, read_index
 from fold.data.location import Location
-from fold.data.shards import INDEX_FILE, Shard, load_sidecar, read_index, read_sidecar, sidecar_path
+from fold.data.shards import load_sidecar, read_sidecar, sidecar_path
 from fold.errors import FoldError
 
 
@@ -42,10 +43,10 @@ def server(prepared):
 
 
 def check_files(location: Location, prepared: Path, shards: list[Shard]) -> None:
-    assert location.index() == (prepared / INDEX_FILE).read_bytes()
+    assert location.index() == read_index(prepared)
     for shard in shards:
         with location.sidecar(shard) as stream:
-            np.testing.assert_array_equal(load_sidecar(stream), read_sidecar(prepared / shard.file))
+            np.testing.assert_array_equal(load_sidecar(stream, shard.file), read_sidecar(prepared / shard.file))
         with location.shard(shard) as stream:
             assert stream.read() == (prepared / shard.file).read_bytes()
 
@@ -77,7 +78,7 @@ def test_what_is_not_there_is_named(prepared, shards, cache, server):
     for name, read in ((INDEX_FILE, location.index), (shards[0].file, lambda: location.shard(shards[0]))):
         with pytest.raises(Unreachable, match=f"{server.url}/elsewhere/{name}: HTTP Error 404"):
             read()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FoldError, match="elsewhere holds no prepared corpus"):
         Location.of("elsewhere", cache).index()
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from members import decode_flac, read_member
 
 from fold.data import prepare as prepare_module
 from fold.data.corpora import FSDD, SPLITS, Commands
 from fold.data.files import locked
-from fold.data.prepare import prepare, prepared_folder
-from fold.data.shards import INDEX_FILE, decode_flac, read_index, read_member, read_sidecar
+from fold.data.index import INDEX_FILE, read_index
+from fold.data.prepare import prepare, prepared_name
+from fold.data.shards import read_sidecar
 from fold.data.units import UnitsConfig, units_from_dict
 from fold.errors import FoldError
 
@@ -139,10 +141,10 @@ def test_other_settings_live_beside_one_another(tmp_path):
         (FSDD_CORPUS, 8000, UnitsConfig("sentencepiece", 30)),
         (COMMANDS, 8000, UnitsConfig()),
     ]
-    folders = [prepared_folder(tmp_path, *values) for values in settings]
+    folders = [tmp_path / prepared_name(*values) for values in settings]
     assert len(set(folders)) == len(folders)
     assert folders[0].name.startswith("fsdd-")
-    assert folders[0] == prepared_folder(tmp_path, FSDD(*UTTERANCES.values()), 8000, UnitsConfig())
+    assert folders[0] == tmp_path / prepared_name(FSDD(*UTTERANCES.values()), 8000, UnitsConfig())
 
 
 def test_a_folder_of_other_settings_is_refused(root, tmp_path):

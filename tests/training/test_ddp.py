@@ -9,9 +9,9 @@ from conftest import TINY_NETWORK, Finished
 from tones import SAMPLE_RATE, Tones
 
 from fold import checkpoint
-from fold.data.batching import Batch, TrainPlan, collate
-from fold.data.datamodule import MIN_SECONDS, SpeechData
-from fold.data.stream import ShardedSpeech
+from fold.data.batching import Batch, collate
+from fold.data.datamodule import SpeechData
+from fold.data.plans import TrainPlan
 from fold.losses import JointObjective, Ramp, Targets
 from fold.models import Conformer
 from fold.paths import PathSpace
@@ -23,11 +23,14 @@ BATCH_SECONDS = 3.0
 
 def first_batch_of_both_ranks(data: SpeechData) -> Batch:
     """What two ranks see in their first step, as one batch."""
-    speech = ShardedSpeech(data.folder, data.index.splits["train"], data.units)
-    lengths = speech.lengths(round(MIN_SECONDS * SAMPLE_RATE))
-    samples = round(BATCH_SECONDS * SAMPLE_RATE)
-    plans = [TrainPlan(lengths, samples, seed=0, window=16, rank=rank, world_size=2) for rank in range(2)]
-    return collate([speech.read(reference) for plan in plans for reference in next(iter(plan))])
+    loader = data.train_dataloader()
+    plan, speech = loader.sampler, loader.dataset
+    steps = data.steps_per_epoch(world_size=2)
+    ranks = [
+        TrainPlan(plan.lengths, plan.shard_seconds, steps, seed=0, window=16, rank=rank, world_size=2)
+        for rank in range(2)
+    ]
+    return collate([speech.read(reference) for rank in ranks for reference in next(iter(rank))])
 
 
 def test_two_processes_equal_one(tones_config: Path, tones_shards: Path, fold_process: Command, tmp_path: Path) -> None:
@@ -48,7 +51,7 @@ def test_two_processes_equal_one(tones_config: Path, tones_shards: Path, fold_pr
     stepped, _ = checkpoint.load(tmp_path / "two" / "checkpoints" / "last.ckpt")
 
     lightning.seed_everything(1)  # as `fold fit` does before it builds the model
-    data = SpeechData(Tones(), SAMPLE_RATE, shards=str(tones_shards))
+    data = SpeechData(Tones(), SAMPLE_RATE, shards=str(tones_shards), batch_seconds=BATCH_SECONDS, num_workers=0)
     model = Conformer(**TINY_NETWORK).build(len(data.units), SAMPLE_RATE)
     batch, space = first_batch_of_both_ranks(data), PathSpace(2)
     assert len(set(batch.num_samples.tolist())) > 1  # lengths vary, over the ranks and within them

@@ -1,5 +1,7 @@
 """Learning-rate schedules."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -17,3 +19,19 @@ def test_warmup_then_inverse_square_root() -> None:
     assert rates[:4] == pytest.approx([0.5, 1.0, 1.5, 2.0])  # linear, up to the optimizer's rate
     assert max(rates) == rates[3]
     assert rates[15] == pytest.approx(2.0 * (4 / 16) ** 0.5)
+
+
+def test_state_is_plain_and_read_back(tmp_path: Path) -> None:
+    def schedule() -> WarmupInverseSqrt:
+        return WarmupInverseSqrt(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0), warmup_steps=4)
+
+    saved, resumed = schedule(), schedule()
+    for _ in range(6):
+        saved.optimizer.step()
+        saved.step()
+    torch.save(saved.state_dict(), tmp_path / "state")
+    resumed.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
+    for scheduler in (saved, resumed):
+        scheduler.optimizer.step()
+        scheduler.step()
+    assert resumed.get_last_lr() == saved.get_last_lr()

@@ -4,5 +4,6 @@ from fold.data.corpora.base import SPLITS, Corpus, Recipe, Utterance
 from fold.data.corpora.commands import Commands
 from fold.data.corpora.fsdd import FSDD
 from fold.data.corpora.librispeech import LibriSpeech
+from fold.data.corpora.manifest import Manifest
 
-__all__ = ["FSDD", "SPLITS", "Commands", "Corpus", "LibriSpeech", "Recipe", "Utterance"]
+__all__ = ["FSDD", "SPLITS", "Commands", "Corpus", "LibriSpeech", "Manifest", "Recipe", "Utterance"]

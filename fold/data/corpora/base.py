@@ -15,6 +15,8 @@ from fold.data.files import locked
 from fold.errors import FoldError
 
 SPLITS = ("train", "dev", "test")
+MAX_ID_BYTES = 95
+"""A tar's member names have 100 bytes; `.flac` and `.json` take 5."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Recipe:
     """How to make one utterance; small and picklable, so that it can be sent to another process.
 
     Attributes:
-        id: unique within the corpus; letters, digits, `-` and `_` only (it becomes a file name in a shard).
+        id: unique within the corpus; letters, digits, `-` and `_` only, at most 95 bytes (it becomes a file
+            name in a shard).
         text: transcript, lower case.
         speaker: name of the speaker or synthetic voice.
     """
@@ -95,6 +98,11 @@ class Corpus(ABC):
         """Return class and settings as plain JSON values."""
         # Through JSON, so that a tuple compares equal to the list it is read back as.
         return json.loads(json.dumps({"class": self.name, "settings": asdict(self)}))
+
+
+def is_valid_id(id: str) -> bool:
+    """Return whether an id can name an utterance in a shard: a member of a tar, its suffix after the only dot."""
+    return id.replace("-", "").replace("_", "").isalnum() and len(id.encode()) <= MAX_ID_BYTES
 
 
 def generator(*key: int | str) -> np.random.Generator:

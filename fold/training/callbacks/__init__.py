@@ -1,9 +1,11 @@
-"""Callbacks: the depth sweep, checkpoints, the progress bar, transcripts, gradient norms on request."""
+"""What a run does besides training: depth sweeps, checkpoints, progress, and how it meets bad data and signals."""
 
+from fold.training.callbacks.bad_data import BadData
 from fold.training.callbacks.depth_sweep import DepthSweep
 from fold.training.callbacks.gradient_norms import GradientNorms
+from fold.training.callbacks.preemption import Preemption
 from fold.training.callbacks.progress import StepProgress
 from fold.training.callbacks.run_checkpoint import RunCheckpoint
 from fold.training.callbacks.transcripts import TranscriptWriter
 
-__all__ = ["DepthSweep", "GradientNorms", "RunCheckpoint", "StepProgress", "TranscriptWriter"]
+__all__ = ["BadData", "DepthSweep", "GradientNorms", "Preemption", "RunCheckpoint", "StepProgress", "TranscriptWriter"]

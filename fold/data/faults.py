@@ -1,0 +1,86 @@
+"""Bad data: what it is called, how it is counted, and when it stops a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from fold.errors import FoldError
+
+SHOWN = 10  # rows of a summary
+
+
+class Fault(NamedTuple):
+    """Why an utterance is not used. shard: its file; id: the utterance's, or its row where that cannot be read."""
+
+    reason: str
+    shard: str
+    id: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.shard}, {self.id}: {self.reason} ({self.detail})"
+
+
+class BadUtterance(FoldError):
+    """Raised where an utterance is read that cannot be used."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+@dataclass(frozen=True)
+class FaultPolicy:
+    """What bad data does.
+
+    on_fault: "skip" leaves the utterance out and counts it, "raise" stops at the first; max_share: of a split's
+    utterances that may be skipped in one pass, more than that always stops the run.
+    """
+
+    on_fault: Literal["skip", "raise"] = "skip"
+    max_share: float = 0.01
+
+
+class FaultCounts:
+    """Faults so far, by reason and shard."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    def __len__(self) -> int:
+        return self.counts.total()
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        """Counts `faults`."""
+        self.counts.update((fault.reason, fault.shard) for fault in faults)
+
+    def by_reason(self) -> dict[str, int]:
+        """Number of faults of each reason."""
+        counts: Counter[str] = Counter()
+        for (reason, _), number in self.counts.items():
+            counts[reason] += number
+        return dict(counts)
+
+    def summary(self, what: str) -> str:
+        """Lines for the end of a run: how many of `what` were skipped, why and in which shards."""
+        rows = self.counts.most_common(SHOWN)
+        more = [f"  and {len(self.counts) - SHOWN} more reasons and shards"] if len(self.counts) > SHOWN else []
+        lines = [f"  {number} x {reason}, {shard}" for (reason, shard), number in rows]
+        return "\n".join([f"bad data: {len(self)} {what} utterances skipped", *lines, *more])
+
+
+def enforce(policy: FaultPolicy, new: Sequence[Fault], skipped: int, utterances: int) -> None:
+    """Raises FoldError where the policy says so.
+
+    new: faults of a batch; skipped: faults in this pass, those included; utterances: of a whole pass.
+    """
+    if new and policy.on_fault == "raise":
+        raise FoldError(f"bad data in {new[0]}")
+    if new and skipped > policy.max_share * utterances:
+        raise FoldError(
+            f"bad data: {skipped} of {utterances} utterances, more than the share of {policy.max_share} that may be "
+            f"skipped; the last: {new[-1]}"
+        )

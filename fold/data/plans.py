@@ -1,0 +1,182 @@
+"""Which utterances make which batch: planned from durations alone, before any audio is read.
+
+A plan is a sampler whose items are whole batches (lists of `Reference`s). Plans depend on (seed, epoch) alone; every
+rank computes the same plan and takes its own share of each step. Durations are read window by window, so that start-up
+and memory do not grow with the corpus, and a plan can start anywhere in an epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Sampler
+
+Lengths = Callable[[int], np.ndarray]
+"""Samples of each utterance of a shard, given by its number; negative: not to be used."""
+
+
+class Reference(NamedTuple):
+    """Where an utterance lies, number of its shard in the split and row in that shard's sidecar, and how fast to
+    play it (1.1: in 1/1.1 of the time)."""
+
+    shard: int
+    row: int
+    speed: float = 1.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """Shards that are shuffled together, and the steps that their utterances make."""
+
+    number: int
+    shards: np.ndarray
+    num_steps: int
+
+
+class TrainPlan(Sampler[list[Reference]]):
+    """Seeded, shuffled batches of an epoch, dealt to ranks: every utterance exactly once, `num_steps` steps always.
+
+    The order of shards is drawn and cut into windows; within a window, utterances of similar length form batches, the
+    `world_size` batches of a step are neighbours in length (so that no rank waits), and steps are shuffled. A batch is
+    empty only where there are fewer utterances than batches.
+
+    lengths: read window by window; shard_seconds: audio of each shard, which shares the steps out over the windows;
+    window: shards shuffled together; speeds: one is drawn for each utterance.
+    """
+
+    def __init__(
+        self,
+        lengths: Lengths,
+        shard_seconds: Sequence[float],
+        num_steps: int,
+        *,
+        seed: int,
+        window: int,
+        speeds: Sequence[float] = (1.0,),
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.lengths = lengths
+        self.shard_seconds = np.asarray(shard_seconds, dtype=float)
+        self.num_steps = num_steps
+        self.seed = seed
+        self.window = window
+        self.speeds = speeds
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self._resumed = (0, 0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of an epoch."""
+        self.epoch = epoch
+
+    def resume(self, epoch: int, step: int) -> None:
+        """Goes on after `step` steps of an epoch."""
+        self._resumed = (epoch, step) if step < self.num_steps else (epoch + 1, 0)
+        self.epoch = self._resumed[0]
+
+    def __len__(self) -> int:
+        return self.num_steps
+
+    def __iter__(self) -> Iterator[list[Reference]]:
+        epoch, skipped = self._resumed
+        skip = skipped if self.epoch == epoch else 0
+        for window in self.windows(self.epoch):
+            if skip < window.num_steps:  # a window that lies behind is not even read
+                yield from (step[self.rank] for step in self._steps(self.epoch, window)[skip:])
+            skip = max(0, skip - window.num_steps)
+
+    def windows(self, epoch: int) -> list[Window]:
+        """Shards in the order of the epoch, in windows of nearly equal size that share its steps out."""
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.shard_seconds))
+        number = min(math.ceil(len(order) / self.window), self.num_steps)
+        parts = np.array_split(order, number)
+        share = np.cumsum([self.shard_seconds[part].sum() for part in parts]) / max(self.shard_seconds.sum(), 1e-9)
+        ends = np.arange(1, number + 1) + np.rint((self.num_steps - number) * share).astype(int)
+        steps = np.diff(ends, prepend=0)  # one step at least for each
+        return [Window(index, part, int(n)) for index, (part, n) in enumerate(zip(parts, steps, strict=True))]
+
+    def _steps(self, epoch: int, window: Window) -> list[list[list[Reference]]]:
+        """The batches of each step of a window, one a rank."""
+        generator = np.random.default_rng((self.seed, epoch, 1 + window.number))
+        references, lengths = flatten(self.lengths, window.shards)
+        speeds = generator.choice(self.speeds, len(references))
+        lengths = np.ceil(lengths / speeds).astype(np.int64)
+        order = np.argsort(lengths * generator.uniform(0.95, 1.05, len(lengths)))  # other batches each epoch
+        batches = [
+            [references[order[i]]._replace(speed=float(speeds[order[i]])) for i in range(start, end)]
+            for start, end in cut(lengths[order], window.num_steps * self.world_size)
+        ]
+        steps = [batches[i : i + self.world_size] for i in range(0, len(batches), self.world_size)]
+        return [
+            [steps[step][i] for i in generator.permutation(self.world_size)]
+            for step in generator.permutation(len(steps))
+        ]
+
+
+class EvalPlan(Sampler[list[Reference]]):
+    """Every utterance once, in order of length, as many batches on every rank (some of them may be empty).
+
+    lengths: as of `TrainPlan`; num_shards: of the split; max_batch_samples: padded samples in a batch.
+    """
+
+    def __init__(
+        self, lengths: Lengths, num_shards: int, max_batch_samples: int, *, rank: int = 0, world_size: int = 1
+    ) -> None:
+        references, flat = flatten(lengths, range(num_shards))
+        order = np.argsort(-flat, kind="stable")
+        batches = [[references[order[i]] for i in range(*ends)] for ends in pack(flat[order], max_batch_samples)]
+        # Equal numbers matter: DDP may synchronise in each forward pass, and would wait for a rank without a batch.
+        batches += [[] for _ in range(-len(batches) % world_size)]
+        self.batches = batches[rank::world_size]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[Reference]]:
+        return iter(self.batches)
+
+
+def flatten(lengths: Lengths, shards: Sequence[int]) -> tuple[list[Reference], np.ndarray]:
+    """References and lengths of the usable utterances of `shards`."""
+    by_shard = [(int(shard), lengths(shard)) for shard in shards]
+    references = [Reference(shard, row) for shard, flat in by_shard for row in np.flatnonzero(flat >= 0).tolist()]
+    usable = [flat[flat >= 0] for _, flat in by_shard]
+    return references, np.concatenate([np.empty(0, dtype=np.int64), *usable])
+
+
+def pack(lengths: np.ndarray, max_total: int) -> list[tuple[int, int]]:
+    """Cuts utterances, given roughly in order of length, into batches of at most `max_total` padded samples.
+
+    Returns where each batch starts and ends; an utterance longer than `max_total` makes a batch of its own.
+    """
+    batches, start = [], 0
+    while start < len(lengths):
+        candidates = lengths[start : start + max(1, max_total // max(1, int(lengths[start])) + 1)]
+        padded = np.maximum.accumulate(candidates) * np.arange(1, len(candidates) + 1)
+        end = start + max(1, int(np.searchsorted(padded, max_total, side="right")))
+        batches.append((start, end))
+        start = end
+    return batches
+
+
+def cut(lengths: np.ndarray, number: int) -> list[tuple[int, int]]:
+    """Cuts utterances, given roughly in order of length, into exactly `number` batches, the fullest as small as can be.
+
+    Returns where each batch starts and ends; the last are empty if there are fewer utterances than batches.
+    """
+    least, most = 0, int(lengths.max(initial=0)) * len(lengths)
+    while most - least > max(1, least // 256):
+        middle = (least + most) // 2
+        least, most = (least, middle) if len(pack(lengths, middle)) <= number else (middle, most)
+    batches = pack(lengths, most)
+    while len(batches) < min(number, len(lengths)):
+        fullest = max(range(len(batches)), key=lambda index: batches[index][1] - batches[index][0])
+        start, end = batches[fullest]
+        batches[fullest : fullest + 1] = [(start, (start + end) // 2), ((start + end) // 2, end)]
+    return batches + [(len(lengths), len(lengths))] * (number - len(batches))

@@ -1,0 +1,97 @@
+"""Checkpoints that survive: whole or absent on disk, the last one and the one before it, no code executed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
+
+from fold import sealed
+from fold.checkpoint import read
+from fold.data.files import part_path, replacing
+from fold.errors import FoldError
+
+log = logging.getLogger(__name__)
+
+LAST, BEFORE_LAST = "last.ckpt", "last-1.ckpt"
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """Lightning's way to checkpoints in local folders.
+
+    A file appears under its name only when it is complete and on disk. What `last.ckpt` held before stays as
+    `last-1.ckpt`. At every instant one of the two is whole.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Raises FoldError if the file cannot be written, when the disk is full say; the one before is then kept."""
+        if "://" in str(path):
+            raise FoldError(
+                f"checkpoint {path}: only local folders are written to; for others set"
+                " --trainer.plugins=lightning.pytorch.plugins.TorchCheckpointIO"
+            )
+        path = Path(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _keeping_last(path), replacing(path) as stream:
+                sealed.write(checkpoint, stream)
+        except OSError as error:
+            kept = [file for file in (path, path.with_name(LAST)) if file.exists()]
+            before = f"the checkpoint before is kept: {kept[0]}" if kept else "there is none before it"
+            raise FoldError(f"checkpoint {path}: cannot be written ({error.strerror or error}); {before}") from error
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Reads tensors and plain values, whatever `weights_only` says. Raises FoldError as `read` does."""
+        return read(path, map_location)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def newest_checkpoint(folder: str | Path) -> Path:
+    """The newest whole checkpoint of a run: `last.ckpt`, or `last-1.ckpt` with a warning that says why.
+
+    Raises FoldError if there is none.
+    """
+    broken = []
+    for file in (Path(folder) / LAST, Path(folder) / BEFORE_LAST):
+        if not file.exists():
+            continue
+        try:
+            sealed.verify(file)
+        except FoldError as error:
+            broken.append(str(error))
+            continue
+        if broken:
+            rank_zero_only(log.warning)(f"{broken[0]}; the one before is used: {file}")
+        return file
+    raise FoldError("; ".join(broken) or f"{folder} holds no checkpoint ({LAST})")
+
+
+@contextmanager
+def _keeping_last(path: Path) -> Iterator[None]:
+    """Gives the last checkpoint, once its successor has taken its name, the name of the one before."""
+    if path.name != LAST or not path.exists():
+        yield
+        return
+    before = path.with_name(BEFORE_LAST)
+    kept = part_path(before)
+    kept.unlink(missing_ok=True)  # left by a killed process
+    try:
+        try:
+            os.link(path, kept)
+        except OSError:  # some file systems know no links
+            shutil.copyfile(path, kept)
+        yield
+        kept.replace(before)
+    finally:
+        kept.unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+"""What a resumed run takes from its checkpoint, and what from the settings it is given now."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from typing import Any
+
+import lightning
+
+from fold.checkpoint import KEY, Description
+from fold.errors import FoldError
+
+
+def check_fits(description: Description, checkpoint: dict[str, Any]) -> None:
+    """Raises FoldError, naming what differs, if the weights of a checkpoint do not fit the model.
+
+    The path space may differ: the same weights unfold along other paths.
+    """
+    if KEY not in checkpoint:
+        raise FoldError("the checkpoint holds no description of a model; expected one written by `fold fit`")
+    held = Description.from_dict(checkpoint[KEY])
+    if type(held.architecture) is not type(description.architecture):
+        kinds = type(held.architecture).__name__, type(description.architecture).__name__
+        raise FoldError(f"the checkpoint holds a {kinds[0]}, not a {kinds[1]}")
+    now, before = asdict(description.architecture), asdict(held.architecture)
+    for name in (name for name in now if now[name] != before[name] and name not in CHANGEABLE):
+        raise FoldError(f"the checkpoint was trained with model.network.{name}={before[name]}, not {now[name]}")
+    if held.units.to_dict() != description.units.to_dict():
+        raise FoldError(f"the checkpoint has other units ({len(held.units)}) than {description.shards}")
+    if held.sample_rate != description.sample_rate:
+        raise FoldError(f"the checkpoint takes audio at {held.sample_rate} Hz, not {description.sample_rate}")
+
+
+CHANGEABLE = ("dropout", "spec_augment", "checkpoint_activations")
+"""Settings of an architecture that no weight depends on."""
+
+
+def begin_epoch_again(checkpoint: dict[str, Any]) -> None:
+    """Edits Lightning's progress: the epoch at hand begins anew, steps go on."""
+    current = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+    # As if saved at the end of a batch, where Lightning has yet to count it as completed.
+    current.update(ready=0, started=0, processed=0, completed=-1)
+
+
+def refresh_schedule(trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    """Replaces what the optimizer and the schedule restored by the settings given now, at the step restored.
+
+    Raises FoldError if the schedule ends before that step.
+    """
+    [optimizer], [config] = trainer.optimizers, trainer.lr_scheduler_configs
+    settings = module.configure_optimizers()
+    scheduler = settings["lr_scheduler"]["scheduler"]
+    steps = config.scheduler.last_epoch
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # there is no optimizer step between these
+        try:
+            for _ in range(steps):
+                scheduler.step()
+        except ValueError as error:
+            raise FoldError(
+                f"the checkpoint stands at step {steps}, which the schedule does not reach: {error}"
+            ) from None
+    for group, fresh in zip(optimizer.param_groups, settings["optimizer"].param_groups, strict=True):
+        group.update({name: value for name, value in fresh.items() if name != "params"})
+    config.scheduler.load_state_dict(scheduler.state_dict())

@@ -1,0 +1,111 @@
+"""Runs that are killed at random moments and resumed must end as if nothing had happened, to the last bit."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fold.cli.train import STAMP
+
+TESTS = Path(__file__).parent.parent
+STEPS = 40
+COMPARED = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "SpeechData")
+SETTINGS = (  # randomness of every kind, averages, a validation and several epochs
+    f"--trainer.max_steps={STEPS}",
+    "--trainer.check_val_every_n_epoch=null",
+    "--trainer.val_check_interval=12",
+    "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging",
+    "--model.network.dropout=0.1",
+    "--model.network.spec_augment={}",
+    "--data.speeds=[0.9, 1.0, 1.1]",
+    "--data.batch_seconds=20",
+    "--checkpoint.last_every_n_steps=3",
+)
+
+
+def command(config: Path, run_dir: Path, processes: int, workers: int) -> list[str]:
+    """The one command that starts a run and goes on with it."""
+    places = [f"--config={config}", f"--run_dir={run_dir}", "--ckpt_path=last"]
+    sizes = [f"--trainer.devices={processes}", f"--data.num_workers={workers}"]
+    return [sys.executable, "-m", "fold", "fit", *places, *SETTINGS, *sizes]
+
+
+def start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Starts a run as the head of its own process group."""
+    kept = {name: value for name, value in os.environ.items() if "WANDB" not in name and name != STAMP}
+    environment = {**kept, "PYTHONPATH": f"{TESTS}:{TESTS.parent}", "OMP_NUM_THREADS": "1"}
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            arguments, cwd=log.parent, env=environment, stdout=stream, stderr=stream, start_new_session=True
+        )
+
+
+def finish(arguments: list[str], log: Path, run: Path) -> float:
+    """Runs to the end. Returns the seconds from the start of training, when it writes its configuration."""
+    process = start(arguments, log)
+    if process.wait(timeout=600):
+        raise AssertionError(f"the run failed:\n{log.read_text()[-3000:]}")
+    return time.time() - (run / "config.yaml").stat().st_mtime
+
+
+def kill(arguments: list[str], log: Path, run: Path, seconds: float) -> bool:
+    """Kills all processes of a run `seconds` after training began. Returns whether it was still running."""
+    process, started = start(arguments, log), time.time()
+    config = run / "config.yaml"
+    while process.poll() is None:
+        if config.exists() and started < config.stat().st_mtime < time.time() - seconds:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.002)
+    if process.returncode:
+        raise AssertionError(f"the run failed:\n{log.read_text()[-3000:]}")
+    return False
+
+
+def killed_runs(
+    config: Path, folder: Path, *, kills: int, kills_a_run: int, processes: int, workers: int = 0, seed: int = 0
+) -> Iterator[list[str]]:
+    """Kills runs `kills` times in all and lets each go on to its end. Yields, for each run, what it lost."""
+    dice = random.Random(f"{seed} {processes} {workers}")
+    whole = folder / "whole"
+    seconds = finish(command(config, whole, processes, workers), folder / "whole.log", whole)
+    done = 0
+    while done < kills:
+        run, log = folder / f"killed-{done}", folder / f"killed-{done}.log"
+        arguments = command(config, run, processes, workers)
+        for _ in range(min(kills_a_run, kills - done)):
+            done += kill(arguments, log, run, dice.uniform(0.0, 1.0) * seconds)
+        finish(arguments, log, run)
+        yield lost(whole, run)
+
+
+def lost(whole: Path, resumed: Path) -> list[str]:
+    """What differs between an uninterrupted run and a resumed one: nothing, if nothing was lost."""
+    one, other = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (whole, resumed))
+    found = [name for name in COMPARED if not same(one[name], other[name])]
+    if (whole / "depth_sweep.csv").read_bytes() != (resumed / "depth_sweep.csv").read_bytes():
+        found.append("depth sweep")
+    if one["global_step"] != STEPS or other["global_step"] != STEPS:
+        found.append("steps")
+    return found
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two nested values are equal, tensors bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other

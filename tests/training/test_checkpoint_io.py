@@ -1,0 +1,246 @@
+"""A checkpoint survives a kill, a full disk and damage; what is loaded executes nothing."""
+
+import errno
+import logging
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning
+import pytest
+import torch
+from conftest import Finished
+from lightning.pytorch.plugins import DoublePrecision, TorchCheckpointIO
+
+from fold import sealed
+from fold.cli import train
+from fold.errors import FoldError
+from fold.training.checkpoint_io import SafeCheckpointIO, newest_checkpoint
+
+FORK = multiprocessing.get_context("fork")  # as Lightning takes seconds to import
+NUM_TENSORS, TENSOR_SIZE = 25, 10_000  # 1 MB; a tensor is small enough to be filled without a second thread
+
+
+def content(step: int) -> dict:
+    return {"fold": {}, "step": step, "weights": [torch.full((TENSOR_SIZE,), float(step)) for _ in range(NUM_TENSORS)]}
+
+
+def save(folder: Path, step: int, name: str = "last.ckpt") -> None:
+    SafeCheckpointIO().save_checkpoint(content(step), folder / name)
+
+
+def saved_step(file: Path) -> int:
+    """The step of a checkpoint that must be whole."""
+    loaded = SafeCheckpointIO().load_checkpoint(file)
+    assert all(torch.equal(weight, torch.full((TENSOR_SIZE,), float(loaded["step"]))) for weight in loaded["weights"])
+    return loaded["step"]
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_the_last_two_are_kept_and_other_names_are_replaced(tmp_path: Path) -> None:
+    for step in range(1, 4):
+        save(tmp_path / "new", step)
+        save(tmp_path / "new", step, "best.ckpt")
+    steps = {name: saved_step(tmp_path / "new" / name) for name in os.listdir(tmp_path / "new")}
+    assert steps == {"last.ckpt": 3, "last-1.ckpt": 2, "best.ckpt": 3}
+
+
+def test_a_file_system_without_links_keeps_the_last_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    for step in range(1, 4):
+        save(tmp_path, step)
+    assert {name: saved_step(tmp_path / name) for name in os.listdir(tmp_path)} == {"last.ckpt": 3, "last-1.ckpt": 2}
+
+
+def save_for_ever(folder: Path, saved: "multiprocessing.Value") -> None:
+    for step in range(saved.value + 1, 1_000_000):
+        save(folder, step)
+        saved.value = step
+
+
+def test_a_kill_at_any_moment_leaves_the_newest_checkpoint(tmp_path: Path) -> None:
+    choose, saved = random.Random(1), FORK.Value("q", 0)
+    save(tmp_path, 0)
+    for _ in range(25):
+        child = FORK.Process(target=save_for_ever, args=(tmp_path, saved))
+        child.start()
+        time.sleep(choose.uniform(0.0, 0.06))
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        found = saved_step(newest_checkpoint(tmp_path))
+        assert saved.value <= found <= saved.value + 1
+        saved.value = found
+    assert saved.value > 0
+
+
+def die_at(event: int, folder: Path) -> None:
+    """Saves, and is gone before the `event`-th operation on the file system."""
+    left = iter(range(event))
+
+    def hook(name: str, _: tuple) -> None:
+        if name in ("open", "os.link", "os.rename", "os.remove") and next(left, None) is None:
+            os._exit(1)
+
+    sys.addaudithook(hook)
+    save(folder, 3)
+    os._exit(0)
+
+
+@pytest.mark.parametrize("last_is_whole", [True, False])
+def test_death_between_any_two_operations_leaves_a_whole_checkpoint(tmp_path: Path, last_is_whole: bool) -> None:
+    died = []
+    while not died or died[-1]:
+        folder = tmp_path / str(len(died))
+        save(folder, 1)
+        save(folder, 2)
+        if not last_is_whole:
+            (folder / "last.ckpt").write_bytes(b"damaged")
+        child = FORK.Process(target=die_at, args=(len(died), folder))
+        child.start()
+        child.join()
+        died.append(child.exitcode)
+        assert saved_step(newest_checkpoint(folder)) in ({2, 3} if last_is_whole else {1, 3})
+        save(folder, 4)  # what the dead left is no hindrance
+        assert saved_step(folder / "last.ckpt") == 4
+        assert set(os.listdir(folder)) == {"last.ckpt", "last-1.ckpt"}
+    assert died[-1] == 0
+    assert len(died) >= 5
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Files cannot grow beyond it, in bytes, which then fails as on a full disk (Python ignores the signal)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.5, 0.99, 0.99999])
+def test_a_full_disk_leaves_the_checkpoints_before(tmp_path: Path, share: float) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    before = listing(tmp_path)
+    with pytest.raises(FoldError) as caught, file_size_limit(int(share * len(before["last.ckpt"]))):
+        save(tmp_path, 3)
+    last = tmp_path / "last.ckpt"
+    assert str(caught.value) == (
+        f"checkpoint {last}: cannot be written (File too large); the checkpoint before is kept: {last}"
+    )
+    assert listing(tmp_path) == before
+
+
+def test_a_disk_found_full_when_syncing_leaves_the_checkpoints_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    save(tmp_path / "used", 1)
+    before = listing(tmp_path / "used")
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(FoldError, match=r"No space left on device.*the checkpoint before is kept: .*last.ckpt"):
+        save(tmp_path / "used", 2, "best.ckpt")
+    with pytest.raises(FoldError, match=r"No space left on device.*there is none before it"):
+        save(tmp_path / "new", 2)
+    assert listing(tmp_path / "used") == before
+    assert listing(tmp_path / "new") == {}
+
+
+def test_a_remote_folder_is_refused() -> None:
+    with pytest.raises(FoldError, match=r"s3://bucket/last.ckpt: only local folders"):
+        SafeCheckpointIO().save_checkpoint(content(1), "s3://bucket/last.ckpt")
+
+
+class Malicious:
+    """Leaves a file when it is unpickled."""
+
+    def __init__(self, sentinel: Path) -> None:
+        self.sentinel = sentinel
+
+    def __reduce__(self) -> tuple:
+        return exec, (f"open({str(self.sentinel)!r}, 'w').close()",)
+
+
+def test_a_tampered_checkpoint_executes_nothing(tmp_path: Path) -> None:
+    sentinel = tmp_path / "executed"
+    SafeCheckpointIO().save_checkpoint(content(1) | {"callbacks": Malicious(sentinel)}, tmp_path / "last.ckpt")
+    for weights_only in (None, True, False):
+        with pytest.raises(FoldError, match=r"refused: it holds objects other than .* \(exec\)"):
+            SafeCheckpointIO().load_checkpoint(tmp_path / "last.ckpt", weights_only=weights_only)
+    assert not sentinel.exists()
+    torch.load(tmp_path / "last.ckpt", weights_only=False)
+    assert sentinel.exists()  # it does work where files are trusted
+
+
+def test_the_checkpoint_before_a_broken_one_is_used_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    last, before = tmp_path / "last.ckpt", tmp_path / "last-1.ckpt"
+    with caplog.at_level(logging.WARNING):
+        assert newest_checkpoint(tmp_path) == last
+        assert not caplog.messages
+        last.write_bytes(last.read_bytes()[:-1000])
+        assert newest_checkpoint(tmp_path) == before
+    [told] = caplog.messages
+    assert str(last) in told
+    assert str(before) in told
+    last.unlink()
+    assert newest_checkpoint(tmp_path) == before
+
+
+def test_no_usable_checkpoint_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FoldError, match=f"{tmp_path} holds no checkpoint"):
+        newest_checkpoint(tmp_path)
+    for name in ("last.ckpt", "last-1.ckpt"):
+        (tmp_path / name).write_bytes(b"damaged")
+    with pytest.raises(FoldError, match=r"last.ckpt: cannot be read.*last-1.ckpt: cannot be read"):
+        newest_checkpoint(tmp_path)
+
+
+def test_a_run_writes_sealed_checkpoints_and_goes_on_from_them(
+    tones_config: Path, fold_command: Callable[..., Finished], tmp_path: Path
+) -> None:
+    options = (
+        f"--config={tones_config}",
+        "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging",
+        "--model.lr_scheduler.init_args.total_steps=4",
+        "--run_dir=run",
+    )
+    fold_command("fit", *options, "--trainer.max_steps=2")
+    folder = tmp_path / "run" / "checkpoints"
+    for file in folder.iterdir():
+        assert file.read_bytes()[-sealed.SEAL_BYTES :].startswith(sealed.SEAL), file
+    fold_command("fit", *options, "--trainer.max_steps=4", f"--ckpt_path={folder / 'last.ckpt'}")
+    loaded = SafeCheckpointIO().load_checkpoint(newest_checkpoint(folder))
+    assert loaded["global_step"] == 4
+    assert loaded["lr_schedulers"][0]["last_epoch"] == 4
+    assert loaded["averaging_state"]["n_averaged"] > 0
+
+
+def test_plugins_of_the_user_are_kept(tones_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trainer(*plugins: str) -> lightning.Trainer:
+        return train.build("fit", [f"--config={tones_config}", *plugins]).trainer
+
+    monkeypatch.chdir(tmp_path)
+    chosen = trainer("--trainer.plugins=lightning.pytorch.plugins.DoublePrecision")
+    assert isinstance(chosen.precision_plugin, DoublePrecision)
+    assert isinstance(chosen.strategy.checkpoint_io, SafeCheckpointIO)
+    chosen = trainer("--trainer.plugins+=lightning.pytorch.plugins.TorchCheckpointIO")
+    assert isinstance(chosen.strategy.checkpoint_io, TorchCheckpointIO)
