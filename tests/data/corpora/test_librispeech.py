@@ -14,8 +14,8 @@ from hostile import HostileServer
 
 from fold.data.corpora import LibriSpeech
 from fold.data.files import checksum
+from fold.data.index import INDEX_FILE
 from fold.data.prepare import DOWNLOADS_FOLDER
-from fold.data.shards import INDEX_FILE
 from fold.errors import FoldError
 
 CORPUS = LibriSpeech(train=["train-a", "train-b"], dev=["dev"], test=["test"])
