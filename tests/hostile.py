@@ -24,6 +24,10 @@ NO_RANGE = "no Range"
 FLIPPED = "flipped byte"
 ENDLESS = "endless"
 
+# Of a stall and of an endless answer, so that a client that bears them fails its test instead of hanging.
+LONG_SECONDS = 10
+MUCH = 1 << 25
+
 STATUSES = (ERROR, BUSY, MISSING, FORBIDDEN)
 PASSING = (RESET, BROKEN, STALL, ERROR, BUSY, SHORT, CUT, NO_LENGTH, NO_RANGE, FLIPPED, ENDLESS)
 """What a client that tries again gets over."""
@@ -95,8 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append(Request(self.path, self.headers["Range"], fault, len(body)))
         try:
             self.wfile.write(body)
-            while fault == ENDLESS and not self.server.closing.is_set():
-                self.wfile.write(bytes(1 << 16))
+            if fault == ENDLESS:
+                self.wfile.write(bytes(MUCH))
         except OSError:
             return  # the client has had enough
         if fault in STATUSES:
@@ -104,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault in (RESET, BROKEN):
             self._reset()
         if fault == STALL:
-            self.server.closing.wait()
+            self.server.closing.wait(LONG_SECONDS)
 
     def _body(self, fault: str) -> bytes:
         """Sends the head of an answer and returns the body that is to follow."""

@@ -67,6 +67,14 @@ def test_what_a_kill_after_unpacking_left_is_removed(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
+def test_what_a_killed_unpacking_left_does_not_appear(tmp_path):
+    (tmp_path / "a.zip").write_bytes(make_zip(**{"top/x.txt": b"x"}))
+    (part_path(tmp_path / "corpus") / "top").mkdir(parents=True)
+    (part_path(tmp_path / "corpus") / "top" / "of another archive").touch()
+    unpack(tmp_path / "a.zip", tmp_path / "corpus", inside="top")
+    assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["x.txt"]
+
+
 def symlink(name: str, target: str) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.linkname = tarfile.SYMTYPE, target

@@ -14,8 +14,8 @@ from hostile import HostileServer
 
 from fold.data.corpora import LibriSpeech
 from fold.data.files import checksum
+from fold.data.index import INDEX_FILE
 from fold.data.prepare import DOWNLOADS_FOLDER
-from fold.data.shards import INDEX_FILE
 from fold.errors import FoldError
 
 CORPUS = LibriSpeech(train=["train-a", "train-b"], dev=["dev"], test=["test"])
@@ -127,6 +127,7 @@ KILLS = [
     r"os.remove .*test.tar.gz",  # the archive no longer needed
     r"os.rename .*description.json.part",
     r"open .*train-000001.tar.part",  # sharding, in a worker
+    r"os.rename .*train-000002.npy.part",  # the shard is there, its sidecar is not
     r"os.rename .*index.json.part",  # all but done
 ]
 
