@@ -50,9 +50,9 @@ def listing(folder: Path) -> dict[str, bytes]:
 def test_the_last_two_are_kept_and_other_names_are_replaced(tmp_path: Path) -> None:
     for step in range(1, 4):
         save(tmp_path / "new", step)
-        save(tmp_path / "new", step, "best.ckpt")
+        save(tmp_path / "new", 10 * step, "best.ckpt")
     steps = {name: saved_step(tmp_path / "new" / name) for name in os.listdir(tmp_path / "new")}
-    assert steps == {"last.ckpt": 3, "last-1.ckpt": 2, "best.ckpt": 3}
+    assert steps == {"last.ckpt": 3, "last-1.ckpt": 2, "best.ckpt": 30}
 
 
 def test_a_file_system_without_links_keeps_the_last_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,10 +72,11 @@ def save_for_ever(folder: Path, saved: "multiprocessing.Value") -> None:
 
 
 def test_a_kill_at_any_moment_leaves_the_newest_checkpoint(tmp_path: Path) -> None:
-    choose, saved = random.Random(1), FORK.Value("q", 0)
+    choose = random.Random(1)
+    saved = FORK.Value("q", 0, lock=False)  # a lock would die with the child that holds it
     save(tmp_path, 0)
     for _ in range(25):
-        child = FORK.Process(target=save_for_ever, args=(tmp_path, saved))
+        child = FORK.Process(target=save_for_ever, args=(tmp_path, saved), daemon=True)
         child.start()
         time.sleep(choose.uniform(0.0, 0.06))
         os.kill(child.pid, signal.SIGKILL)
@@ -109,9 +110,9 @@ def test_death_between_any_two_operations_leaves_a_whole_checkpoint(tmp_path: Pa
         save(folder, 2)
         if not last_is_whole:
             (folder / "last.ckpt").write_bytes(b"damaged")
-        child = FORK.Process(target=die_at, args=(len(died), folder))
+        child = FORK.Process(target=die_at, args=(len(died), folder), daemon=True)
         child.start()
-        child.join()
+        child.join(60)
         died.append(child.exitcode)
         assert saved_step(newest_checkpoint(folder)) in ({2, 3} if last_is_whole else {1, 3})
         save(folder, 4)  # what the dead left is no hindrance

@@ -59,7 +59,7 @@ def test_a_corpus_is_prepared_from_manifests(root, tmp_path_factory):
 def test_tsv_and_jsonl_say_the_same(root):
     rows = [
         {"audio": "a/one.wav", "text": "One TWO", "speaker": "ann", "id": "x-1"},
-        {"audio": "a/two.flac", "text": "größe", "speaker": "", "id": ""},
+        {"audio": "a/two.flac", "text": "größe\u2028tief", "speaker": "", "id": ""},
     ]
     columns = ["speaker", "note", "text", "id", "audio"]  # in any order, with others among them
     tsv = "\r\n".join(
@@ -69,7 +69,7 @@ def test_tsv_and_jsonl_say_the_same(root):
     from_tsv, from_jsonl = listed(root, "all.tsv", b"\xef\xbb\xbf" + tsv.encode()), listed(root, "all.jsonl", jsonl)
     assert from_tsv == from_jsonl
     assert [(r.text, r.speaker, r.file) for r in from_tsv] == [
-        ("größe", "unknown", "a/two.flac"),
+        ("größe tief", "unknown", "a/two.flac"),
         ("one two", "ann", "a/one.wav"),
     ]
     assert from_tsv[1].id == "x-1"
