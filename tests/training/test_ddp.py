@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lightning
+import pytest
 import torch
 from conftest import TINY_NETWORK, Finished
 from tones import SAMPLE_RATE, Tones
@@ -33,7 +34,10 @@ def first_batch_of_both_ranks(data: SpeechData) -> Batch:
     return collate([speech.read(reference) for rank in ranks for reference in next(iter(rank))])
 
 
-def test_two_processes_equal_one(tones_config: Path, tones_shards: Path, fold_process: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_two_processes_equal_one(
+    checkpointing: bool, tones_config: Path, tones_shards: Path, fold_process: Command, tmp_path: Path
+) -> None:
     fold_process(
         tmp_path,
         "fit",
@@ -44,6 +48,7 @@ def test_two_processes_equal_one(tones_config: Path, tones_shards: Path, fold_pr
         f"--data.batch_seconds={BATCH_SECONDS}",
         "--trainer.gradient_clip_val=null",
         "--trainer.max_steps=1",
+        f"--model.network.checkpoint_activations={str(checkpointing).lower()}",
         "--trainer.devices=2",
         "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging",  # its first average is the first step
         "--run_dir=two",

@@ -1,0 +1,64 @@
+"""What the loaders give: every utterance exactly once, whatever the ranks and workers, in an order that stays."""
+
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from tones import SAMPLE_RATE, Tones
+
+from fold.data import prepare as prepare_module
+from fold.data.datamodule import SpeechData
+
+CORPUS = Tones(train=61, dev=13, test=7)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven training shards, the last one small."""
+    folder = tmp_path_factory.mktemp("shards")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare_module, "UTTERANCES_PER_SHARD", 9)
+        data(folder).prepare_data()
+    assert len(data(folder).index.splits["train"].shards) == 7
+    return folder
+
+
+def data(shards: Path, rank: int = 0, world_size: int = 1, **settings: object) -> SpeechData:
+    settings = {"batch_seconds": 8.0, "eval_batch_seconds": 8.0, "shuffle_window": 3, "prepare_workers": 1, **settings}
+    module = SpeechData(CORPUS, SAMPLE_RATE, shards=str(shards), **settings)
+    module.trainer = SimpleNamespace(global_rank=rank, world_size=world_size)
+    return module
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4])
+def test_every_utterance_comes_exactly_once(shards: Path, world_size: int, workers: int) -> None:
+    ranks = [data(shards, rank, world_size, num_workers=workers) for rank in range(world_size)]
+    for split, number in (("train", CORPUS.train), ("val", CORPUS.dev), ("test", CORPUS.test)):
+        loaders = [getattr(rank, f"{split}_dataloader")() for rank in ranks]
+        batches = [list(loader) for loader in loaders]
+        ids = Counter(id for rank in batches for batch in rank for id in batch.ids)
+        assert len(ids) == number and set(ids.values()) == {1}
+        assert {len(rank) for rank in batches} == {len(loaders[0])}  # nothing to wait for, and a length that is true
+
+
+def test_the_order_does_not_depend_on_workers(shards: Path) -> None:
+    orders = [[batch.ids for batch in data(shards, num_workers=n).train_dataloader()] for n in (0, 2)]
+    assert orders[0] == orders[1]
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_have_equal_shares_of_audio(shards: Path, world_size: int) -> None:
+    plans = [data(shards, rank, world_size, num_workers=0).train_dataloader() for rank in range(world_size)]
+    seconds = [sum(int(batch.num_samples.sum()) for batch in plan) / SAMPLE_RATE for plan in plans]
+    assert max(seconds) < 1.15 * min(seconds)
+
+
+def test_utterances_over_the_limit_are_dropped_and_told(shards: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = [id for batch in data(shards, num_workers=0).train_dataloader() for id in batch.ids]
+    limited = [batch for batch in data(shards, num_workers=0, max_seconds=1.0).train_dataloader()]
+    kept = [id for batch in limited for id in batch.ids]
+    assert 0 < len(kept) < len(whole)
+    assert f"{len(whole) - len(kept)} of {len(whole)} utterances dropped: over 1.0 s" in caplog.text
+    assert all(int(batch.num_samples.max()) <= SAMPLE_RATE for batch in limited)
