@@ -27,7 +27,7 @@ fork = multiprocessing.get_context("fork")  # so that children need no import of
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -184,13 +184,14 @@ def read_all(cache, server_url, failures):
         cache.open(url, sha256=sha256, num_bytes=SIZE).close()
 
 
-def test_processes_that_want_the_same_fetch_it_once(server, tmp_path):
+def test_processes_that_want_the_same_fetch_it_once(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 30)  # a busy machine is no reason to ask twice
     cache = ShardCache(tmp_path / "cache", 100 * SIZE)
     assert not run_together(*[(read_all, cache, server.url)] * 4)
     assert len(server.requests) == len(CONTENTS)
 
 
-def wait_for(condition, seconds: float = 10) -> None:
+def wait_for(condition, seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -205,11 +206,10 @@ def killed(server, cache, monkeypatch) -> Path:
     monkeypatch.setattr(download, "BLOCK_BYTES", SIZE // 10)
     child = fork.Process(target=is_right, args=(cache, server, 0))
     child.start()
-    wait_for(lambda: any(path.stat().st_size for path in cache.folder.glob("*.part")))
+    wait_for(lambda: any(path.stat().st_size == SIZE // 2 for path in cache.folder.glob("*.part")))
     child.kill()
     child.join()
     [part] = cache.folder.glob("*.part")
-    assert part.stat().st_size == SIZE // 2
     return part
 
 

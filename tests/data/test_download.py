@@ -28,7 +28,7 @@ def pauses(monkeypatch) -> list[float]:
     """The pauses between attempts, which take no time."""
     taken: list[float] = []
     monkeypatch.setattr("time.sleep", taken.append)
-    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.5)
     return taken
 
 

@@ -32,7 +32,7 @@ def shards(prepared) -> list[Shard]:
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> ShardCache:
     monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.5)
     return ShardCache(tmp_path / "cache", 1 << 30)
 
 
