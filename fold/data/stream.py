@@ -65,15 +65,17 @@ class ShardedSpeech(Dataset):
         return self._readers
 
     def lengths(self, min_samples: float = 0, max_samples: float = math.inf) -> Callable[[int], np.ndarray]:
-        """A function that gives the samples of each utterance of a shard; -1 if shorter or longer than wanted."""
+        """A function that gives the samples of each utterance of a shard; -1 if shorter or longer than wanted.
+
+        It raises FoldError, whatever the policy for bad data, if it cannot tell: ranks, and a run and its resumption,
+        that planned with different durations would lose utterances or see them twice.
+        """
 
         def read(shard: int) -> np.ndarray:
             try:
                 n = self.readers.sidecar(shard)["num_samples"].astype(np.int64)
-            except (OSError, FoldError):  # plan with what the index says: each utterance is then counted as a fault
-                entry = self.split.shards[shard]
-                mean = entry.seconds / max(1, entry.utterances)
-                n = np.full(entry.utterances, round(mean * self.sample_rate))
+            except OSError as error:
+                raise FoldError(f"{self.location}: no batch can be planned: {error}") from error
             return np.where((n < min_samples) | (n > max_samples), -1, n)
 
         return read

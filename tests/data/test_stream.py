@@ -70,12 +70,13 @@ def test_an_index_cannot_name_anything_but_its_shards(file: str, tmp_path: Path)
     assert not list(tmp_path.glob("ran*"))
 
 
-def test_a_damaged_sidecar_costs_its_shard_alone(tmp_path: Path) -> None:
+def test_a_damaged_sidecar_is_named(tmp_path: Path) -> None:
     data = write(tmp_path)
     content = bytearray(sidecar_path(tmp_path / SHARD).read_bytes())
     content[-20] ^= 1
     sidecar_path(tmp_path / SHARD).write_bytes(content)
-    assert len(data.lengths()(0)) == len(TEXTS)  # still planned, so that each is counted
+    with pytest.raises(FoldError, match=r"train-000000.npy is damaged"):
+        data.lengths()(0)  # ranks that planned without it would not plan alike
     batch = everything(data)
     assert batch.ids == [] and len(batch.faults) == len(TEXTS)
     assert {fault.reason for fault in batch.faults} == {"unreadable shard"}
