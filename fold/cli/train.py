@@ -20,7 +20,7 @@ from fold.data.datamodule import SpeechData
 from fold.settings import differences
 from fold.training import wandb_run
 from fold.training.callbacks import BadData, DepthSweep, Preemption, RunCheckpoint, StepProgress, TranscriptWriter
-from fold.training.checkpoint_io import LAST, SafeCheckpointIO, newest_checkpoint
+from fold.training.checkpoint_io import BEFORE_LAST, LAST, SafeCheckpointIO, newest_checkpoint
 from fold.training.module import FoldableASR
 
 LATEST = "latest"  # names the newest run of an experiment
@@ -125,7 +125,7 @@ class FoldCLI(LightningCLI):
             super().parse_arguments(parser, args)
         folder = Path(self.config.run_dir) / "checkpoints"
         set_aside(Path(self.config.run_dir) / "metrics.csv")
-        if (folder / LAST).exists():
+        if any((folder / name).exists() for name in (LAST, BEFORE_LAST)):
             file = newest_checkpoint(folder)
             wandb_run.resume(checkpoint.read(file).get(WANDB_ID))
             self.config.ckpt_path = str(file)
