@@ -17,11 +17,21 @@ from lightning.pytorch.utilities import rank_zero_only
 from fold import checkpoint
 from fold.cli.parser import OneLineErrors
 from fold.data.datamodule import SpeechData
+from fold.errors import FoldError
 from fold.settings import differences
 from fold.training import wandb_run
-from fold.training.callbacks import BadData, DepthSweep, Preemption, RunCheckpoint, StepProgress, TranscriptWriter
+from fold.training.callbacks import (
+    BadData,
+    DepthSweep,
+    EndTogether,
+    Preemption,
+    RunCheckpoint,
+    StepProgress,
+    TranscriptWriter,
+)
 from fold.training.checkpoint_io import BEFORE_LAST, LAST, SafeCheckpointIO, newest_checkpoint
 from fold.training.module import FoldableASR
+from fold.training.resume import begin_epoch_again
 
 LATEST = "latest"  # names the newest run of an experiment
 CONFIG, WANDB_ID = "config", "wandb_id"  # in a checkpoint
@@ -58,7 +68,11 @@ class SaveRunConfig(SaveConfigCallback):
         checkpoint[WANDB_ID] = wandb_run.run_id(trainer)
 
     def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        if trainer.is_global_zero and trainer.state.fn == "fit" and CONFIG in checkpoint:
+        if trainer.state.fn != "fit":
+            return
+        if trainer.datamodule.plan_changed:  # known by now: Lightning restores the model, the data, then callbacks
+            begin_epoch_again(checkpoint)
+        if trainer.is_global_zero and CONFIG in checkpoint:
             for line in differences(yaml.safe_load(checkpoint[CONFIG]), yaml.safe_load(self._settings())):
                 print(f"resumed with {line}")
 
@@ -127,15 +141,15 @@ class FoldCLI(LightningCLI):
         set_aside(Path(self.config.run_dir) / "metrics.csv")
         if any((folder / name).exists() for name in (LAST, BEFORE_LAST)):
             file = newest_checkpoint(folder)
-            wandb_run.resume(checkpoint.read(file).get(WANDB_ID))
+            wandb_run.resume(self.config.trainer.logger, checkpoint.read(file).get(WANDB_ID))
             self.config.ckpt_path = str(file)
         else:
             rank_zero_only(print)(f"no checkpoint in {self.config.run_dir}: training starts from the beginning")
             self.config.ckpt_path = None
 
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
-        if self.config.trainer.enable_progress_bar is not False:
-            self.trainer_defaults = {**self.trainer_defaults, "callbacks": [StepProgress()]}
+        bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": [*bars, EndTogether()]}
         return super().instantiate_trainer(plugins=self._plugins(), **kwargs)
 
     def _plugins(self) -> list[Any]:
@@ -193,6 +207,18 @@ def run(arguments: list[str]) -> None:
     """Runs `fit`, `validate`, `test` or `predict` (the first argument) with the options that follow it."""
     command, *options = arguments
     cli = build(command, options)
+    try:
+        _run_all(cli, command)
+    except RuntimeError as error:
+        if cli.trainer.world_size == 1 or "closed by peer" not in str(error):
+            raise
+        raise FoldError("another rank failed and told why above") from None
+    wandb_run.finish()
+    if cli.trainer.is_global_zero:
+        print(f"run: {cli.config.run_dir}")
+
+
+def _run_all(cli: FoldCLI, command: str) -> None:
     getattr(cli.trainer, command)(
         cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True
     )
@@ -201,6 +227,3 @@ def run(arguments: list[str]) -> None:
         if last.exists():  # resumed at its very end, training changes nothing, and the averages are in the file alone
             cli.model.model.load_state_dict(checkpoint.load(last)[0].state_dict())
         cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
-    wandb_run.finish()
-    if cli.trainer.is_global_zero:
-        print(f"run: {cli.config.run_dir}")

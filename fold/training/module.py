@@ -19,7 +19,7 @@ from fold.decoding.decode import Decoding, transcribe
 from fold.losses import Counts, JointObjective, Targets, ctc_fits
 from fold.models import Architecture, Recogniser
 from fold.paths import Path, PathSpace
-from fold.training.resume import begin_epoch_again, check_fits, refresh_schedule
+from fold.training.resume import check_fits, refresh_schedule
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
 
@@ -151,8 +151,6 @@ class FoldableASR(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.configure_model()
         check_fits(self.description, checkpoint)
-        if self.trainer.state.fn == "fit" and self.trainer.datamodule.plan_changed:
-            begin_epoch_again(checkpoint)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = self.description.to_dict()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,10 +32,11 @@ def run_id(trainer: lightning.Trainer) -> str | None:
     return next((run.id for run in _runs(trainer)), None)
 
 
-def resume(run_id: str | None) -> None:
-    """Makes the run that Lightning starts go on with the run of that id."""
-    if run_id is not None:
-        os.environ.update(WANDB_RUN_ID=run_id, WANDB_RESUME="allow")
+def resume(loggers: Any, run_id: str | None) -> None:
+    """Edits the configuration of the trainer's loggers so that W&B goes on with the run of that id."""
+    for logger in loggers if isinstance(loggers, list) else []:
+        if logger.class_path.endswith("WandbLogger"):
+            logger.init_args.id = run_id
 
 
 def finish() -> None:

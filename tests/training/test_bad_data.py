@@ -2,11 +2,13 @@
 
 import csv
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Finished
+from torture.kills import start
 
 from fold.data.shards import read_sidecar
 
@@ -51,3 +53,12 @@ def test_the_policy_raise_names_shard_and_id(damaged: list[str], fold_command: C
     assert done.status == 2
     [told] = [line for line in done.stderr.splitlines() if line.startswith("fold fit: ")]
     assert "bad data in train-000000.tar, train" in told
+
+
+def test_two_processes_end_together_without_a_trace(damaged: list[str], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = start([sys.executable, "-m", "fold", *damaged, "--bad_data.on_fault=raise", "--trainer.devices=2"], log)
+    assert process.wait(timeout=120) == 2
+    told = log.read_text()
+    assert "bad data in train-000000.tar, train" in told
+    assert "Traceback" not in told

@@ -2,10 +2,20 @@
 
 from fold.training.callbacks.bad_data import BadData
 from fold.training.callbacks.depth_sweep import DepthSweep
+from fold.training.callbacks.end_together import EndTogether
 from fold.training.callbacks.gradient_norms import GradientNorms
 from fold.training.callbacks.preemption import Preemption
 from fold.training.callbacks.progress import StepProgress
 from fold.training.callbacks.run_checkpoint import RunCheckpoint
 from fold.training.callbacks.transcripts import TranscriptWriter
 
-__all__ = ["BadData", "DepthSweep", "GradientNorms", "Preemption", "RunCheckpoint", "StepProgress", "TranscriptWriter"]
+__all__ = [
+    "BadData",
+    "DepthSweep",
+    "EndTogether",
+    "GradientNorms",
+    "Preemption",
+    "RunCheckpoint",
+    "StepProgress",
+    "TranscriptWriter",
+]
