@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 
-from fold.losses import Counts, JointObjective, Ramp, Targets, attention_losses, ctc_losses, divergence
+from fold.losses import Counts, JointObjective, Ramp, Targets, attention_losses, ctc_fits, ctc_losses, divergence
 from fold.models import PathOutput
 from fold.paths import Path
 
@@ -288,3 +288,43 @@ def test_losses_stay_in_fp32_under_autocast() -> None:
 )
 def test_ramp(ramp: Ramp, weights: dict[float, float]) -> None:
     assert {progress: pytest.approx(ramp.at(progress)) for progress in weights} == weights
+
+
+@pytest.mark.parametrize("heads", ["ctc", "hybrid"])
+def test_a_row_without_units_has_no_part_in_any_loss(heads: str) -> None:
+    """It fills the batch of a rank that has nothing for a step: neither losses nor what they average over see it."""
+    real = targets()
+    objective = JointObjective(distillation=Ramp(1.0))
+    pairs = hybrid_logits(3) if heads == "hybrid" else [(logits(i, FRAMES), None) for i in range(3)]
+
+    def with_row(values: Tensor | None) -> Tensor | None:
+        return None if values is None else torch.cat([values, values[:1].flip(1)])
+
+    alone = objective([output(*pair) for pair in pairs], real, progress=1.0)
+    filled_targets = Targets(torch.cat([real.units, real.units[:1]]), torch.cat([real.num_units, torch.tensor([0])]))
+    filled = [
+        replace(output(with_row(frames), with_row(tokens)), num_frames=torch.tensor([*NUM_FRAMES, FRAMES]))
+        for frames, tokens in pairs
+    ]
+    together = objective(filled, filled_targets, progress=1.0)
+    assert together.parts.keys() == alone.parts.keys()
+    for name, part in alone.parts.items():
+        torch.testing.assert_close(together.parts[name], part)
+
+
+def test_a_batch_of_nothing_but_filling_costs_nothing() -> None:
+    nothing = Targets(torch.zeros(BATCH, 1, dtype=torch.long), torch.zeros(BATCH, dtype=torch.long))
+    frames = [logits(i, FRAMES).requires_grad_() for i in range(3)]
+    total = JointObjective(distillation=Ramp(1.0))([output(one) for one in frames], nothing, progress=1.0).total
+    total.backward()
+    assert float(total) == 0.0
+    assert all(not one.grad.any() for one in frames)
+
+
+def test_ctc_fits_where_an_alignment_exists() -> None:
+    for units in itertools.chain.from_iterable(itertools.product((1, 2), repeat=n) for n in range(4)):
+        for num_frames in range(6):
+            exists = any(
+                collapse(alignment) == list(units) for alignment in itertools.product(range(3), repeat=num_frames)
+            )
+            assert ctc_fits(units, num_frames) == exists

@@ -104,6 +104,15 @@ def test_any_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
     assert noticed > 200
 
 
+def test_a_changed_letter_of_a_transcript_is_noticed(tmp_path: Path) -> None:
+    data = write(tmp_path)
+    content = (tmp_path / SHARD).read_bytes()
+    assert content.count(b'"text": "three"') == 1
+    (tmp_path / SHARD).write_bytes(content.replace(b'"text": "three"', b'"text": "threw"'))
+    [fault] = everything(data).faults
+    assert (fault.reason, fault.id) == ("damaged metadata", "row 2")
+
+
 @pytest.mark.parametrize("skipped", [0, 1, 2, 3])
 def test_more_than_the_share_stops(skipped: int) -> None:
     faults = _some_faults()[:skipped]

@@ -215,3 +215,10 @@ def test_shapes_that_cannot_be_built_are_refused_in_one_line(settings: dict, nam
     with pytest.raises(FoldError, match=named) as caught:
         Conformer(**settings)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("num_samples", [0, 100, 1200, 3300, 3301, 8000])
+def test_the_architecture_knows_the_frames_of_the_model(num_samples: int) -> None:
+    batch, lengths = torch.zeros(1, 9000), torch.tensor([num_samples])
+    frames = make_model().stem(batch, lengths).num_frames
+    assert TINY.num_frames(num_samples, RATE) == int(frames)
