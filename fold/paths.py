@@ -100,7 +100,7 @@ class PathSpace:
         """The path of `depth` whose repeats are spread most evenly over the layers.
 
         Where the layers do not divide evenly, the last of each equal stretch runs once more: on the dev split of
-        recorded digits that was the better of the even choices for eight models of 4 layers (`benchmarks.study`).
+        recorded digits that was better than the middle one, for 13 models of 4 layers (those of `benchmarks.study`).
 
         Raises FoldError for a depth outside the space.
         """
