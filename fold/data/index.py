@@ -75,7 +75,8 @@ class Index:
 
 def write_index(folder: Path, index: Index) -> None:
     """Write `index.json`, all of it or nothing."""
-    values = {"format": FORMAT, **asdict(index)}
+    # Through JSON, whose keys are strings: the checksum is that of what is read back.
+    values = json.loads(json.dumps({"format": FORMAT, **asdict(index)}))
     write_json(folder / INDEX_FILE, {"sha256": _digest(values), **values})
 
 

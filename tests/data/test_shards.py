@@ -1,6 +1,7 @@
 import io
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,6 +130,10 @@ def test_the_index_survives_its_file(shard, tmp_path):
     index = Index(corpus, SAMPLE_RATE, {"kind": "char", "characters": ["a"]}, {"test": split})
     write_index(tmp_path, index)
     assert read_index(tmp_path) == index
+    split = replace(split, durations={2: (3, 7.5), 10: (1, 10.5), 9: (1, 9.5), 100: (1, 100.25)})
+    for other in (replace(index, splits={"test": split}), replace(index, units={"kind": "char", "characters": ["ü"]})):
+        write_index(tmp_path, other)
+        assert read_index(tmp_path) == other
     assert index.splits["test"].utterances == 2 * entry.utterances
     assert index.splits["test"].seconds == pytest.approx(2 * entry.seconds)
 
