@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fold.models.asr import PathOutput
+from fold.models.asr import Architecture, PathOutput
 from fold.modules.masks import length_mask
 
 IGNORED = -100
@@ -103,6 +103,17 @@ def ctc_losses(output: PathOutput, targets: Targets) -> Tensor:
 def ctc_fits(units: Sequence[int], num_frames: int) -> bool:
     """Whether `num_frames` frames can hold a transcript: a frame a unit, and a blank between equal neighbours."""
     return len(units) + sum(a == b for a, b in itertools.pairwise(units)) <= num_frames
+
+
+@dataclass(frozen=True)
+class FitsCTC:
+    """Whether audio of so many samples has the frames that CTC needs for a transcript."""
+
+    network: Architecture
+    sample_rate: int
+
+    def __call__(self, units: Sequence[int], num_samples: int) -> bool:
+        return ctc_fits(units, self.network.num_frames(num_samples, self.sample_rate))
 
 
 def attention_losses(output: PathOutput, targets: Targets, label_smoothing: float) -> Tensor:

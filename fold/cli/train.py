@@ -138,7 +138,6 @@ class FoldCLI(LightningCLI):
             parser.set_defaults({"run_dir": str(newest.parent / newest.resolve().name)})
             super().parse_arguments(parser, args)
         folder = Path(self.config.run_dir) / "checkpoints"
-        set_aside(Path(self.config.run_dir) / "metrics.csv")
         if any((folder / name).exists() for name in (LAST, BEFORE_LAST)):
             file = newest_checkpoint(folder)
             wandb_run.resume(self.config.trainer.logger, checkpoint.read(file).get(WANDB_ID))
@@ -148,6 +147,7 @@ class FoldCLI(LightningCLI):
             self.config.ckpt_path = None
 
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        set_aside(Path(self.config.run_dir) / "metrics.csv")
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": [*bars, EndTogether()]}
         return super().instantiate_trainer(plugins=self._plugins(), **kwargs)
@@ -208,7 +208,7 @@ def run(arguments: list[str]) -> None:
     command, *options = arguments
     cli = build(command, options)
     try:
-        _run_all(cli, command)
+        _execute(cli, command)
     except RuntimeError as error:
         if cli.trainer.world_size == 1 or "closed by peer" not in str(error):
             raise
@@ -218,7 +218,7 @@ def run(arguments: list[str]) -> None:
         print(f"run: {cli.config.run_dir}")
 
 
-def _run_all(cli: FoldCLI, command: str) -> None:
+def _execute(cli: FoldCLI, command: str) -> None:
     getattr(cli.trainer, command)(
         cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True
     )

@@ -25,7 +25,6 @@ from fold.settings import differences
 
 log = logging.getLogger(__name__)
 
-MIN_SECONDS = 0.1  # shorter audio gives no encoded frame
 PADDING = 1.02  # of a batch of utterances of similar length
 
 
@@ -118,7 +117,7 @@ class SpeechData(lightning.LightningDataModule):
             raise FoldError(f"{self.location}: no training batch: every utterance is longer than {self.max_seconds} s")
         data = self._split("train", self.fits)
         plan = TrainPlan(
-            data.lengths(self._samples(MIN_SECONDS), self._samples(self.max_seconds)),
+            data.lengths(self._samples(self.max_seconds)),
             [shard.seconds for shard in split.shards],
             self.steps_per_epoch(self._share()["world_size"]),
             seed=self.seed,

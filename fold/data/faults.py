@@ -47,8 +47,8 @@ class FaultPolicy:
 class FaultCounts:
     """Faults so far, by reason and shard."""
 
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
+    def __init__(self, counts: Counter[tuple[str, str]] | None = None) -> None:
+        self.counts = Counter() if counts is None else counts
 
     def __len__(self) -> int:
         return self.counts.total()
@@ -75,14 +75,15 @@ class FaultCounts:
 def enforce(policy: FaultPolicy, new: Sequence[Fault], skipped: int, utterances: int) -> None:
     """Raises FoldError where the policy says so.
 
-    new: faults of a batch; skipped: faults in this pass, those included; utterances: of a whole pass.
+    new: faults of a batch (none: after a pass); skipped: faults in this pass, those included; utterances: of a pass.
     """
     if new and policy.on_fault == "raise":
         raise FoldError(f"bad data in {new[0]}")
-    if new and skipped > policy.max_share * utterances:
+    if skipped > policy.max_share * utterances:
+        last = f"; the last: {new[-1]}" if new else ""
         raise FoldError(
             f"bad data: {skipped} of {utterances} utterances, more than the share of {policy.max_share} that may be "
-            f"skipped; the last: {new[-1]}"
+            f"skipped{last}"
         )
 
 

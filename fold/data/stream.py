@@ -64,8 +64,8 @@ class ShardedSpeech(Dataset):
             self._readers = Readers(self.location, self.split)
         return self._readers
 
-    def lengths(self, min_samples: float = 0, max_samples: float = math.inf) -> Callable[[int], np.ndarray]:
-        """A function that gives the samples of each utterance of a shard; -1 if shorter or longer than wanted.
+    def lengths(self, max_samples: float = math.inf) -> Callable[[int], np.ndarray]:
+        """A function that gives the samples of each utterance of a shard; -1 if longer than wanted.
 
         It raises FoldError, whatever the policy for bad data, if it cannot tell: ranks, and a run and its resumption,
         that planned with different durations would lose utterances or see them twice.
@@ -76,7 +76,7 @@ class ShardedSpeech(Dataset):
                 n = self.readers.sidecar(shard)["num_samples"].astype(np.int64)
             except OSError as error:
                 raise FoldError(f"{self.location}: no batch can be planned: {error}") from error
-            return np.where((n < min_samples) | (n > max_samples), -1, n)
+            return np.where(n > max_samples, -1, n)
 
         return read
 

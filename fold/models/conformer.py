@@ -31,7 +31,9 @@ class ConformerStem(nn.Module):
         self.dim = dim
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> StemOutput:
-        """waveforms: (batch, samples); num_samples: (batch,). One frame out is 40 ms."""
+        """waveforms: (batch, samples); num_samples: (batch,). One frame out is 40 ms; what is too short has none."""
+        missing = self.frontend.fbank.num_samples(self.subsampling.MIN_FRAMES) - waveforms.shape[1]
+        waveforms = nn.functional.pad(waveforms, (0, max(0, missing)))
         features, num_frames = self.frontend(waveforms, num_samples)
         x = self.dropout(self.subsampling(features) * math.sqrt(self.dim))
         num_frames = self.subsampling.output_length(num_frames).clamp(min=0)

@@ -44,6 +44,10 @@ class Fbank(nn.Module):
         """Frames in `num_samples` samples."""
         return num_fbank_frames(num_samples, self.sample_rate).clamp(min=0)
 
+    def num_samples(self, num_frames: int) -> int:
+        """The least samples that hold `num_frames` frames."""
+        return self.window_size + (num_frames - 1) * self.window_shift
+
     def forward(self, waveforms: Tensor) -> Tensor:
         """waveforms: (batch, samples) in [-1, 1]. Returns (batch, frames, num_mels)."""
         frames = (waveforms * 2**15).unfold(1, self.window_size, self.window_shift)

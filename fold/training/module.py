@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import lightning
@@ -16,23 +14,12 @@ from torch import Tensor
 from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
 from fold.decoding.decode import Decoding, transcribe
-from fold.losses import Counts, JointObjective, Targets, ctc_fits
+from fold.losses import Counts, FitsCTC, JointObjective, Targets
 from fold.models import Architecture, Recogniser
 from fold.paths import Path, PathSpace
 from fold.training.resume import check_fits, refresh_schedule
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
-
-
-@dataclass(frozen=True)
-class FitsCTC:
-    """Whether audio of so many samples has the frames that CTC needs for a transcript."""
-
-    network: Architecture
-    sample_rate: int
-
-    def __call__(self, units: Sequence[int], num_samples: int) -> bool:
-        return ctc_fits(units, self.network.num_frames(num_samples, self.sample_rate))
 
 
 class FoldableASR(lightning.LightningModule):

@@ -1,6 +1,7 @@
 """What the loaders give: every utterance exactly once, whatever the ranks and workers, in an order that stays."""
 
 from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,20 @@ import pytest
 from tones import SAMPLE_RATE, Tones
 
 from fold.data import prepare as prepare_module
+from fold.data.corpora import Recipe, Utterance
 from fold.data.datamodule import SpeechData
+from fold.losses import FitsCTC
+from fold.models import Conformer
+
+
+@dataclass(frozen=True)
+class Clicks(Tones):
+    """One training utterance is too short for a frame."""
+
+    def render(self, recipe: Recipe, root: Path | None) -> Utterance:
+        utterance = super().render(recipe, root)
+        return replace(utterance, samples=utterance.samples[:50]) if recipe.id == "train-0003" else utterance
+
 
 CORPUS = Tones(train=61, dev=13, test=7)
 
@@ -62,3 +76,13 @@ def test_utterances_over_the_limit_are_dropped_and_told(shards: Path, caplog: py
     assert 0 < len(kept) < len(whole)
     assert f"{len(whole) - len(kept)} of {len(whole)} utterances dropped: over 1.0 s" in caplog.text
     assert all(int(batch.num_samples.max()) <= SAMPLE_RATE for batch in limited)
+
+
+def test_an_utterance_too_short_for_a_frame_is_counted(tmp_path: Path) -> None:
+    module = SpeechData(
+        Clicks(train=9, dev=2, test=2), SAMPLE_RATE, shards=str(tmp_path), num_workers=0, prepare_workers=1
+    )
+    module.prepare_data()
+    module.fits = FitsCTC(Conformer(num_mels=40), SAMPLE_RATE)
+    [fault] = [fault for batch in module.train_dataloader() for fault in batch.faults]
+    assert (fault.id, fault.reason) == ("train-0003", "transcript too long")

@@ -222,3 +222,10 @@ def test_the_architecture_knows_the_frames_of_the_model(num_samples: int) -> Non
     batch, lengths = torch.zeros(1, 9000), torch.tensor([num_samples])
     frames = make_model().stem(batch, lengths).num_frames
     assert TINY.num_frames(num_samples, RATE) == int(frames)
+
+
+@pytest.mark.parametrize("longest", [0, 50, 600])
+def test_audio_too_short_for_a_frame_is_taken(longest: int) -> None:
+    output = make_model().eval()(torch.ones(2, longest), torch.tensor([longest, 0]), [SPACE.seed])[0]
+    assert output.num_frames.tolist() == [0, 0]
+    assert output.ctc_log_probs.isfinite().all()

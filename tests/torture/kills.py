@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -77,30 +78,31 @@ def kill(arguments: list[str], log: Path, run: Path, seconds: float) -> bool:
 def kills(number: int, config: Path, folder: Path, processes: int, workers: int = 0) -> Tally:
     """Kills runs `number` times, three times each."""
     folder.mkdir()
-    survived, done = 0, 0
-    for lost_here in tqdm(
-        killed_runs(config, folder, kills=number, kills_a_run=3, processes=processes, workers=workers)
-    ):
-        killed = min(3, number - done)
-        done, survived = done + killed, survived + (killed if not lost_here else 0)
-    return Tally(f"SIGKILLs of runs with {processes} process(es), {workers} worker(s)", number, survived)
+    runs = killed_runs(config, folder, kills=number, kills_a_run=3, processes=processes, workers=workers)
+    tallies = [(killed, 0 if lost_here else killed) for killed, lost_here in tqdm(runs)]
+    tried, survived = map(sum, zip(*tallies, strict=True))
+    return Tally(f"SIGKILLs of runs with {processes} process(es), {workers} worker(s)", tried, survived)
 
 
 def killed_runs(
     config: Path, folder: Path, *, kills: int, kills_a_run: int, processes: int, workers: int = 0, seed: int = 0
-) -> Iterator[list[str]]:
-    """Kills runs `kills` times in all and lets each go on to its end. Yields, for each run, what it lost."""
+) -> Iterator[tuple[int, list[str]]]:
+    """Kills runs `kills` times in all and lets each go on to its end. Yields, for each run, how often it was killed
+    and what it lost."""
     dice = random.Random(f"{seed} {processes} {workers}")
     whole = folder / "whole"
     seconds = finish(command(config, whole, processes, workers), folder / "whole.log", whole)
     done = 0
-    while done < kills:
-        run, log = folder / f"killed-{done}", folder / f"killed-{done}.log"
+    for number in itertools.count():
+        if done >= kills:
+            return
+        run, log = folder / f"killed-{number}", folder / f"killed-{number}.log"
         arguments = command(config, run, processes, workers)
-        for _ in range(min(kills_a_run, kills - done)):
-            done += kill(arguments, log, run, dice.uniform(0.0, 1.0) * seconds)
+        moments = [dice.uniform(0.0, 1.0) * seconds for _ in range(min(kills_a_run, kills - done))]
+        killed = sum(kill(arguments, log, run, moment) for moment in moments)
         finish(arguments, log, run)
-        yield lost(whole, run)
+        done += killed
+        yield killed, lost(whole, run)
 
 
 def lost(whole: Path, resumed: Path) -> list[str]:

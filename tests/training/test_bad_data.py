@@ -55,10 +55,19 @@ def test_the_policy_raise_names_shard_and_id(damaged: list[str], fold_command: C
     assert "bad data in train-000000.tar, train" in told
 
 
-def test_two_processes_end_together_without_a_trace(damaged: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--bad_data.on_fault=raise", "bad data in train-000000.tar, train"),
+        ("--bad_data.max_share=0.012", "more than the share of 0.012"),  # of both ranks' data together
+    ],
+)
+def test_two_processes_end_together_without_a_trace(
+    option: str, message: str, damaged: list[str], tmp_path: Path
+) -> None:
     log = tmp_path / "log"
-    process = start([sys.executable, "-m", "fold", *damaged, "--bad_data.on_fault=raise", "--trainer.devices=2"], log)
+    process = start([sys.executable, "-m", "fold", *damaged, option, "--trainer.devices=2"], log)
     assert process.wait(timeout=120) == 2
     told = log.read_text()
-    assert "bad data in train-000000.tar, train" in told
+    assert message in told
     assert "Traceback" not in told

@@ -17,7 +17,7 @@ Command = Callable[..., Finished]
 @pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0)])
 def test_a_killed_run_ends_with_the_same_bits(processes: int, workers: int, tones_config: Path, tmp_path: Path) -> None:
     runs = list(killed_runs(tones_config, tmp_path, kills=1, kills_a_run=1, processes=processes, workers=workers))
-    assert runs and all(lost == [] for lost in runs), runs
+    assert runs and all(lost == [] for _, lost in runs), runs
 
 
 def test_a_signal_saves_and_ends_and_nothing_is_lost(tones_config: Path, tmp_path: Path) -> None:
@@ -57,6 +57,7 @@ def test_overrides_are_honoured_and_told(begun: list[str], fold_command: Command
     assert (group["lr"], group["weight_decay"]) == (0.001, 0.25)
     assert "resumed with model.optimizer.init_args.lr: 0.003 -> 0.001" in done.stdout
     assert "resumed with trainer.max_steps: 4 -> 6" in done.stdout
+    assert (tmp_path / "run" / "metrics-1.csv").exists()  # the log of the first part
     ids = {folder.name.rsplit("-", 1)[-1] for folder in (tmp_path / "run" / "wandb").glob("offline-run-*")}
     assert len(list((tmp_path / "run" / "wandb").glob("offline-run-*"))) == 2 and len(ids) == 1  # one W&B run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import lightning
@@ -16,6 +17,7 @@ from fold.data.faults import FaultCounts, FaultPolicy, enforce
 log = logging.getLogger(__name__)
 
 SPLITS = {"train": "train", "val": "dev", "test": "test", "predict": "test"}
+KINDS = {**SPLITS, "train": "training"}  # what utterances are called
 KEY = "bad_data"  # of the counts in a checkpoint
 TOLD = 20  # faults of a pass that are told one by one
 
@@ -24,7 +26,7 @@ class BadData(lightning.Callback):
     """Counts the utterances that were left out of batches, by reason and shard.
 
     on_fault: "skip" counts an utterance and goes on, "raise" stops at the first; max_share: of a split that may be
-    skipped in one pass; more than that always stops the run.
+    skipped in one pass; more than that stops the run, at once if a rank alone exceeds it, else after the pass.
     Logs `bad_data/train/<reason>` (and val, test) after each pass; the log names each utterance, its shard and why.
     """
 
@@ -39,8 +41,7 @@ class BadData(lightning.Callback):
             log.warning(f"skipped: {fault}")
         counts.add(batch.faults)
         self.totals[stage].add(batch.faults)
-        utterances = trainer.datamodule.index.splits[SPLITS[stage]].utterances
-        enforce(self.policy, batch.faults, len(counts), utterances // trainer.world_size)
+        enforce(self.policy, batch.faults, len(counts), utterances(stage, trainer))
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
         self._see("train", trainer, batch)
@@ -54,68 +55,68 @@ class BadData(lightning.Callback):
     def on_predict_batch_start(self, trainer: lightning.Trainer, pl_module: Any, batch: Batch, *_: int) -> None:
         self._see("predict", trainer, batch)
 
-    def on_train_epoch_start(self, *_: Any) -> None:
-        self.passes["train"] = FaultCounts()
-
-    def on_validation_epoch_start(self, *_: Any) -> None:
-        self.passes["val"] = FaultCounts()
-
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self._log("train", trainer, pl_module)
+        self._end_pass("train", trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self._log("val", trainer, pl_module)
+        self._end_pass("val", trainer, pl_module)
 
     def on_test_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self._log("test", trainer, pl_module)
+        self._end_pass("test", trainer, pl_module)
 
-    def _log(self, stage: str, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        for reason, number in sorted(over_ranks(self.passes[stage], trainer).by_reason().items()):
+    def _end_pass(self, stage: str, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        [counts] = summed([self.passes[stage]], trainer)
+        self.passes[stage] = FaultCounts()
+        for reason, number in sorted(counts.by_reason().items()):
             pl_module.log(f"bad_data/{stage}/{reason.replace(' ', '_')}", float(number), rank_zero_only=True)
+        enforce(self.policy, (), len(counts), utterances(stage, trainer))
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        tell("training", over_ranks(self.totals["train"], trainer))
-        tell("dev", over_ranks(self.totals["val"], trainer))
+        self._tell(trainer, "train", "val")
 
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        tell("test", over_ranks(self.totals["test"], trainer))
+        self._tell(trainer, "test")
+
+    def on_predict_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._tell(trainer, "predict")
+
+    def _tell(self, trainer: lightning.Trainer, *stages: str) -> None:
+        for stage, counts in zip(stages, summed([self.totals[stage] for stage in stages], trainer), strict=True):
+            tell(KINDS[stage], counts)
 
     def on_exception(self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException) -> None:
         for stage, counts in self.totals.items():  # of this rank alone: the others may be gone
-            tell(stage, counts)
+            tell(KINDS[stage], counts)
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = [
-            {
-                stage: [[*key, n] for key, n in over_ranks(counts, trainer).counts.items()]
-                for stage, counts in group.items()
-            }
-            for group in (self.passes, self.totals)
+            [[reason, shard, number] for (reason, shard), number in counts.counts.items()]
+            for counts in summed(self._kept(), trainer)
         ]
 
     def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         if not trainer.is_global_zero or trainer.state.fn != "fit":
             return  # what all ranks had counted is rank 0's from here on
-        for group, saved in zip((self.passes, self.totals), checkpoint.get(KEY, ()), strict=False):
-            for stage, listed in saved.items():
-                group[stage].counts = Counter({(reason, shard): n for reason, shard, n in listed})
+        for counts, listed in zip(self._kept(), checkpoint.get(KEY, ()), strict=False):
+            counts.counts = Counter({(reason, shard): number for reason, shard, number in listed})
+
+    def _kept(self) -> list[FaultCounts]:
+        """What a resumed run goes on with: other passes begin anew."""
+        return [self.passes["train"], self.totals["train"], self.totals["val"]]
 
 
-def rows(counts: FaultCounts) -> list[list[str | int]]:
-    """Reason, shard and number, in plain values."""
-    return [[reason, shard, number] for (reason, shard), number in counts.counts.items()]
+def utterances(stage: str, trainer: lightning.Trainer) -> int:
+    """Utterances of a whole pass, over all ranks."""
+    return trainer.datamodule.index.splits[SPLITS[stage]].utterances
 
 
-def over_ranks(counts: FaultCounts, trainer: lightning.Trainer) -> FaultCounts:
-    """The counts of all ranks together."""
+def summed(counts: Sequence[FaultCounts], trainer: lightning.Trainer) -> list[FaultCounts]:
+    """Each of `counts` summed over the ranks, in one exchange."""
     if trainer.world_size == 1:
-        return counts
-    gathered: list[Counter] = [Counter()] * trainer.world_size
-    torch.distributed.all_gather_object(gathered, counts.counts)
-    summed = FaultCounts()
-    for one in gathered:
-        summed.counts.update(one)
-    return summed
+        return list(counts)
+    gathered: list[list[Counter]] = [[]] * trainer.world_size
+    torch.distributed.all_gather_object(gathered, [one.counts for one in counts])
+    return [FaultCounts(sum(of_ranks, Counter())) for of_ranks in zip(*gathered, strict=True)]
 
 
 @rank_zero_only
