@@ -32,4 +32,4 @@ def test_hostile_server(number: int, tones_shards: Path, tmp_path: Path, monkeyp
 @pytest.mark.torture
 @pytest.mark.parametrize(("number", "processes", "workers"), [(15, 1, 0), (6, 1, 2), (12, 2, 0)])
 def test_killed_runs(number: int, processes: int, workers: int, tones_config: Path, tmp_path: Path) -> None:
-    told(kills(number, tones_config, tmp_path / "runs", processes, workers))
+    told(kills(number, tones_config, tmp_path, processes, workers))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,34 +76,47 @@ def kill(arguments: list[str], log: Path, run: Path, seconds: float) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A run that nothing interrupted. seconds: from the start of training."""
+
+    run: Path
+    processes: int
+    seconds: float
+
+
+def uninterrupted(config: Path, folder: Path, processes: int) -> Whole:
+    """What interrupted runs are compared with, whatever workers these use."""
+    run = folder / f"whole-{processes}"
+    return Whole(run, processes, finish(command(config, run, processes, 0), folder / f"{run.name}.log", run))
+
+
 def kills(number: int, config: Path, folder: Path, processes: int, workers: int = 0) -> Tally:
     """Kills runs `number` times, three times each."""
-    folder.mkdir()
-    runs = killed_runs(config, folder, kills=number, kills_a_run=3, processes=processes, workers=workers)
+    whole = uninterrupted(config, folder, processes)
+    runs = killed_runs(config, folder, whole, kills=number, kills_a_run=3, workers=workers)
     tallies = [(killed, 0 if lost_here else killed) for killed, lost_here in tqdm(runs)]
     tried, survived = map(sum, zip(*tallies, strict=True))
     return Tally(f"SIGKILLs of runs with {processes} process(es), {workers} worker(s)", tried, survived)
 
 
 def killed_runs(
-    config: Path, folder: Path, *, kills: int, kills_a_run: int, processes: int, workers: int = 0, seed: int = 0
+    config: Path, folder: Path, whole: Whole, *, kills: int, kills_a_run: int, workers: int, seed: int = 0
 ) -> Iterator[tuple[int, list[str]]]:
     """Kills runs `kills` times in all and lets each go on to its end. Yields, for each run, how often it was killed
     and what it lost."""
-    dice = random.Random(f"{seed} {processes} {workers}")
-    whole = folder / "whole"
-    seconds = finish(command(config, whole, processes, workers), folder / "whole.log", whole)
+    dice = random.Random(f"{seed} {whole.processes} {workers}")
     done = 0
     for number in itertools.count():
         if done >= kills:
             return
         run, log = folder / f"killed-{number}", folder / f"killed-{number}.log"
-        arguments = command(config, run, processes, workers)
-        moments = [dice.uniform(0.0, 1.0) * seconds for _ in range(min(kills_a_run, kills - done))]
+        arguments = command(config, run, whole.processes, workers)
+        moments = [dice.uniform(0.0, 1.0) * whole.seconds for _ in range(min(kills_a_run, kills - done))]
         killed = sum(kill(arguments, log, run, moment) for moment in moments)
         finish(arguments, log, run)
         done += killed
-        yield killed, lost(whole, run)
+        yield killed, lost(whole.run, run)
 
 
 def lost(whole: Path, resumed: Path) -> list[str]:

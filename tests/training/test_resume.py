@@ -4,26 +4,37 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Finished
-from torture.kills import command, finish, killed_runs, lost, start
+from torture.kills import Whole, command, finish, killed_runs, lost, start, uninterrupted
 
 Command = Callable[..., Finished]
 
 
+@pytest.fixture(scope="module")
+def whole(tones_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Whole]:
+    """The uninterrupted run of one or two processes, made once."""
+    folder = tmp_path_factory.mktemp("whole")
+    return cache(lambda processes: uninterrupted(tones_config, folder, processes))
+
+
 @pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0)])
-def test_a_killed_run_ends_with_the_same_bits(processes: int, workers: int, tones_config: Path, tmp_path: Path) -> None:
-    runs = list(killed_runs(tones_config, tmp_path, kills=1, kills_a_run=1, processes=processes, workers=workers))
+def test_a_killed_run_ends_with_the_same_bits(
+    processes: int, workers: int, whole: Callable[[int], Whole], tones_config: Path, tmp_path: Path
+) -> None:
+    runs = list(killed_runs(tones_config, tmp_path, whole(processes), kills=1, kills_a_run=1, workers=workers))
     assert runs and all(lost == [] for _, lost in runs), runs
 
 
-def test_a_signal_saves_and_ends_and_nothing_is_lost(tones_config: Path, tmp_path: Path) -> None:
+def test_a_signal_saves_and_ends_and_nothing_is_lost(
+    whole: Callable[[int], Whole], tones_config: Path, tmp_path: Path
+) -> None:
     """SIGUSR1 to one of two processes: both end in good order, and the run goes on."""
-    whole, run, log = tmp_path / "whole", tmp_path / "run", tmp_path / "run.log"
-    finish(command(tones_config, whole, 2, 0), tmp_path / "whole.log", whole)
+    run, log = tmp_path / "run", tmp_path / "run.log"
     process = start(command(tones_config, run, 2, 0), log)
     while not (run / "checkpoints" / "last.ckpt").exists():
         assert process.poll() is None, log.read_text()
@@ -34,7 +45,7 @@ def test_a_signal_saves_and_ends_and_nothing_is_lost(tones_config: Path, tmp_pat
     assert time.monotonic() - told < 30
     assert "ended by a signal" in log.read_text()
     finish(command(tones_config, run, 2, 0), log, run)
-    assert lost(whole, run) == []
+    assert lost(whole(2).run, run) == []
 
 
 @pytest.fixture
