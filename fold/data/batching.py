@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from fold.data.faults import Fault
 
@@ -42,14 +43,31 @@ class Example(NamedTuple):
 
 def collate(utterances: Sequence[Example], faults: Sequence[Fault] = ()) -> Batch:
     """Pads utterances to one batch."""
-    pad = torch.nn.utils.rnn.pad_sequence
     rows = utterances or [Example("", "", torch.zeros(EMPTY_SAMPLES), torch.zeros(0, dtype=torch.long))]
     return Batch(
-        waveforms=pad([u.waveform for u in rows], batch_first=True),
+        waveforms=pad([u.waveform for u in rows]),
         num_samples=torch.tensor([len(u.waveform) for u in rows]),
-        units=pad([u.units for u in rows], batch_first=True),
+        units=pad([u.units for u in rows]),
         num_units=torch.tensor([len(u.units) for u in rows]),
         ids=[u.id for u in utterances],
         texts=[u.text for u in utterances],
         faults=list(faults),
     )
+
+
+def pad(sequences: Sequence[Tensor]) -> Tensor:
+    """Sequences of one type, each (length,), as one tensor (number, longest), zero past each end.
+
+    In a worker of a DataLoader it is made in shared memory at once, which saves copying it there.
+    """
+    number, longest = len(sequences), max(map(len, sequences))
+    like = sequences[0]
+    if get_worker_info() is None:
+        padded = like.new_empty(number, longest)
+    else:
+        storage = like.untyped_storage()._new_shared(number * longest * like.element_size())
+        padded = like.new_empty(0).set_(storage, 0, (number, longest))
+    for row, sequence in zip(padded, sequences, strict=True):
+        row[: len(sequence)] = sequence
+        row[len(sequence) :] = 0
+    return padded

@@ -11,6 +11,7 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
+from fold.data.faults import FaultCounts
 from fold.report.sweep import COLUMNS, SweepRow
 
 
@@ -25,6 +26,13 @@ def log_sweep(trainer: lightning.Trainer, rows: Sequence[SweepRow], figure: Figu
     for run in _runs(trainer):
         table = wandb.Table(columns=list(COLUMNS), data=[list(dataclasses.astuple(row)) for row in rows])
         run.log({"test/depth_sweep": table, "test/depth_sweep_figure": wandb.Image(figure)})
+
+
+def log_bad_data(trainer: lightning.Trainer, kind: str, counts: FaultCounts) -> None:
+    """Puts what was skipped into the run: a table with a row a reason and shard."""
+    rows = [[reason, shard, number] for (reason, shard), number in counts.counts.most_common()]
+    for run in _runs(trainer):
+        run.log({f"bad_data/{kind}": wandb.Table(columns=["reason", "shard", "utterances"], data=rows)})
 
 
 def run_id(trainer: lightning.Trainer) -> str | None:

@@ -1,6 +1,7 @@
 """What a run says of bad data, and when it stops."""
 
 import csv
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -38,6 +39,8 @@ def test_bad_data_is_skipped_counted_and_told(damaged: list[str], fold_command: 
     with (tmp_path / "run" / "metrics.csv").open() as stream:
         logged = [row["bad_data/train/undecodable_audio"] for row in csv.DictReader(stream)]
     assert [float(value) for value in logged if value] == [3.0]
+    [table] = (tmp_path / "run" / "wandb").glob("offline-run-*/files/media/table/bad_data/training_*.table.json")
+    assert json.loads(table.read_text())["data"] == [["undecodable audio", "train-000000.tar", 3]]
 
 
 def test_more_than_the_share_stops_the_run(damaged: list[str], fold_command: Command) -> None:

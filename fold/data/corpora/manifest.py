@@ -50,7 +50,21 @@ class Manifest(Corpus):
         for manifest in (self.train, self.dev, self.test):
             if not (found / manifest).is_file():
                 raise FoldError(f"{self.name}: no file {found / manifest}; expected {self.layout}")
+        self._keep_apart(found)
         return found
+
+    def _keep_apart(self, root: Path) -> None:
+        """Raises FoldError if two splits share a recording: what is trained on is no test."""
+        seen: dict[Path, str] = {}
+        for manifest in dict.fromkeys((self.train, self.dev, self.test)):
+            here: set[Path] = set()
+            for line, row in _read_rows(root / manifest):
+                recording = (root / Path(manifest).parent / row["audio"]).resolve()
+                if recording in seen:
+                    where = f"{root / manifest}:{line}"
+                    raise FoldError(f"{where}: the recording {row['audio']} is in {seen[recording]} already")
+                here.add(recording)
+            seen |= dict.fromkeys(here, manifest)
 
     def fetch(self, downloads: Path) -> Path:
         raise FoldError(f"{self.name}: there is nothing to download; give ROOT=, the folder of {self.train}")

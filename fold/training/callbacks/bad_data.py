@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from fold.data.batching import Batch
 from fold.data.faults import FaultCounts, FaultPolicy, enforce
+from fold.training import wandb_run
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ class BadData(lightning.Callback):
 
     on_fault: "skip" counts an utterance and goes on, "raise" stops at the first; max_share: of a split that may be
     skipped in one pass; more than that stops the run, at once if a rank alone exceeds it, else after the pass.
-    Logs `bad_data/train/<reason>` (and val, test) after each pass; the log names each utterance, its shard and why.
+    Logs `bad_data/train/<reason>` (and val, test) after each pass and, at the end, a W&B table by reason and shard; the
+    log names each utterance, its shard and why.
     """
 
     def __init__(self, on_fault: Literal["skip", "raise"] = "skip", max_share: float = 0.01) -> None:
@@ -83,6 +85,8 @@ class BadData(lightning.Callback):
     def _tell(self, trainer: lightning.Trainer, *stages: str) -> None:
         for stage, counts in zip(stages, summed([self.totals[stage] for stage in stages], trainer), strict=True):
             tell(KINDS[stage], counts)
+            if len(counts):
+                wandb_run.log_bad_data(trainer, KINDS[stage], counts)
 
     def on_exception(self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException) -> None:
         for stage, counts in self.totals.items():  # of this rank alone: the others may be gone

@@ -16,12 +16,14 @@ FORMATS = {"a/one.wav": 8000, "a/two.flac": 16000, "b/one.ogg": 8000, "b c/öne.
 
 @pytest.fixture
 def root(tmp_path):
-    """Recordings of four formats and rates, listed by each split."""
-    for name, sample_rate in FORMATS.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        soundfile.write(tmp_path / name, 0.1 * np.sin(np.arange(sample_rate)), sample_rate)
+    """Recordings of four formats and rates for each split, those of train beside the manifests."""
     for split in SPLITS:
-        rows = [f"{name}\tWord{split}  {i} \n" for i, name in enumerate(FORMATS)]
+        folder = "" if split == "train" else f"{split}/"
+        for name, sample_rate in FORMATS.items():
+            file = tmp_path / folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(file, 0.1 * np.sin(np.arange(sample_rate)), sample_rate)
+        rows = [f"{folder}{name}\tWord{split}  {i} \n" for i, name in enumerate(FORMATS)]
         (tmp_path / f"{split}.tsv").write_text("audio\ttext\n" + "".join(rows), encoding="utf-8")
     return tmp_path
 
@@ -144,6 +146,13 @@ def test_a_bad_line_of_a_jsonl_is_named(root, line, told):
 
 def test_a_manifest_of_another_kind_is_refused(root):
     assert "ends in .tsv or .jsonl" in refusal(root, "all.csv", "audio,text\n")
+
+
+def test_a_recording_of_two_splits_is_refused(root):
+    with (root / "dev.tsv").open("a") as stream:
+        stream.write("dev/../a/two.flac\tagain\n")  # under another name
+    with pytest.raises(FoldError, match=r"dev.tsv:6: the recording dev/../a/two.flac is in train.tsv already"):
+        Manifest().locate(root, root)
 
 
 def test_missing_folders_and_manifests_are_named(root):
