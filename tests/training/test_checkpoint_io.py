@@ -18,6 +18,7 @@ import pytest
 import torch
 from conftest import Finished
 from lightning.pytorch.plugins import DoublePrecision, TorchCheckpointIO
+from torture.kills import start
 
 from fold import sealed
 from fold.cli import train
@@ -245,3 +246,19 @@ def test_plugins_of_the_user_are_kept(tones_config: Path, tmp_path: Path, monkey
     assert isinstance(chosen.strategy.checkpoint_io, SafeCheckpointIO)
     chosen = trainer("--trainer.plugins+=lightning.pytorch.plugins.TorchCheckpointIO")
     assert isinstance(chosen.strategy.checkpoint_io, TorchCheckpointIO)
+
+
+def test_two_processes_on_a_full_disk_end_with_one_line(tones_config: Path, tmp_path: Path) -> None:
+    log, run = tmp_path / "log", tmp_path / "run"
+    both = ["fit", f"--config={tones_config}", f"--run_dir={run}", "--ckpt_path=last", "--trainer.devices=2"]
+    assert start([sys.executable, "-m", "fold", *both], log).wait(timeout=120) == 0
+    size = (run / "checkpoints" / "last.ckpt").stat().st_size
+    kept = newest_checkpoint(run / "checkpoints").read_bytes()
+    # Where a file may not grow, writing fails as on a full disk.
+    limited = ["bash", "-c", f'ulimit -f {size // 2048}; exec "$@"', "bash", sys.executable, "-m", "fold", *both]
+    log.unlink()
+    assert start([*limited, "--trainer.max_steps=4"], log).wait(timeout=120) == 2
+    [told] = [line for line in log.read_text().splitlines() if line.startswith("fold fit: ")]
+    assert "cannot be written (File too large); the checkpoint before is kept" in told
+    assert "Traceback" not in log.read_text()
+    assert newest_checkpoint(run / "checkpoints").read_bytes() == kept
