@@ -15,7 +15,6 @@ from fold import sealed
 from fold.data.units import Units, units_from_dict
 from fold.errors import FoldError
 from fold.models import Architecture, Recogniser
-from fold.models.frontend import SpecAugmentConfig
 from fold.paths import PathSpace
 
 KEY = "fold"  # where a checkpoint keeps its description
@@ -55,11 +54,8 @@ class Description:
     def from_dict(cls, plain: dict[str, Any]) -> Description:
         """Reads `to_dict` back. Only architectures that `fold.models` exports can be named."""
         kind = getattr(fold.models, plain["architecture"])
-        settings = dict(plain["settings"])
-        if settings.get("spec_augment") is not None:
-            settings["spec_augment"] = SpecAugmentConfig(**settings["spec_augment"])
         return cls(
-            architecture=kind(**settings),
+            architecture=kind.from_plain(plain["settings"]),
             space=PathSpace(**plain["space"]),
             units=units_from_dict(plain["units"]),
             sample_rate=plain["sample_rate"],

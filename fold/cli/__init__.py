@@ -15,6 +15,7 @@ COMMANDS = {
     "prepare": "write the shards of a corpus",
     "sweep": "WER per depth of a checkpoint",
     "transcribe": "audio files to text at a chosen depth",
+    "export": "write a folded foundation model at one depth for transformers",
 }
 
 
@@ -46,6 +47,8 @@ def _run(command: str, arguments: list[str]) -> None:
         from fold.cli.sweep import run
     elif command == "transcribe":
         from fold.cli.transcribe import run
+    elif command == "export":
+        from fold.cli.export import run
     else:
         from fold.cli.train import run
 

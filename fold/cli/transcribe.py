@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path as FilePath
 
+import numpy as np
 import soundfile
 import soxr
 import torch
@@ -12,10 +13,12 @@ from torch import Tensor
 from fold import checkpoint
 from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
-from fold.decoding.decode import Decoding, transcribe
+from fold.decoding.decode import Decoding
+from fold.decoding.windows import Windows, encode
 from fold.errors import FoldError
-from fold.paths import Path
+from fold.paths import Path, PathSpace
 
+BLOCK = 1 << 16  # samples read at once
 MIN_SECONDS = 0.1  # shorter audio is padded: it would give no encoded frame
 
 
@@ -33,6 +36,7 @@ def transcribe_files(
     depth: int | None = None,
     path: str | None = None,
     decoding: Decoding = Decoding(),
+    windows: Windows = Windows(),
     device: str | None = None,
 ) -> None:
     """Prints a line a file: its name, a tab, its text.
@@ -43,32 +47,49 @@ def transcribe_files(
         depth: executed depth, along its canonical path; by default the deepest.
         path: an unfolding path such as 1-1-2-3, instead of a depth.
         decoding: how transcripts are found.
+        windows: how audio is cut that is longer than one.
         device: cpu, cuda, ...; by default an accelerator if there is one.
     """
     model, description = checkpoint.load(ckpt_path)
+    chosen = choose_path(description.space, depth, path)
+    model = model.to(choose_device(device))
+    for file in files:
+        waveform = read_audio(file, description.sample_rate)
+        cut = waveform.shape[1] > windows.seconds * description.sample_rate
+        if cut and decoding.method == "beam" and decoding.ctc_weight < 1:
+            raise FoldError(
+                f"{file}: longer than {windows.seconds} s, for which the attention decoder was not trained; expected "
+                "--decoding.method=greedy or --decoding.ctc_weight=1"
+            )
+        output = encode(model, description.architecture, waveform, description.sample_rate, chosen, windows)
+        [units] = decoding(model, output)
+        print(f"{file}\t{description.units.decode(units)}", flush=True)
+
+
+def choose_path(space: PathSpace, depth: int | None, path: str | None) -> Path:
+    """The path that `--depth` or `--path` names; the deepest without either. Raises FoldError for both."""
     if depth is not None and path is not None:
         raise FoldError("--depth and --path exclude each other: a path has its depth")
-    space = description.space
-    chosen = Path.parse(path) if path else space.canonical(depth or space.depths[-1])
-    target = choose_device(device)
-    model = model.to(target)
-    for file in files:
-        waveform = read_audio(file, description.sample_rate).to(target)
-        num_samples = torch.tensor([waveform.shape[1]], device=target)
-        [[text]] = transcribe(model, description.units, waveform, num_samples, [chosen], decoding)
-        print(f"{file}\t{text}", flush=True)
+    return Path.parse(path) if path else space.canonical(depth or space.depths[-1])
 
 
 def read_audio(file: str | FilePath, sample_rate: int) -> Tensor:
     """An audio file as (1, samples) fp32 at `sample_rate`, channels averaged, at least MIN_SECONDS long.
 
+    It is read and resampled block by block: no more than the result is held.
     Raises FoldError if the file is missing or is no audio.
     """
     try:
-        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(file) as audio:
+            resampler = soxr.ResampleStream(audio.samplerate, sample_rate, num_channels=1)
+            blocks = [
+                resampler.resample_chunk(np.ascontiguousarray(block.mean(axis=1)))
+                for block in audio.blocks(BLOCK, dtype="float32", always_2d=True)
+            ]
+            blocks.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
     except (OSError, soundfile.SoundFileError) as error:
         reason = "no such file" if not FilePath(file).exists() else f"not audio that libsndfile reads ({error})"
         raise FoldError(f"{file}: {reason}") from None
-    waveform = torch.from_numpy(soxr.resample(samples.mean(axis=1), rate, sample_rate))
+    waveform = torch.from_numpy(np.concatenate(blocks))
     missing = round(MIN_SECONDS * sample_rate) - len(waveform)
     return torch.nn.functional.pad(waveform, (0, max(missing, 0))).unsqueeze(0)

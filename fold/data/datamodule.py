@@ -78,6 +78,7 @@ class SpeechData(lightning.LightningDataModule):
         self.prepare_workers = prepare_workers
         self.fits: FitsAudio | None = None  # the model sets what its training utterances must satisfy
         self._index: Index | None = None
+        self._units: Units | None = None
         self._plan: TrainPlan | None = None
         self._resumed = (0, 0)  # epoch and steps done in it
         self.plan_changed = False  # since the checkpoint that is resumed
@@ -104,8 +105,12 @@ class SpeechData(lightning.LightningDataModule):
 
     @property
     def units(self) -> Units:
-        """The unit inventory kept with the prepared corpus."""
-        return units_from_dict(self.index.units)
+        """The unit inventory kept with the prepared corpus, unless a pre-trained model has brought its own."""
+        return self._units or units_from_dict(self.index.units)
+
+    @units.setter
+    def units(self, units: Units) -> None:
+        self._units = units
 
     def train_dataloader(self) -> DataLoader[Batch]:
         split = self.index.splits["train"]

@@ -2,5 +2,6 @@
 
 from fold.models.asr import Architecture, PathOutput, Recogniser, StemOutput, empty_model
 from fold.models.conformer import Conformer
+from fold.models.foundation import Foundation
 
-__all__ = ["Architecture", "Conformer", "PathOutput", "Recogniser", "StemOutput", "empty_model"]
+__all__ = ["Architecture", "Conformer", "Foundation", "PathOutput", "Recogniser", "StemOutput", "empty_model"]

@@ -9,10 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from fold.data.units import Units
 from fold.modules.decoder import AttentionDecoder
 from fold.modules.masks import length_mask
 from fold.paths import Path
@@ -114,6 +116,9 @@ class Architecture(ABC):
     num_layers: int
     """Number of physical layers that can be unfolded."""
 
+    CHANGEABLE: ClassVar[tuple[str, ...]] = ()
+    """Settings that no weight depends on: a resumed run may change them."""
+
     @abstractmethod
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
         """A model with fresh weights. vocab_size counts <blank> (first) and <sos/eos> (last); sample_rate in Hz."""
@@ -121,6 +126,18 @@ class Architecture(ABC):
     @abstractmethod
     def num_frames(self, num_samples: int, sample_rate: int) -> int:
         """Encoded frames of so much audio."""
+
+    @classmethod
+    @abstractmethod
+    def from_plain(cls, settings: dict[str, Any]) -> Architecture:
+        """The architecture whose `dataclasses.asdict` is `settings`."""
+
+    def units(self, corpus: Units) -> Units:
+        """The units of a new model: those of the corpus, unless pre-trained weights bring their own."""
+        return corpus
+
+    def load_pretrained(self, model: Recogniser, sample_rate: int) -> None:
+        """Gives a new model its pre-trained weights, if this architecture has any."""
 
 
 def empty_model(architecture: Architecture, vocab_size: int, sample_rate: int) -> Recogniser:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -68,6 +68,8 @@ class Conformer(Architecture):
     spec_augment: SpecAugmentConfig | None = SpecAugmentConfig()
     checkpoint_activations: bool = False
 
+    CHANGEABLE = ("dropout", "spec_augment", "checkpoint_activations")
+
     def __post_init__(self) -> None:
         if self.dim % self.num_heads or self.dim % 2:
             raise FoldError(f"dim is {self.dim}: it must be even and a multiple of num_heads ({self.num_heads})")
@@ -89,6 +91,11 @@ class Conformer(Architecture):
             ctc_head=nn.Linear(self.dim, vocab_size),
             decoder=self._decoder(vocab_size) if self.decoder_layers else None,
         )
+
+    @classmethod
+    def from_plain(cls, settings: dict[str, Any]) -> Conformer:
+        masks = settings["spec_augment"]
+        return cls(**{**settings, "spec_augment": masks and SpecAugmentConfig(**masks)})
 
     def num_frames(self, num_samples: int, sample_rate: int) -> int:
         return max(0, ConvSubsampling.output_length(num_fbank_frames(num_samples, sample_rate)))

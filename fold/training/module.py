@@ -58,19 +58,23 @@ class FoldableASR(lightning.LightningModule):
         self.eval_paths: list[Path] = [self.space.deepest]  # the depth sweep sets what is evaluated
         self.description: Description | None = None
         self.model: Recogniser | None = None
+        self.from_checkpoint = False  # set where one is about to be loaded, which needs no pre-trained weights
 
     def configure_model(self) -> None:
         """Builds the model once the corpus, and so the units, are known. Further calls do nothing."""
         if self.model is None:
             data = self.trainer.datamodule
+            data.units = self.network.units(data.units)
             self.description = Description(
                 self.network, self.space, data.units, data.sample_rate, shards=str(data.location)
             )
             self.model = self.description.build()
+            if not self.from_checkpoint:
+                self.network.load_pretrained(self.model, data.sample_rate)
             data.fits = FitsCTC(self.network, data.sample_rate)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = self.optimizer(self.parameters())
+        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": self.lr_scheduler(optimizer), "interval": "step", "name": "lr"},

@@ -24,16 +24,12 @@ def check_fits(description: Description, checkpoint: dict[str, Any]) -> None:
         kinds = type(held.architecture).__name__, type(description.architecture).__name__
         raise FoldError(f"the checkpoint holds a {kinds[0]}, not a {kinds[1]}")
     now, before = asdict(description.architecture), asdict(held.architecture)
-    for name in (name for name in now if now[name] != before[name] and name not in CHANGEABLE):
+    for name in (name for name in now if now[name] != before[name] and name not in held.architecture.CHANGEABLE):
         raise FoldError(f"the checkpoint was trained with model.network.{name}={before[name]}, not {now[name]}")
     if held.units.to_dict() != description.units.to_dict():
         raise FoldError(f"the checkpoint has other units ({len(held.units)}) than {description.shards}")
     if held.sample_rate != description.sample_rate:
         raise FoldError(f"the checkpoint takes audio at {held.sample_rate} Hz, not {description.sample_rate}")
-
-
-CHANGEABLE = ("dropout", "spec_augment", "checkpoint_activations")
-"""Settings of an architecture that no weight depends on."""
 
 
 def begin_epoch_again(checkpoint: dict[str, Any]) -> None:

@@ -18,3 +18,32 @@ class WarmupInverseSqrt(LambdaLR):
     def factor(self, step: int) -> float:
         """Share of the peak learning rate at `step`, counted from 0."""
         return min((step + 1) / self.warmup_steps, (self.warmup_steps / (step + 1)) ** 0.5)
+
+
+class TriStage(LambdaLR):
+    """Linear warm-up, plateau, exponential decay: how wav2vec 2.0 is fine-tuned (Baevski et al., 2020, appendix B).
+
+    total_steps: optimizer steps of the three stages together; warmup, hold: their shares (the rest decays);
+    initial, final: shares of the peak learning rate at the first and the last step.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_steps: int,
+        warmup: float = 0.1,
+        hold: float = 0.4,
+        initial: float = 0.01,
+        final: float = 0.05,
+    ) -> None:
+        self.total_steps, self.warmup, self.hold = total_steps, warmup, hold
+        self.initial, self.final = initial, final
+        super().__init__(optimizer, self.factor)
+
+    def factor(self, step: int) -> float:
+        """Share of the peak learning rate at `step`, counted from 0."""
+        progress = step / self.total_steps
+        if progress < self.warmup:
+            return self.initial + (1 - self.initial) * progress / self.warmup
+        decayed = (progress - self.warmup - self.hold) / max(1 - self.warmup - self.hold, 1e-9)
+        return self.final ** min(max(decayed, 0.0), 1.0)

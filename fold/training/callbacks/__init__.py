@@ -3,6 +3,7 @@
 from fold.training.callbacks.bad_data import BadData
 from fold.training.callbacks.depth_sweep import DepthSweep
 from fold.training.callbacks.end_together import EndTogether
+from fold.training.callbacks.freeze_encoder import FreezeEncoder
 from fold.training.callbacks.gradient_norms import GradientNorms
 from fold.training.callbacks.preemption import Preemption
 from fold.training.callbacks.progress import StepProgress
@@ -13,6 +14,7 @@ __all__ = [
     "BadData",
     "DepthSweep",
     "EndTogether",
+    "FreezeEncoder",
     "GradientNorms",
     "Preemption",
     "RunCheckpoint",

@@ -1,0 +1,62 @@
+"""Masking of frames and channels while fine-tuning (wav2vec 2.0: Baevski et al., 2020, appendix B)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What is masked in training. Spans may overlap, so that less than the share is masked.
+
+    time_share: of the frames of an utterance, in spans of `time_span` frames, replaced with a learned vector;
+    channel_share: of the channels, in spans of `channel_span`, set to zero over the whole utterance.
+    The defaults are those of wav2vec 2.0 on 100 hours.
+    """
+
+    time_share: float = 0.65
+    time_span: int = 10
+    channel_share: float = 0.5
+    channel_span: int = 64
+
+
+def span_mask(lengths: Tensor, size: int, share: float, span: int) -> Tensor:
+    """Draws spans in each row: (batch, size) bool, on the device of `lengths` and without waiting for it.
+
+    lengths: (batch,) positions of each row; share: of the positions, were the spans apart; span: positions of a span.
+    Shorter rows have fewer spans (share * length / span, rounded up or down by chance) and rows shorter than a span
+    none.
+    """
+    draws = torch.rand(len(lengths), size + 1, device=lengths.device)
+    num_spans = (share * lengths / span + draws[:, -1]).floor()
+    starts_allowed = torch.arange(size, device=lengths.device) <= (lengths - span)[:, None]
+    order = draws[:, :-1].masked_fill(~starts_allowed, 2.0).argsort(1).argsort(1)
+    starts = (order < num_spans[:, None]) & starts_allowed
+    before = nn.functional.pad(starts.long().cumsum(1), (span, 0))
+    return before[:, span:] > before[:, :-span]
+
+
+class Mask(nn.Module):
+    """Masks frames, then channels, of what the layers take.
+
+    config: what is masked; dim: number of channels. `embedding` is the vector of a masked frame.
+    """
+
+    def __init__(self, config: Masking, dim: int) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Parameter(torch.empty(dim).uniform_())
+
+    def forward(self, x: Tensor, num_frames: Tensor) -> Tensor:
+        """x: (batch, frames, dim); num_frames: (batch,). Returns x's shape; x itself outside training."""
+        if not self.training:
+            return x
+        batch, frames, dim = x.shape
+        masked = span_mask(num_frames, frames, self.config.time_share, self.config.time_span)
+        x = torch.where(masked[:, :, None], self.embedding.to(x.dtype), x)
+        channels = torch.full((batch,), dim, device=x.device)
+        dropped = span_mask(channels, dim, self.config.channel_share, self.config.channel_span)
+        return x.masked_fill(dropped[:, None, :], 0.0)

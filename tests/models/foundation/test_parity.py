@@ -1,0 +1,135 @@
+"""All layers kept and run once: the original model's output, by torchaudio and by transformers."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import torchaudio
+from models.foundation.directories import FAMILIES, TOKENS, write
+from torch import Tensor
+from torchaudio.pipelines import Wav2Vec2ASRBundle
+
+from fold.data.units import CharUnits, Units
+from fold.models import Foundation, Recogniser
+from fold.models.foundation.shape import Shape, torchaudio_model
+from fold.paths import PathSpace
+
+CORPUS = CharUnits("eta ")
+SAMPLES = (4001, 2713)
+
+
+def noise(*lengths: int) -> tuple[Tensor, Tensor]:
+    """Waveforms of noise, zero where they are padded."""
+    torch.manual_seed(3)
+    waveforms = 0.1 * torch.randn(len(lengths), max(lengths))
+    lengths = torch.tensor(lengths)
+    return waveforms * (torch.arange(waveforms.shape[1]) < lengths[:, None]), lengths
+
+
+def folded(network: Foundation, corpus: Units = CORPUS) -> Recogniser:
+    model = network.build(len(network.units(corpus)), 16000)
+    network.load_pretrained(model, 16000)
+    return model.eval()
+
+
+@torch.no_grad()
+def log_probs(model: Recogniser, waveforms: Tensor, num_samples: Tensor) -> list[Tensor]:
+    [output] = model(waveforms, num_samples, [PathSpace(len(model.unfolding.layers)).seed])
+    return [row[:length] for row, length in zip(output.ctc_log_probs, output.num_frames, strict=True)]
+
+
+def rows() -> list[int]:
+    """Rows of the original head in fold's order."""
+    order = ["<pad>", "<unk>", "|", *"ETAONIHSRDLU", "</s>"]
+    return [TOKENS.index(token) for token in order]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.no_grad()
+def test_transformers_gives_the_same(family: str, tmp_path: Path) -> None:
+    original = write(tmp_path, family)
+    network = Foundation(source=str(tmp_path))
+    model = folded(network)
+    waveforms, num_samples = noise(*SAMPLES)
+    together = log_probs(model, waveforms, num_samples)
+    for index, length in enumerate(SAMPLES):
+        alone = waveforms[index : index + 1, :length]
+        given = torch.nn.functional.layer_norm(alone, alone.shape) if network.shape.normalise else alone
+        logits = original(given, attention_mask=torch.ones_like(alone, dtype=torch.long)).logits
+        expected = logits[0, :, rows()].log_softmax(-1)
+        # transformers' head has a row for <s>, which has no part in text: fold leaves it out.
+        assert (together[index] - expected).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["WAV2VEC2_TINY", "HUBERT_TINY_LARGE", "WAVLM_TINY"])
+@torch.no_grad()
+def test_a_bundle_of_torchaudio_gives_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = Shape(
+        family=name.split("_")[0].lower(),
+        num_layers=3,
+        dim=32,
+        num_heads=4,
+        ffn_dim=48,
+        conv_channels=(16, 16),
+        conv_kernels=(10, 4),
+        conv_strides=(5, 4),
+        conv_norm="layer" if "LARGE" in name else "group",
+        pre_norm="LARGE" in name,
+        normalise="LARGE" in name,
+        position_kernel=8,
+        position_groups=4,
+    )
+    torch.manual_seed(0)
+    original = torchaudio_model(shape, 8).eval()
+    stored = {name: weight.clone() for name, weight in original.state_dict().items()}
+    for head in ("aux.weight", "aux.bias"):  # as published: three rows that the bundle removes
+        stored[head] = torch.cat([stored[head][:1], torch.zeros(3, *stored[head].shape[1:]), stored[head][1:]])
+    monkeypatch.setattr(torchaudio.pipelines, name, bundle(name, shape), raising=False)
+    monkeypatch.setattr(
+        "torchaudio.pipelines._wav2vec2.utils.load_state_dict_from_url",
+        lambda url, weights_only, map_location: {k: v.clone() for k, v in stored.items()},
+    )
+    network = Foundation(source=name)
+    assert network.shape == shape
+    assert network.vocabulary == (" ", *"ETAONI")
+    waveforms, num_samples = noise(4001)
+    given = torch.nn.functional.layer_norm(waveforms, waveforms.shape) if shape.normalise else waveforms
+    expected = original(given)[0][0].log_softmax(-1)
+    [got] = log_probs(folded(network), waveforms, num_samples)
+    known = [0, *range(2, 9)]  # <unk> and </s> are not among the labels
+    assert (got[:, known] - expected).abs().max() < 1e-5
+    assert got[:, [1, 9]].max() < -20
+
+
+def bundle(name: str, shape: Shape) -> Wav2Vec2ASRBundle:
+    params = {
+        "extractor_mode": f"{shape.conv_norm}_norm",
+        "extractor_conv_layer_config": list(
+            zip(shape.conv_channels, shape.conv_kernels, shape.conv_strides, strict=True)
+        ),
+        "extractor_conv_bias": False,
+        "encoder_embed_dim": 32,
+        "encoder_projection_dropout": 0.1,
+        "encoder_pos_conv_kernel": 8,
+        "encoder_pos_conv_groups": 4,
+        "encoder_num_layers": 3,
+        "encoder_num_heads": 4,
+        "encoder_attention_dropout": 0.1,
+        "encoder_ff_interm_features": 48,
+        "encoder_ff_interm_dropout": 0.0,
+        "encoder_dropout": 0.1,
+        "encoder_layer_norm_first": shape.pre_norm,
+        "encoder_layer_drop": 0.05,
+        "aux_num_out": 8,
+    }
+    if "WAVLM" in name:
+        params |= {"encoder_num_buckets": shape.num_buckets, "encoder_max_distance": shape.max_distance}
+    return Wav2Vec2ASRBundle(
+        _path="nowhere.pth",
+        _params=params,
+        _sample_rate=16000,
+        _normalize_waveform=shape.normalise,
+        _model_type="WavLM" if "WAVLM" in name else "Wav2Vec2",
+        _labels=("|", *"ETAONI"),
+        _remove_aux_axis=(1, 2, 3),
+    )
