@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -116,7 +116,7 @@ class Architecture(ABC):
     num_layers: int
     """Number of physical layers that can be unfolded."""
 
-    CHANGEABLE: ClassVar[tuple[str, ...]] = ()
+    CHANGEABLE = ()
     """Settings that no weight depends on: a resumed run may change them."""
 
     @abstractmethod
@@ -136,7 +136,7 @@ class Architecture(ABC):
         """The units of a new model: those of the corpus, unless pre-trained weights bring their own."""
         return corpus
 
-    def load_pretrained(self, model: Recogniser, sample_rate: int) -> None:
+    def load_pretrained(self, model: Recogniser, sample_rate: int) -> None:  # noqa: B027 (most have none)
         """Gives a new model its pre-trained weights, if this architecture has any."""
 
 

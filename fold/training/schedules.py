@@ -36,7 +36,7 @@ class TriStage(LambdaLR):
         initial: float = 0.01,
         final: float = 0.05,
     ) -> None:
-        self.total_steps, self.warmup, self.hold = total_steps, warmup, hold
+        self.total_steps, self.warmup, self.hold = max(total_steps, 1), warmup, hold
         self.initial, self.final = initial, final
         super().__init__(optimizer, self.factor)
 

@@ -1,11 +1,12 @@
 """Learning-rate schedules."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
 
-from fold.training.schedules import WarmupInverseSqrt
+from fold.training.schedules import TriStage, WarmupInverseSqrt
 
 
 def test_warmup_then_inverse_square_root() -> None:
@@ -19,6 +20,22 @@ def test_warmup_then_inverse_square_root() -> None:
     assert rates[:4] == pytest.approx([0.5, 1.0, 1.5, 2.0])  # linear, up to the optimizer's rate
     assert max(rates) == rates[3]
     assert rates[15] == pytest.approx(2.0 * (4 / 16) ** 0.5)
+
+
+def test_three_stages() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+    schedule = TriStage(optimizer, total_steps=100, warmup=0.1, hold=0.4, initial=0.01, final=0.05)
+    rates = []
+    for _ in range(102):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(0.02)
+    assert rates[5] == pytest.approx(2.0 * (0.01 + 0.99 * 0.5))
+    assert set(rates[10:50]) == {2.0}
+    decay = [after / before for before, after in itertools.pairwise(rates[50:101])]
+    assert decay == pytest.approx([0.05 ** (1 / 50)] * 50)  # exponential
+    assert rates[100] == rates[101] == pytest.approx(0.1)
 
 
 def test_state_is_plain_and_read_back(tmp_path: Path) -> None:

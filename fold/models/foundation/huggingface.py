@@ -168,7 +168,6 @@ def to_huggingface(weights: dict[str, Tensor], shape: Shape, num_layers: int) ->
     return renamed
 
 
-
 def _join_attention(weights: dict[str, Tensor], num_layers: int) -> dict[str, Tensor]:
     """Joins WavLM's query, key and value as torchaudio has them. Raises FoldError if one is missing."""
     weights = dict(weights)

@@ -58,8 +58,6 @@ class Foundation(Architecture):
             self._set("vocabulary", tokens and characters(tokens))
         elif isinstance(self.shape, str):
             self._set("shape", bundle_shape(self.shape))
-        elif isinstance(self.shape, dict):  # as jsonargparse leaves it where a type is a union
-            self._set("shape", Shape.from_plain(self.shape))
         self._set("num_layers", self.num_layers or self.shape.num_layers)
         if not isinstance(self.keep, str):
             self._set("keep", tuple(self.keep))
@@ -67,8 +65,8 @@ class Foundation(Architecture):
 
     @classmethod
     def from_plain(cls, settings: dict[str, Any]) -> Foundation:
-        masking = settings["masking"] and Masking(**settings["masking"])
-        return cls(**{**settings, "dropouts": Dropouts(**settings["dropouts"]), "masking": masking})
+        kinds = {"shape": Shape, "dropouts": Dropouts, "masking": Masking}
+        return cls(**{k: kinds[k](**v) if k in kinds and v is not None else v for k, v in settings.items()})
 
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
         shape = dataclasses.replace(self.shape, num_layers=self.num_layers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torchaudio
@@ -53,15 +53,6 @@ class Shape:
             raise FoldError(f"dim is {self.dim}: it must be a multiple of num_heads ({self.num_heads})")
         if self.dim % self.position_groups:
             raise FoldError(f"dim is {self.dim}: it must be a multiple of position_groups ({self.position_groups})")
-
-    @classmethod
-    def from_plain(cls, settings: dict[str, Any]) -> Shape:
-        """The shape of such fields. Raises FoldError for one that does not exist."""
-        names = [field.name for field in fields(cls)]
-        for name in settings:
-            if name not in names:
-                raise FoldError(f"shape: no setting '{name}'; there are {', '.join(names)}")
-        return cls(**settings)
 
     def num_frames(self, num_samples: Any) -> Any:
         """Frames of so many samples (an int or a tensor): what the convolutions, without padding, leave."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 import transformers
 
-TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLU"]
+TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUBC"]
 SMALL = {
     "hidden_size": 32,
     "num_hidden_layers": 3,

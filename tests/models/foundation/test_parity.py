@@ -40,7 +40,7 @@ def log_probs(model: Recogniser, waveforms: Tensor, num_samples: Tensor) -> list
 
 def rows() -> list[int]:
     """Rows of the original head in fold's order."""
-    order = ["<pad>", "<unk>", "|", *"ETAONIHSRDLU", "</s>"]
+    order = ["<pad>", "<unk>", "|", *"ETAONIHSRDLUBC", "</s>"]
     return [TOKENS.index(token) for token in order]
 
 

@@ -1,0 +1,118 @@
+"""A foundation model through the same commands as a Conformer: fit, resume, sweep, transcribe, export."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import Finished
+from models.foundation.directories import write
+from tones import SAMPLE_RATE
+
+from fold import checkpoint
+
+Command = Callable[..., Finished]
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory: pytest.TempPathFactory, tones_config: Path) -> Path:
+    """An experiment that folds a random wav2vec 2.0 from 3 layers to 2 and unfolds it to 3 again."""
+    folder = tmp_path_factory.mktemp("foundation")
+    source = folder / "source"
+    write(source, "wav2vec2-large")
+    settings = json.loads((source / "preprocessor_config.json").read_text())
+    (source / "preprocessor_config.json").write_text(json.dumps({**settings, "sampling_rate": SAMPLE_RATE}))
+    data_and_trainer = tones_config.read_text().split("data:")[1]
+    file = folder / "foundation.yaml"
+    file.write_text(f"""
+experiment: foundation
+model:
+  network:
+    class_path: fold.models.Foundation
+    init_args:
+      source: {source}
+      num_layers: 2
+      masking: {{time_share: 0.2, time_span: 3, channel_share: 0.1, channel_span: 4}}
+  max_repeats: 2
+  max_depth: 3
+  optimizer: {{class_path: torch.optim.AdamW, init_args: {{lr: 1.0e-3}}}}
+  lr_scheduler:
+    class_path: fold.training.schedules.TriStage
+    init_args: {{total_steps: "${{trainer.max_steps}}"}}
+data:{data_and_trainer}""")
+    return file
+
+
+FREEZE = ("--trainer.callbacks+=fold.training.callbacks.FreezeEncoder", "--trainer.callbacks.steps=1")
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(run / "checkpoints" / "last.ckpt")[0].state_dict()
+
+
+def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    """Parts of the model that differ."""
+    return {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+
+
+def test_through_every_command(experiment: Path, fold_command: Command, tmp_path: Path) -> None:
+    one, two = tmp_path / "runs" / "one", tmp_path / "runs" / "two"
+    common = ("fit", f"--config={experiment}", *FREEZE)
+    fold_command(*common, "--trainer.max_steps=1", f"--run_dir={one}")
+    fold_command(*common, f"--run_dir={two}")
+    model, description = checkpoint.load(one / "checkpoints" / "last.ckpt")
+    start = description.architecture.build(len(description.units), SAMPLE_RATE)
+    description.architecture.load_pretrained(start, SAMPLE_RATE)
+    assert changed(start.state_dict(), model.state_dict()) == {"ctc_head"}  # the rest is frozen for a step
+    assert changed(weights(one), weights(two)) == {"ctc_head", "stem", "unfolding", "final_norm"}
+    features = [name for name in weights(one) if "waveform_encoder" in name]
+    assert features and all(torch.equal(weights(one)[name], weights(two)[name]) for name in features)
+
+    last = two / "checkpoints" / "last.ckpt"
+    assert "depth_sweep.csv" in {file.name for file in two.iterdir()}
+    printed = fold_command("sweep", f"--ckpt_path={last}", "--split=dev").stdout
+    assert "20 utterances" in printed
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).normal(size=5 * SAMPLE_RATE), SAMPLE_RATE)
+    windows = ("--windows.seconds=2", "--windows.overlap_seconds=0.5")
+    assert fold_command("transcribe", f"--ckpt_path={last}", *windows, tmp_path / "a.wav").stdout.startswith(
+        str(tmp_path)
+    )
+    fold_command("export", f"--ckpt_path={last}", "--path=1-2-2")
+    assert json.loads((two / "huggingface" / "config.json").read_text())["num_hidden_layers"] == 3
+
+
+def test_resumed_without_the_sources_weights(experiment: Path, fold_command: Command, tmp_path: Path) -> None:
+    source = experiment.parent / "source" / "model.safetensors"
+    whole, parts = tmp_path / "runs" / "whole", tmp_path / "runs" / "parts"
+    common = (
+        "fit",
+        f"--config={experiment}",
+        "--checkpoint.last_every_n_steps=1",
+        "--model.lr_scheduler.total_steps=3",
+    )
+    fold_command(*common, "--trainer.max_steps=3", f"--run_dir={whole}")
+    fold_command(*common, "--trainer.max_steps=2", f"--run_dir={parts}")
+    hidden = source.rename(source.with_suffix(".away"))
+    try:
+        resume = (f"--ckpt_path={parts / 'checkpoints' / 'last.ckpt'}", f"--run_dir={parts}")
+        fold_command(*common, "--trainer.max_steps=3", *resume)
+    finally:
+        hidden.rename(source)
+    assert not changed(weights(whole), weights(parts))
+
+
+def test_a_missing_source_is_one_line(experiment: Path, fold_command: Command) -> None:
+    done = fold_command("fit", f"--config={experiment}", "--model.network.source=gone", check=False)
+    assert done.status == 2
+    assert "source 'gone'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_another_rate_is_one_line(experiment: Path, fold_command: Command) -> None:
+    source = experiment.parent / "other"
+    write(source, "wav2vec2-base")  # takes 16 kHz
+    done = fold_command("fit", f"--config={experiment}", f"--model.network.source={source}", check=False)
+    assert done.status == 2
+    assert "set --data.sample_rate=16000" in done.stderr and "Traceback" not in done.stderr
