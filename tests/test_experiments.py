@@ -9,20 +9,43 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 
+from fold.checkpoint import Description
 from fold.cli import COMMANDS, train
-from fold.models import empty_model
+from fold.data.units import CharUnits
+from fold.models import Foundation, empty_model
+from fold.models.foundation import Shape
+from fold.models.foundation.export import write_directory
+from fold.paths import PathSpace
 
 EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*.yaml"))
 CORPORA = sorted((REPOSITORY / "data").glob("*.yaml"))
-PAPER_PARAMETERS = {  # arXiv 2505.21237 and ESPnet's Switchboard Conformer
-    "conformer_fold_librispeech100": 28_689_312,
-    "conformer_physical_librispeech100": 44_527_008,
+PAPER_PARAMETERS = {  # arXiv 2505.21237 and ESPnet's Switchboard Conformer: number of units, parameters
+    "conformer_fold_librispeech100": (2000, 28_689_312),
+    "conformer_physical_librispeech100": (2000, 44_527_008),
+    "wav2vec2_fold": (32, 66_044_064 + 768),  # and the vector of masked frames
+    "wav2vec2_compact": (32, 66_044_064 + 768),
+    "wav2vec2_full": (32, 94_395_552 + 768),
 }
+SMALL_FOUNDATION = Path("runs/wav2vec2_small_full/latest/huggingface")  # what wav2vec2_small_fold starts from
+
+
+@pytest.fixture(scope="module")
+def small_foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands in the header of wav2vec2_small_fold leave, without the training."""
+    settings = yaml.safe_load((REPOSITORY / "experiments" / "wav2vec2_small_full.yaml").read_text())
+    shape = Shape(**settings["model"]["network"]["init_args"]["shape"])
+    units = CharUnits("abcdefghijklmnopqrstuvwxyz' ")
+    description = Description(Foundation(shape=shape), PathSpace(6, 1), units, 16000, shards="nowhere")
+    folder = tmp_path_factory.mktemp("exported")
+    write_directory(folder, description.build(), description, PathSpace(6, 1).seed)
+    return folder
 
 
 @pytest.fixture(autouse=True)
-def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_foundation: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    SMALL_FOUNDATION.parent.mkdir(parents=True)
+    SMALL_FOUNDATION.symlink_to(small_foundation)
 
 
 def build(*arguments: str) -> train.FoldCLI:
@@ -35,32 +58,39 @@ def test_every_experiment_composes_with_every_corpus(experiment: Path, corpus: P
     cli = build(f"--config={experiment}", f"--config={corpus}")
     assert cli.config.experiment == experiment.stem
     assert cli.config.run_dir.startswith(f"runs/{experiment.stem}/")
-    model = empty_model(cli.model.network, vocab_size=2000, sample_rate=cli.datamodule.sample_rate)
-    assert model.num_parameters() == PAPER_PARAMETERS.get(experiment.stem, model.num_parameters())
+    num_units, num_parameters = PAPER_PARAMETERS.get(experiment.stem, (2000, None))
+    model = empty_model(cli.model.network, num_units, cli.datamodule.sample_rate)
+    assert num_parameters in (None, model.num_parameters())
     assert len(model.unfolding.layers) == cli.model.space.num_layers
     head = experiment.read_text().split("experiment:")[0]
     assert f"make train EXP={experiment.stem}" in head
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda file: file.stem)
-def test_physical_experiments_do_not_unfold(experiment: Path) -> None:
+def test_baselines_do_not_unfold(experiment: Path) -> None:
     cli = build(f"--config={experiment}", f"--config={CORPORA[0]}")
     unfolds = cli.model.space.deepest != cli.model.space.seed
-    assert unfolds == ("physical" not in experiment.stem)
+    assert unfolds != any(kind in experiment.stem for kind in ("physical", "full", "compact"))
 
 
-@pytest.mark.parametrize("kind", ["", "_librispeech100"])
-def test_baselines_differ_from_their_experiment_in_unfolding_alone(kind: str) -> None:
-    fold, physical = (
-        yaml.safe_load((REPOSITORY / "experiments" / f"conformer_{name}{kind}.yaml").read_text())
-        for name in ("fold", "physical")
-    )
-    for settings in (fold, physical):
+@pytest.mark.parametrize(
+    ("fold", "baseline"),
+    [
+        ("conformer_fold", "conformer_physical"),
+        ("conformer_fold_librispeech100", "conformer_physical_librispeech100"),
+        ("wav2vec2_fold", "wav2vec2_compact"),
+        ("wav2vec2_fold", "wav2vec2_full"),
+        ("wav2vec2_small_fold", "wav2vec2_small_compact"),
+    ],
+)
+def test_baselines_differ_from_their_experiment_in_unfolding_alone(fold: str, baseline: str) -> None:
+    both = [yaml.safe_load((REPOSITORY / "experiments" / f"{name}.yaml").read_text()) for name in (fold, baseline)]
+    for settings in both:
         del settings["experiment"], settings["model"]["max_repeats"]
         del settings["model"]["network"]["init_args"]["num_layers"]
-    for joint_training_only in ("num_sampled_paths", "objective"):
-        fold["model"].pop(joint_training_only, None)
-    assert fold == physical
+        for of_unfolding in ("max_depth", "num_sampled_paths", "objective"):
+            settings["model"].pop(of_unfolding, None)
+    assert both[0] == both[1]
 
 
 def readme_commands() -> list[str]:
