@@ -77,9 +77,9 @@ def main() -> None:
     shards = f"--data.shards={arguments.shards}"
     roots = {"commands": (), "fsdd": (f"--data.root={arguments.root}",) if arguments.root else ()}
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        sources = list(pool.map(lambda seed: pretrain(seed, shards), SEEDS))
+        sources = {seed: pool.submit(pretrain, seed, shards) for seed in SEEDS}
         waiting = [run for run in runs() if not run.result.exists()]
-        for line in pool.map(lambda r: fine_tune(r, sources[r.seed - 1], [shards, *roots[r.corpus]]), waiting):
+        for line in pool.map(lambda r: fine_tune(r, sources[r.seed].result(), [shards, *roots[r.corpus]]), waiting):
             print(line, flush=True)
     print(table())
 

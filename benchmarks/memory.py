@@ -17,7 +17,7 @@ from benchmarks.joint_step import model_step, training_paths
 from benchmarks.report import Row, Section
 from benchmarks.timing import ratios
 from benchmarks.workload import MAX_REPEATS, SAMPLE_RATE, Workload
-from fold.models import empty_model
+from fold.models import Architecture, empty_model
 from fold.paths import Path, PathSpace
 
 MIB = 2**20
@@ -39,7 +39,9 @@ def memory(work: Workload, device: torch.device, rounds: int) -> Section:
         for label, checkpointing in {"": False, ", recomputing": True}.items():
             peaks: dict[str, list[float]] = {name: [] for name in systems}
             for name in list(systems) * rounds:
-                peaks[name].append(peak_in_fresh_process(work, device, *systems[name], checkpointing) / MIB)
+                num_layers, paths = systems[name]
+                network = work.conformer(num_layers, checkpointing)
+                peaks[name].append(peak_in_fresh_process(work, device, network, paths) / MIB)
                 bar.update()
             section.rows.extend(Row(f"{name}{label}", values, "MiB") for name, values in peaks.items())
             section.rows.extend(
@@ -78,25 +80,23 @@ def peak_in_fresh_process(*arguments: object) -> int:
         return pool.submit(training_peak, *arguments).result()
 
 
-def training_peak(
-    work: Workload, device: torch.device, num_layers: int, paths: Sequence[Path], checkpointing: bool
-) -> int:
+def training_peak(work: Workload, device: torch.device, network: Architecture, paths: Sequence[Path]) -> int:
     """Bytes that training takes at its peak beyond what the process held before the model was built."""
     small = Workload(dim=8, num_heads=2, ffn_dim=8, num_layers=1, batch_size=1, seconds=0.5)
-    train(small, device, 1, [Path((0,))], checkpointing)  # loads libraries and starts threads
+    train(small, device, small.conformer(1), [Path((0,))])  # loads libraries and starts threads
     if device.type != "cpu":
         torch.accelerator.reset_peak_memory_stats(device)
         before = torch.accelerator.memory_allocated(device)
-        train(work, device, num_layers, paths, checkpointing)
+        train(work, device, network, paths)
         return torch.accelerator.max_memory_allocated(device) - before
     before = resident("VmRSS")
-    train(work, device, num_layers, paths, checkpointing)
+    train(work, device, network, paths)
     return resident("VmHWM") - before
 
 
-def train(work: Workload, device: torch.device, num_layers: int, paths: Sequence[Path], checkpointing: bool) -> None:
+def train(work: Workload, device: torch.device, network: Architecture, paths: Sequence[Path]) -> None:
     """Two training steps: the optimizer has its state only after the first."""
-    model = work.conformer(num_layers, checkpointing).build(work.vocab_size, SAMPLE_RATE).to(device).train()
+    model = network.build(work.vocab_size, SAMPLE_RATE).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters())
     step = model_step(model, work, device)
     for _ in range(2):

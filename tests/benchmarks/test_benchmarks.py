@@ -127,7 +127,7 @@ def test_emulated_bf16_is_left_out(monkeypatch: pytest.MonkeyPatch, rate: float,
 
 def test_peak_memory_grows_with_the_batch() -> None:
     peaks = [
-        peak_in_fresh_process(replace(TINY, batch_size=batch_size), CPU, 1, [Path((0,))], False)
+        peak_in_fresh_process(replace(TINY, batch_size=batch_size), CPU, TINY.conformer(1), [Path((0,))])
         for batch_size in (2, 8)
     ]
     assert peaks[1] > 2 * peaks[0]
