@@ -34,7 +34,7 @@ COMMON = (  # one thread and process: two trainings share two cores better than 
     "--data.num_workers=0",
 )
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-FOUNDATION_STEPS, FINE_TUNING_STEPS = 1800, 400
+FINE_TUNING_STEPS = 400
 COMPACT, FOLD = "wav2vec2_small_compact", "wav2vec2_small_fold"
 SYSTEMS: dict[str, tuple[str, ...]] = {  # experiment, then its changes
     "full": (COMPACT, "--model.network.num_layers=6"),
@@ -103,7 +103,7 @@ def fit(experiment: str, corpus: str, run_dir: Path, options: Sequence[str]) -> 
 
 
 def pretrain(seed: int, shards: str) -> Path:
-    """The foundation model of a seed as a Hugging Face directory."""
+    """The foundation model of a seed as a Hugging Face directory. An interrupted training goes on."""
     run_dir = Path("runs") / "studies" / f"foundation-seed{seed}"
     written = run_dir / "huggingface"
     if not written.exists():
@@ -111,7 +111,7 @@ def pretrain(seed: int, shards: str) -> Path:
             "wav2vec2_small_full",
             "commands",
             run_dir,
-            [f"--trainer.max_steps={FOUNDATION_STEPS}", *seeded(seed), shards],
+            ["--ckpt_path=last", *seeded(seed), shards],
         )
         fold("export", f"--ckpt_path={run_dir}/checkpoints/last.ckpt", environment=ONE_THREAD)
     return written

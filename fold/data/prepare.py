@@ -176,7 +176,7 @@ def _render(jobs: list[_Job], name: str, num_workers: int | None) -> dict[str, S
         initargs=(rendered, stop),
     )
     total = sum(len(job.recipes) for job in jobs)
-    with pool, tqdm(total=total, desc=f"preparing {name}", unit="utterance") as bar:
+    with _interrupts() as seen, pool, tqdm(total=total, desc=f"preparing {name}", unit="utterance") as bar:
         try:
             with _interrupt_blocked():
                 futures = [pool.submit(_render_shard, job) for job in jobs]
@@ -186,8 +186,8 @@ def _render(jobs: list[_Job], name: str, num_workers: int | None) -> dict[str, S
                 bar.update(rendered.value - bar.n)
                 for future in done:
                     future.result()
-        except KeyboardInterrupt:
-            raise FoldError("preparation interrupted; the same command goes on where it stopped") from None
+                if seen:
+                    raise FoldError("preparation interrupted; the same command goes on where it stopped")
         except BrokenProcessPool as error:
             raise FoldError(
                 "a worker process died (out of memory?); run again, with fewer workers, to go on"
@@ -261,6 +261,20 @@ def _resampled(utterance: Utterance, sample_rate: int) -> Utterance:
 def _num_cores() -> int:
     # Not every system can say which cores this process may use.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Notes Ctrl-C in a list. Raised wherever it comes, it could leave a lock held that the workers wait for."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # there it does not come
+        yield seen
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -204,7 +204,8 @@ def decode(content: bytes, sample_rate: int, num_samples: int, check: Check) -> 
     check.that(samples.ndim == 1, "wrong channels", f"{samples.shape[-1]} channels, expected 1")
     check.that(len(samples) > 0, "no samples", "zero length")
     check.that(len(samples) == num_samples, "wrong duration", f"{len(samples)} samples, expected {num_samples}")
-    peak = max(float(samples.max()), -float(samples.min()))  # NaN if a sample is
+    lowest, highest = torch.from_numpy(samples).aminmax()  # NaN if a sample is
+    peak = max(-lowest.item(), highest.item())
     check.that(math.isfinite(peak), "invalid samples", "NaN or infinite")
     if peak >= FULL_SCALE:
         clipped = np.count_nonzero(np.abs(samples) >= FULL_SCALE) / len(samples)

@@ -61,7 +61,7 @@ def test_the_policy_raise_names_shard_and_id(damaged: list[str], fold_command: C
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--bad_data.on_fault=raise", "bad data in train-000000.tar, train"),
+        pytest.param("--bad_data.on_fault=raise", "bad data in train-000000.tar, train", marks=pytest.mark.slow),
         ("--bad_data.max_share=0.012", "more than the share of 0.012"),  # of both ranks' data together
     ],
 )

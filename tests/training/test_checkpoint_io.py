@@ -248,6 +248,7 @@ def test_plugins_of_the_user_are_kept(tones_config: Path, tmp_path: Path, monkey
     assert isinstance(chosen.strategy.checkpoint_io, TorchCheckpointIO)
 
 
+@pytest.mark.slow
 def test_two_processes_on_a_full_disk_end_with_one_line(tones_config: Path, tmp_path: Path) -> None:
     log, run = tmp_path / "log", tmp_path / "run"
     both = ["fit", f"--config={tones_config}", f"--run_dir={run}", "--ckpt_path=last", "--trainer.devices=2"]

@@ -22,7 +22,7 @@ def whole(tones_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
     return cache(lambda processes: uninterrupted(tones_config, folder, processes))
 
 
-@pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0)])
+@pytest.mark.parametrize(("processes", "workers"), [(1, 0), pytest.param(1, 2, marks=pytest.mark.slow), (2, 0)])
 def test_a_killed_run_ends_with_the_same_bits(
     processes: int, workers: int, whole: Callable[[int], Whole], tones_config: Path, tmp_path: Path
 ) -> None:
