@@ -1,29 +1,22 @@
 """Long audio in windows: the same frames, whatever is cut; memory that does not grow."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import TINY_NETWORK
+from models.foundation.directories import SHAPE
 from torch import Tensor
 
 from fold.decoding.windows import Windows, encode, needed_samples
 from fold.errors import FoldError
 from fold.models import Architecture, Conformer, Foundation
-from fold.models.foundation import Shape
 from fold.paths import PathSpace
 
-SHAPE = Shape(
-    num_layers=2,
-    dim=32,
-    num_heads=4,
-    ffn_dim=48,
-    conv_channels=(8, 8),
-    conv_kernels=(10, 8),
-    conv_strides=(5, 8),
-    conv_norm="layer",
-    position_kernel=8,
-    position_groups=4,
-)
-NETWORKS = {"conformer": Conformer(**TINY_NETWORK), "foundation": Foundation(shape=SHAPE)}
+NETWORKS = {
+    "conformer": Conformer(**TINY_NETWORK),
+    "foundation": Foundation(shape=replace(SHAPE, num_layers=2, conv_norm="layer")),
+}
 RATE = 8000
 
 

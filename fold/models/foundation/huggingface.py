@@ -91,7 +91,7 @@ class Directory:
         known = {"|": WORD_DELIMITER, "<unk>": UNKNOWN, "</s>": END}
         return [
             BLANK if row == blank else known.get(by_row.get(row, ""), by_row.get(row, ""))
-            for row in range(config["vocab_size"])
+            for row in range(config.get("vocab_size", len(rows)))
         ]
 
     def model(self) -> tuple[Wav2Vec2Model, Tensor | None]:
@@ -169,7 +169,7 @@ def to_huggingface(weights: dict[str, Tensor], shape: Shape, num_layers: int) ->
 
 
 def _join_attention(weights: dict[str, Tensor], num_layers: int) -> dict[str, Tensor]:
-    """Joins WavLM's query, key and value as torchaudio has them. Raises FoldError if one is missing."""
+    """Joins WavLM's query, key and value as torchaudio has them."""
     weights = dict(weights)
     for layer in range(num_layers):
         prefix = f"encoder.transformer.layers.{layer}.attention."

@@ -48,7 +48,7 @@ class Foundation(Architecture):
     checkpoint_activations: bool = False
     vocabulary: tuple[str, ...] | None = None
 
-    CHANGEABLE = ("source", "dropouts", "freeze_features", "checkpoint_activations")
+    CHANGEABLE = ("source", "dropouts", "checkpoint_activations")
 
     def __post_init__(self) -> None:
         if self.shape is None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 import transformers
 
+from fold.models.foundation import Shape
+
 TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUBC"]
 SMALL = {
     "hidden_size": 32,
@@ -23,6 +25,17 @@ SMALL = {
     "attn_implementation": "eager",
 }
 LARGE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+SHAPE = Shape(
+    num_layers=4,
+    dim=32,
+    num_heads=4,
+    ffn_dim=48,
+    conv_channels=(16, 16),
+    conv_kernels=(10, 8),
+    conv_strides=(5, 8),
+    position_kernel=8,
+    position_groups=4,
+)
 FAMILIES = {
     "wav2vec2-base": ("Wav2Vec2", {}),
     "wav2vec2-large": ("Wav2Vec2", LARGE),

@@ -5,29 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from models.foundation.directories import FAMILIES, write
+from models.foundation.directories import FAMILIES, SHAPE, write
 from models.foundation.test_parity import CORPUS, folded, log_probs, noise
 
 from fold.data.units import CharUnits, SentencePieceUnits
 from fold.errors import FoldError
 from fold.models import Foundation, empty_model
-from fold.models.foundation import Dropouts, Masking, Shape
+from fold.models.foundation import Dropouts, Masking
 from fold.models.foundation.folding import layer_groups
 from fold.models.foundation.shape import bundle_shape, bundles
 from fold.paths import Path as LayerPath
 from fold.paths import PathSpace
-
-SMALL = Shape(
-    num_layers=4,
-    dim=32,
-    num_heads=4,
-    ffn_dim=48,
-    conv_channels=(16, 16),
-    conv_kernels=(10, 8),
-    conv_strides=(5, 8),
-    position_kernel=8,
-    position_groups=4,
-)
 
 
 def test_the_papers_counts() -> None:
@@ -80,7 +68,7 @@ def test_which_layers_stay() -> None:
 )
 def test_what_cannot_be_folded(change: dict, named: str) -> None:
     with pytest.raises(FoldError) as raised:
-        Foundation(**{"shape": SMALL, **change})
+        Foundation(**{"shape": SHAPE, **change})
     assert named in str(raised.value) and "\n" not in str(raised.value)
 
 
@@ -129,7 +117,7 @@ def test_the_paths_of_a_folded_model(tmp_path: Path) -> None:
 
 def test_frozen_features_get_no_gradient_and_all_else_does() -> None:
     for frozen in (True, False):
-        model = Foundation(shape=SMALL, freeze_features=frozen).build(6, 16000).train()
+        model = Foundation(shape=SHAPE, freeze_features=frozen).build(6, 16000).train()
         waveforms, num_samples = noise(3000, 2000)
         model(waveforms, num_samples, [PathSpace(4).seed])[0].ctc_log_probs.square().mean().backward()
         for name, parameter in model.named_parameters():
@@ -139,7 +127,7 @@ def test_frozen_features_get_no_gradient_and_all_else_does() -> None:
 
 
 def test_masks_act_in_training_alone_and_are_drawn_anew() -> None:
-    network = Foundation(shape=SMALL, dropouts=Dropouts(0, 0, 0), masking=Masking(0.5, 3, 0.3, 4))
+    network = Foundation(shape=SHAPE, dropouts=Dropouts(0, 0, 0), masking=Masking(0.5, 3, 0.3, 4))
     model = network.build(6, 16000)
     waveforms, num_samples = noise(4000)
 
@@ -187,7 +175,7 @@ def test_checkpointed_activations_give_the_same_gradients() -> None:
     grads = []
     for checkpointed in (False, True):
         torch.manual_seed(0)
-        network = Foundation(shape=SMALL, masking=None, checkpoint_activations=checkpointed)
+        network = Foundation(shape=SHAPE, masking=None, checkpoint_activations=checkpointed)
         model = network.build(6, 16000).train()
         torch.manual_seed(1)
         waveforms, num_samples = noise(3000)
