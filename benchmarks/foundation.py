@@ -2,10 +2,11 @@
 
     python -m benchmarks.foundation --root path/to/fsdd
 
-For each seed: trains wav2vec2_small_full on the default corpus, exports it, and fine-tunes from that export all 6
-layers (full), 4 of them (compact) and 4 unfolded to 6 (fold), each for the same updates, on both corpora; the first
-seed also with other choices of the layers that stay, and without any fine-tuning. Every finished run leaves one small
-JSON file in benchmarks/results/; the study goes on where it was interrupted.
+Trains wav2vec2_small_full on the default corpus and exports it: one foundation model, as a published one would be. From
+that export it fine-tunes, for each seed and on both corpora, all 6 layers (full), 4 of them (compact) and 4 unfolded to
+6 (fold), each for the same updates; the first seed also with other choices of the layers that stay, and without any
+fine-tuning. Every finished run leaves one small JSON file in benchmarks/results/; the study goes on where it was
+interrupted.
 """
 
 from __future__ import annotations
@@ -27,12 +28,8 @@ from benchmarks.study import RESULTS, fold
 
 SEEDS = (1, 2, 3)
 CORPORA = {"commands": (), "fsdd": ("--data.sample_rate=16000",)}
-COMMON = (  # one thread and process: two trainings share two cores better than one training does
-    "--trainer.devices=1",
-    "--data.batch_seconds=50",
-    "--trainer.enable_progress_bar=false",
-    "--data.num_workers=0",
-)
+QUIET = ("--trainer.enable_progress_bar=false", "--data.num_workers=0")
+ALONE = ("--trainer.devices=1", "--data.batch_seconds=50")  # one process each: two trainings share two cores
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 FINE_TUNING_STEPS = 400
 COMPACT, FOLD = "wav2vec2_small_compact", "wav2vec2_small_fold"
@@ -76,10 +73,10 @@ def main() -> None:
     arguments = parser.parse_args()
     shards = f"--data.shards={arguments.shards}"
     roots = {"commands": (), "fsdd": (f"--data.root={arguments.root}",) if arguments.root else ()}
+    source = pretrain(shards)
+    waiting = [run for run in runs() if not run.result.exists()]
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        sources = {seed: pool.submit(pretrain, seed, shards) for seed in SEEDS}
-        waiting = [run for run in runs() if not run.result.exists()]
-        for line in pool.map(lambda r: fine_tune(r, sources[r.seed].result(), [shards, *roots[r.corpus]]), waiting):
+        for line in pool.map(lambda r: fine_tune(r, source, [shards, *roots[r.corpus]]), waiting):
             print(line, flush=True)
     print(table())
 
@@ -98,21 +95,16 @@ def fit(experiment: str, corpus: str, run_dir: Path, options: Sequence[str]) -> 
     """Trains and sweeps the test split. Returns minutes."""
     configs = [f"--config=experiments/{experiment}.yaml", f"--config=data/{corpus}.yaml"]
     started = time.perf_counter()
-    fold("fit", *configs, *COMMON, *options, f"--run_dir={run_dir}", environment=ONE_THREAD)
+    fold("fit", *configs, *QUIET, *options, f"--run_dir={run_dir}", environment=ONE_THREAD)
     return (time.perf_counter() - started) / 60
 
 
-def pretrain(seed: int, shards: str) -> Path:
-    """The foundation model of a seed as a Hugging Face directory. An interrupted training goes on."""
-    run_dir = Path("runs") / "studies" / f"foundation-seed{seed}"
+def pretrain(shards: str) -> Path:
+    """The foundation model as a Hugging Face directory. An interrupted training goes on."""
+    run_dir = Path("runs") / "studies" / "foundation"
     written = run_dir / "huggingface"
     if not written.exists():
-        fit(
-            "wav2vec2_small_full",
-            "commands",
-            run_dir,
-            ["--ckpt_path=last", *seeded(seed), shards],
-        )
+        fit("wav2vec2_small_full", "commands", run_dir, ["--ckpt_path=last", shards])
         fold("export", f"--ckpt_path={run_dir}/checkpoints/last.ckpt", environment=ONE_THREAD)
     return written
 
@@ -122,7 +114,7 @@ def fine_tune(run: Run, source: Path, options: Sequence[str]) -> str:
     experiment, *changes = {**SYSTEMS, **CHOICES}[run.system]
     run_dir = Path("runs") / "studies" / run.name
     given = [f"--model.network.source={source}", f"--trainer.max_steps={FINE_TUNING_STEPS}", *CORPORA[run.corpus]]
-    minutes = fit(experiment, run.corpus, run_dir, [*given, *changes, *seeded(run.seed), *options])
+    minutes = fit(experiment, run.corpus, run_dir, [*ALONE, *given, *changes, *seeded(run.seed), *options])
     result = {
         "experiment": experiment,
         "changes": changes,
