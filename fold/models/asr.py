@@ -136,6 +136,9 @@ class Architecture(ABC):
         """The units of a new model: those of the corpus, unless pre-trained weights bring their own."""
         return corpus
 
+    def fetch(self) -> None:  # noqa: B027 (most have none)
+        """Downloads pre-trained weights: called by one process of a machine before any loads them."""
+
     def load_pretrained(self, model: Recogniser, sample_rate: int) -> None:  # noqa: B027 (most have none)
         """Gives a new model its pre-trained weights, if this architecture has any."""
 

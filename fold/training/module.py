@@ -60,6 +60,11 @@ class FoldableASR(lightning.LightningModule):
         self.model: Recogniser | None = None
         self.from_checkpoint = False  # set where one is about to be loaded, which needs no pre-trained weights
 
+    def prepare_data(self) -> None:
+        """One process of each machine downloads pre-trained weights."""
+        if not self.from_checkpoint:
+            self.network.fetch()
+
     def configure_model(self) -> None:
         """Builds the model once the corpus, and so the units, are known. Further calls do nothing."""
         if self.model is None:

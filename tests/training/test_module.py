@@ -35,6 +35,16 @@ def test_a_model_that_does_not_unfold_trains_one_path() -> None:
     assert module.training_paths(step=0) == [module.space.seed]
 
 
+def test_a_new_run_fetches_pretrained_weights_and_a_resumed_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = []
+    monkeypatch.setattr(Conformer, "fetch", lambda network: fetched.append(network))
+    module = make_module()
+    module.prepare_data()
+    module.from_checkpoint = True
+    module.prepare_data()
+    assert fetched == [module.network]
+
+
 @pytest.fixture
 def hybrid(tones_config: Path, fold_command: Command, tmp_path: Path) -> Path:
     """The run of a hybrid model with global normalisation, after two steps."""

@@ -81,6 +81,9 @@ class Directory:
         except (FoldError, TypeError) as error:
             raise FoldError(f"{self.path / CONFIG}: {error}") from None
 
+    def fetch(self) -> None:
+        """Nothing: the files lie here."""
+
     def tokens(self) -> Sequence[str] | None:
         config = self._json(CONFIG)
         if not any(name.endswith("ForCTC") for name in config.get("architectures") or []):

@@ -28,7 +28,7 @@ class Foundation(Architecture):
 
     source: its pre-trained weights: a torchaudio bundle such as WAV2VEC2_BASE, or a Hugging Face directory; None for
     random weights of `shape`;
-    shape: taken from the source; without one, a bundle's name or a shape of your own;
+    shape: of random weights, where there is no source: a bundle's name or a shape of your own;
     num_layers: physical layers kept (None: all); keep: which (see `layer_groups`);
     keep_head: whether a source's CTC head stays, and with it its vocabulary;
     masking: of training (None switches it off); freeze_features: whether the convolutions on the waveform stay as
@@ -51,6 +51,8 @@ class Foundation(Architecture):
     CHANGEABLE = ("source", "dropouts", "checkpoint_activations")
 
     def __post_init__(self) -> None:
+        if self.source is not None and self.shape is not None:
+            raise FoldError("model.network: give a source, which brings its shape, or a shape for random weights")
         if self.shape is None:
             source = self._source()
             self._set("shape", source.shape())
@@ -66,7 +68,10 @@ class Foundation(Architecture):
     @classmethod
     def from_plain(cls, settings: dict[str, Any]) -> Foundation:
         kinds = {"shape": Shape, "dropouts": Dropouts, "masking": Masking}
-        return cls(**{k: kinds[k](**v) if k in kinds and v is not None else v for k, v in settings.items()})
+        known = {k: kinds[k](**v) if k in kinds and v is not None else v for k, v in settings.items()}
+        network = cls(**{**known, "source": None})  # which may be gone: all that it brought is in the settings
+        network._set("source", known["source"])
+        return network
 
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
         shape = dataclasses.replace(self.shape, num_layers=self.num_layers)
@@ -74,6 +79,11 @@ class Foundation(Architecture):
 
     def units(self, corpus: Units) -> Units:
         return corpus if self.vocabulary is None else units_of_head(self.vocabulary, corpus, self.source)
+
+    def fetch(self) -> None:
+        """Raises FoldError if the source cannot be had."""
+        if self.source is not None:
+            self._source().fetch()
 
     def load_pretrained(self, model: Recogniser, sample_rate: int) -> None:
         """Raises FoldError if the source cannot be had or does not fit."""

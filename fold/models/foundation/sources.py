@@ -27,6 +27,9 @@ class Source(Protocol):
     def tokens(self) -> Sequence[str] | None:
         """What the rows of its CTC head stand for (see `fold.models.foundation.tokens`); None: it has no head."""
 
+    def fetch(self) -> None:
+        """Puts the weights on this machine, if they are not there."""
+
     def model(self) -> tuple[Wav2Vec2Model, torch.Tensor | None]:
         """The model in torchaudio's form, and the vector of masked frames if it is known."""
 
@@ -53,6 +56,9 @@ class Bundle:
             return None
         names = {"-": BLANK, "|": WORD_DELIMITER}
         return [names.get(label, label) for label in self.bundle.get_labels()]
+
+    def fetch(self) -> None:
+        self.model()
 
     def model(self) -> tuple[Wav2Vec2Model, torch.Tensor | None]:
         """Raises FoldError if it can be neither found in the cache nor downloaded."""

@@ -64,6 +64,7 @@ def test_which_layers_stay() -> None:
         ({"shape": "WAV2VEC9"}, "WAV2VEC2_BASE"),
         ({"shape": None}, "give a source"),
         ({"source": "nowhere", "shape": None}, "source 'nowhere'"),
+        ({"source": "WAV2VEC2_BASE"}, "give a source, which brings its shape, or a shape"),
     ],
 )
 def test_what_cannot_be_folded(change: dict, named: str) -> None:
