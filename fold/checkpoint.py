@@ -18,6 +18,8 @@ from fold.models import Architecture, Recogniser
 from fold.paths import PathSpace
 
 KEY = "fold"  # where a checkpoint keeps its description
+CONFIG = "config"  # the resolved settings of the run, as YAML
+TRAINING = "training"  # what training took so far
 PREFIX = "model."  # of the recogniser's weights among those of the LightningModule
 
 
@@ -80,7 +82,11 @@ def load(file: str | FilePath) -> tuple[Recogniser, Description]:
 
     Raises FoldError as `read` does, and if description and weights do not fit together.
     """
-    content = read(file)
+    return restore(read(file), file)
+
+
+def restore(content: dict[str, Any], file: str | FilePath) -> tuple[Recogniser, Description]:
+    """As `load`, from what `read` gave of a file."""
     try:
         description = Description.from_dict(content[KEY])
         model = description.build()

@@ -1,19 +1,30 @@
-"""WER per path: which paths a sweep runs, and what their error counts say."""
+"""WER per path: which paths a sweep runs, what their error counts say, and how long each takes."""
 
 from __future__ import annotations
 
+import platform
 import random
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from statistics import median
+from typing import Any
 
+import torch
+from torch import Tensor
 from torch import device as Device
 
+from fold.checkpoint import Description
 from fold.data.batching import Batch
 from fold.data.units import Units
 from fold.decoding.decode import Decoding, transcribe
 from fold.metrics import ErrorCounts, PathErrors
 from fold.models import Recogniser
 from fold.paths import Path, PathSpace
+from fold.report.record import Record, Training
 from fold.report.sweep import SweepRow
+
+TIMED_UTTERANCES = 8
 
 
 def sweep_paths(space: PathSpace, depths: Iterable[int], paths_per_depth: int, seed: int = 0) -> list[Path]:
@@ -40,6 +51,40 @@ def sweep_rows(
     ]
 
 
+class Transcripts:
+    """What was said and what canonical paths made of it.
+
+    references: text by utterance id; errors: by path, the hypotheses that differ from their reference, by id;
+    timed: some utterances, (samples,) each, for `real_time_factors`.
+    """
+
+    def __init__(self, space: PathSpace, paths: Sequence[Path]) -> None:
+        self.canonical = {i: str(path) for i, path in enumerate(paths) if path == space.canonical(path.depth)}
+        self.references: dict[str, str] = {}
+        self.errors: dict[str, dict[str, str]] = {path: {} for path in self.canonical.values()}
+        self.timed: list[Tensor] = []
+
+    def add(self, batch: Batch, transcripts: Sequence[Sequence[str]]) -> None:
+        """transcripts: one a path and utterance."""
+        references = dict(zip(batch.ids, map(one_spaced, batch.texts), strict=True))
+        self.references.update(references)
+        for index, path in self.canonical.items():
+            hypotheses = zip(batch.ids, map(one_spaced, transcripts[index]), strict=True)
+            self.errors[path].update({id: text for id, text in hypotheses if text != references[id]})
+        rows = zip(batch.waveforms, batch.num_samples, batch.ids, strict=False)
+        self.timed += [waveform[:length].clone() for waveform, length, _ in rows][: TIMED_UTTERANCES - len(self.timed)]
+
+    def merge(self, references: dict[str, str], errors: dict[str, dict[str, str]]) -> None:
+        """Takes in what another process evaluated."""
+        self.references.update(references)
+        for path, texts in errors.items():
+            self.errors[path].update(texts)
+
+
+def one_spaced(text: str) -> str:
+    return " ".join(text.split())
+
+
 def sweep(
     model: Recogniser,
     units: Units,
@@ -47,11 +92,80 @@ def sweep(
     paths: Sequence[Path],
     decoding: Decoding,
     device: Device,
+    transcripts: Transcripts | None = None,
 ) -> Iterator[list[ErrorCounts]]:
-    """Evaluates `paths` together; after each batch yields the errors of each path so far."""
+    """Evaluates `paths` together; after each batch yields the errors of each path so far. What was said goes into
+    `transcripts`."""
     errors = PathErrors(len(paths))
     for batch in batches:
         waveforms, num_samples = batch.waveforms.to(device), batch.num_samples.to(device)
-        for index, transcripts in enumerate(transcribe(model, units, waveforms, num_samples, paths, decoding)):
-            errors.update(index, batch.texts, transcripts[: len(batch.texts)])
+        found = transcribe(model, units, waveforms, num_samples, paths, decoding)
+        found = [texts[: len(batch.texts)] for texts in found]
+        for index, texts in enumerate(found):
+            errors.update(index, batch.texts, texts)
+        if transcripts is not None:
+            transcripts.add(batch, found)
         yield errors.compute()
+
+
+def real_time_factors(
+    model: Recogniser, description: Description, utterances: Sequence[Tensor], decoding: Decoding
+) -> dict[str, float]:
+    """Seconds of computing a second of audio, for the canonical path of each depth: the median over the utterances,
+    each by itself as on a device.
+
+    utterances: (samples,) each, on the CPU; bringing them to the model's device is counted. The first is run once
+    more before, untimed.
+    """
+    device = next(model.parameters()).device
+    space, rate = description.space, description.sample_rate
+    factors: dict[str, float] = {}
+    for path in map(space.canonical, space.depths if utterances else ()):
+        found = []
+        for waveform in (utterances[0], *utterances):
+            started = time.perf_counter()
+            alone = waveform[None].to(device), torch.tensor([len(waveform)], device=device)
+            transcribe(model, description.units, *alone, [path], decoding)  # ends on the CPU: nothing is left running
+            found.append((time.perf_counter() - started) * rate / len(waveform))
+        factors[str(path)] = median(found[1:])
+    return factors
+
+
+def make_record(
+    model: Recogniser,
+    rows: Sequence[SweepRow],
+    transcripts: Transcripts,
+    factors: Mapping[str, float],
+    *,
+    name: str,
+    corpus: str,
+    split: str,
+    training: Training | None,
+    settings: Mapping[str, Any],
+) -> Record:
+    """The record of a sweep (see `fold.report.record.Record` for what each is); factors: of `real_time_factors`."""
+    return Record(
+        name=name,
+        corpus=corpus,
+        split=split,
+        num_layers=len(model.unfolding.layers),
+        num_params=model.num_parameters(),
+        stored_bytes=sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers())),
+        rows=tuple(rows),
+        references=transcripts.references,
+        errors=transcripts.errors,
+        real_time_factors=factors,
+        device=device_name(next(model.parameters()).device),
+        training=training,
+        settings=settings,
+        date=date.today().isoformat(),
+    )
+
+
+def device_name(device: Device) -> str:
+    """What a real-time factor was measured on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    return device.type

@@ -15,6 +15,7 @@ COMMANDS = {
     "prepare": "write the shards of a corpus",
     "sweep": "WER per depth of a checkpoint",
     "transcribe": "audio files to text at a chosen depth",
+    "compare": "runs side by side: tables, figures, significance, one page",
     "export": "write a folded foundation model at one depth for transformers",
 }
 
@@ -47,6 +48,8 @@ def _run(command: str, arguments: list[str]) -> None:
         from fold.cli.sweep import run
     elif command == "transcribe":
         from fold.cli.transcribe import run
+    elif command == "compare":
+        from fold.cli.compare import run
     elif command == "export":
         from fold.cli.export import run
     else:

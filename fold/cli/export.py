@@ -16,7 +16,7 @@ def run(arguments: list[str]) -> None:
     """Parses the arguments of `export` and calls it."""
     parser = OneLineErrors(prog="fold export", description="A foundation model at one depth, for transformers.")
     parser.add_function_arguments(export)
-    export(**parser.instantiate_classes(parser.parse_args(arguments)))
+    export(**parser.instantiate(parser.parse_args(arguments)))
 
 
 def export(ckpt_path: str, depth: int | None = None, path: str | None = None, output: str | None = None) -> None:

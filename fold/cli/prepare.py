@@ -12,6 +12,6 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("-c", "--config", action="config", help="A YAML file such as data/commands.yaml.")
     parser.add_class_arguments(SpeechData, "data")
     config = parser.parse_args(arguments)
-    data = parser.instantiate_classes(config).data
+    data = parser.instantiate(config).data
     data.prepare_data()
     print(f"shards: {data.location}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import yaml
 from rich.console import Console
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -19,22 +21,26 @@ from fold.data.plans import EvalPlan
 from fold.data.stream import ShardedSpeech
 from fold.decoding.decode import Decoding
 from fold.errors import FoldError
-from fold.evaluation import sweep, sweep_paths, sweep_rows
+from fold.evaluation import Transcripts, make_record, real_time_factors, sweep, sweep_paths, sweep_rows
+from fold.report.budget import Budget, advice
 from fold.report.figure import plot_sweep
+from fold.report.record import Record, Training, write_record
 from fold.report.sweep import write_sweep
 from fold.report.table import sweep_table
+
+Split = Literal["train", "dev", "test"]
 
 
 def run(arguments: list[str]) -> None:
     """Parses the arguments of `sweep_checkpoint` and calls it."""
     parser = OneLineErrors(prog="fold sweep", description="WER per depth of a checkpoint.")
     parser.add_function_arguments(sweep_checkpoint)
-    sweep_checkpoint(**parser.instantiate_classes(parser.parse_args(arguments)))
+    sweep_checkpoint(**parser.instantiate(parser.parse_args(arguments)))
 
 
 def sweep_checkpoint(
     ckpt_path: str,
-    split: Literal["train", "dev", "test"] = "test",
+    split: Split = "test",
     shards: str | None = None,
     cache: str = "shards/cache",
     cache_gigabytes: float = 50.0,
@@ -44,9 +50,10 @@ def sweep_checkpoint(
     batch_seconds: float = 120.0,
     decoding: Decoding = Decoding(),
     bad_data: FaultPolicy = FaultPolicy(),
+    budget: Budget = Budget(),
     device: str | None = None,
 ) -> None:
-    """Evaluates a checkpoint at every depth and writes depth_sweep.csv and depth_sweep.png.
+    """Evaluates a checkpoint at every depth and writes depth_sweep.csv, depth_sweep.json and depth_sweep.png.
 
     Args:
         ckpt_path: a checkpoint of `fold fit`.
@@ -60,33 +67,68 @@ def sweep_checkpoint(
         batch_seconds: padded audio in a batch.
         decoding: how transcripts are found.
         bad_data: what utterances that cannot be used do.
+        budget: what a depth may cost; the one to use is named.
         device: cpu, cuda, ...; by default an accelerator if there is one.
     """
-    model, description = checkpoint.load(ckpt_path)
-    location = Location.of(shards or description.shards, ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
+    kept = ShardCache(Path(cache), round(cache_gigabytes * 1e9))
+    record = evaluate(
+        ckpt_path, split, shards, kept, depths, paths_per_depth, batch_seconds, decoding, bad_data, device
+    )
+    folder = Path(output) if output else Path(ckpt_path).parent.parent / f"sweep-{split}"
+    write_sweep(record.rows, folder / "depth_sweep.csv")
+    write_record(record, folder / "depth_sweep.json")
+    title = f"{record.corpus} {split}: WER by executed depth"
+    plot_sweep(record.rows, folder / "depth_sweep.png", title)
+    Console().print(sweep_table(record.rows, title))
+    if budget:
+        print(advice(record, budget))
+    print(f"sweep: {folder}")
+
+
+def evaluate(
+    ckpt_path: str | Path,
+    split: Split,
+    shards: str | None,
+    cache: ShardCache,
+    depths: Sequence[int] | None,
+    paths_per_depth: int,
+    batch_seconds: float,
+    decoding: Decoding,
+    bad_data: FaultPolicy,
+    device: str | None,
+) -> Record:
+    """The record of a checkpoint's evaluation; arguments as those of `sweep_checkpoint`."""
+    content = checkpoint.read(ckpt_path)
+    model, description = checkpoint.restore(content, ckpt_path)
+    location = Location.of(shards or description.shards, cache)
     index = location.index()
     if index.sample_rate != description.sample_rate:
         raise FoldError(f"{location}: {index.sample_rate} Hz, but the model takes {description.sample_rate} Hz")
     data = ShardedSpeech(location, index.splits[split], index.sample_rate, description.units)
+    plan = EvalPlan(data.lengths(), len(data.split.shards), round(batch_seconds * index.sample_rate))
     target = choose_device(device)
     space, model = description.space, model.to(target)
-    plan = EvalPlan(data.lengths(), len(data.split.shards), round(batch_seconds * index.sample_rate))
     paths = sweep_paths(space, depths or space.depths, paths_per_depth)
 
-    faults = FaultCounts()
+    faults, transcripts = FaultCounts(), Transcripts(space, paths)
     with tqdm(total=index.splits[split].utterances, unit=" utterances", desc=f"{len(paths)} paths") as bar:
         loader = DataLoader(data, sampler=plan, batch_size=None, collate_fn=lambda batch: batch)
         batches = watched(loader, bad_data, index.splits[split].utterances, faults)
-        for counts in sweep(model, description.units, batches, paths, decoding, target):
+        for counts in sweep(model, description.units, batches, paths, decoding, target, transcripts):
             bar.update(counts[0].sentences - bar.n)
             bar.set_postfix({"wer": f"{counts[-1].wer:.2f}"})
-
     if faults:
         print(faults.summary(split))
-    rows = sweep_rows(space, paths, counts, model.num_parameters())
-    target_folder = Path(output) if output else Path(ckpt_path).parent.parent / f"sweep-{split}"
-    write_sweep(rows, target_folder / "depth_sweep.csv")
-    title = f"{index.corpus['class']} {split}: WER by executed depth"
-    plot_sweep(rows, target_folder / "depth_sweep.png", title)
-    Console().print(sweep_table(rows, title))
-    print(f"sweep: {target_folder}")
+
+    settings, took = yaml.safe_load(content.get(checkpoint.CONFIG, "{}")), content.get(checkpoint.TRAINING)
+    return make_record(
+        model,
+        sweep_rows(space, paths, counts, model.num_parameters()),
+        transcripts,
+        real_time_factors(model, description, transcripts.timed, decoding),
+        name=settings.get("experiment", Path(ckpt_path).stem),
+        corpus=index.corpus["class"],
+        split=split,
+        training=took and Training(**took),
+        settings=settings,
+    )

@@ -15,6 +15,7 @@ from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 from fold import checkpoint
+from fold.checkpoint import CONFIG
 from fold.cli.parser import OneLineErrors
 from fold.data.datamodule import SpeechData
 from fold.errors import FoldError
@@ -27,6 +28,7 @@ from fold.training.callbacks import (
     Preemption,
     RunCheckpoint,
     StepProgress,
+    TrainingTime,
     TranscriptWriter,
 )
 from fold.training.checkpoint_io import BEFORE_LAST, LAST, SafeCheckpointIO, newest_checkpoint
@@ -34,7 +36,7 @@ from fold.training.module import FoldableASR
 from fold.training.resume import begin_epoch_again
 
 LATEST = "latest"  # names the newest run of an experiment
-CONFIG, WANDB_ID = "config", "wandb_id"  # in a checkpoint
+WANDB_ID = "wandb_id"  # in a checkpoint
 STAMP = "FOLD_RUN_STAMP"  # processes that Lightning launches for DDP inherit it, and so the run folder
 
 HARMLESS_WARNINGS = (
@@ -59,6 +61,9 @@ class SaveRunConfig(SaveConfigCallback):
         folder.mkdir(parents=True, exist_ok=True)
         self.parser.save(self.config, folder / "config.yaml", skip_unset=False, overwrite=True, multifile=False)
         wandb_run.log_config(trainer, self.config.as_dict())
+        for callback in trainer.callbacks:
+            if isinstance(callback, DepthSweep):
+                callback.settings = yaml.safe_load(self._settings())
         latest = folder.parent / LATEST
         unfinished = folder.parent / f".latest-{os.getpid()}"
         unfinished.symlink_to(folder.name)
@@ -80,7 +85,7 @@ class SaveRunConfig(SaveConfigCallback):
     def _settings(self) -> str:
         """What a run computes, without where it leaves its files, as YAML."""
         config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-        kept = {name: config[name] for name in ("seed_everything", "model", "data", "trainer")}
+        kept = {name: config[name] for name in ("experiment", "seed_everything", "model", "data", "trainer")}
         kept["trainer"] = {k: v for k, v in kept["trainer"].items() if k not in ("logger", "default_root_dir")}
         return yaml.safe_dump(kept)
 
@@ -150,7 +155,7 @@ class FoldCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         set_aside(Path(self.config.run_dir) / "metrics.csv")
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
-        self.trainer_defaults = {**self.trainer_defaults, "callbacks": [*bars, EndTogether()]}
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": [*bars, EndTogether(), TrainingTime()]}
         return super().instantiate_trainer(plugins=self._plugins(), **kwargs)
 
     def _plugins(self) -> list[Any]:

@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> None:
     parser = OneLineErrors(prog="fold transcribe", description="Audio files to text at a chosen depth.")
     parser.add_function_arguments(transcribe_files, skip={"files"})
     parser.add_argument("files", nargs="+", type=str, help="Audio files of any sample rate and length.")
-    transcribe_files(**parser.instantiate_classes(parser.parse_args(arguments)))
+    transcribe_files(**parser.instantiate(parser.parse_args(arguments)))
 
 
 def transcribe_files(

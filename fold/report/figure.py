@@ -5,17 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fold.report import style
 from fold.report.sweep import DepthSummary, SweepRow, summarise
 
-INK = "#1f2933"
-MUTED = "#6b7785"
-GRID = "#e4e8ec"
-FOLDED = "#1f6fb2"
-BASELINES = ("#c8452f", "#3c8d5a", "#8a5bb0", "#b8860b")
+FOLDED = style.FOLDED[0]
 
 
 @dataclass(frozen=True)
@@ -33,14 +29,11 @@ def plot_sweep(
     """Plot WER (percent) against executed depth, and save it as PNG unless `file` is None.
 
     The line is the mean over the evaluated paths of a depth, the bands its standard deviation and range, a
-    faint dot every path, a ring the canonical path, a solid dot every baseline. No global matplotlib state is
-    used, so any thread may draw.
+    faint dot every path, a ring the canonical path, a solid dot every baseline.
     """
-    figure = Figure(figsize=(7.6, 4.6), dpi=200, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = style.new_figure()
     summaries = summarise(rows)
-    _style(axes, [*rows, *baselines])
+    _limit(axes, [*rows, *baselines])
     _draw_means(axes, summaries)
     if len(rows) > len(summaries):
         _draw_spread(axes, rows, summaries)
@@ -52,19 +45,13 @@ def plot_sweep(
     return figure
 
 
-def _style(axes: Axes, points: Sequence[SweepRow | Baseline]) -> None:
+def _limit(axes: Axes, points: Sequence[SweepRow | Baseline]) -> None:
     depths = [point.depth for point in points] or [1]
     margin = min(0.4 + 0.06 * (max(depths) - min(depths)), 0.95)
     axes.set_xlim(min(depths) - margin, max(depths) + margin)
     axes.set_ylim(0, 1.1 * max((point.wer for point in points), default=0) or 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16, min_n_ticks=1))
-    axes.set_xlabel("executed depth (layers)", color=INK)
-    axes.set_ylabel("WER (%)", color=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(MUTED)
-    axes.tick_params(color=MUTED, labelcolor=INK, length=3)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
+    style.label_axes(axes, "executed depth (layers)")
 
 
 def _draw_means(axes: Axes, summaries: Sequence[DepthSummary]) -> None:
@@ -129,7 +116,7 @@ def _draw_baselines(axes: Axes, baselines: Sequence[Baseline]) -> None:
             [point.depth for point in points],
             [point.wer for point in points],
             s=46,
-            color=BASELINES[i % len(BASELINES)],
+            color=style.BASELINES[i % len(style.BASELINES)],
             edgecolor="white",
             linewidth=0.8,
             zorder=5,
@@ -138,17 +125,15 @@ def _draw_baselines(axes: Axes, baselines: Sequence[Baseline]) -> None:
 
 
 def _describe(axes: Axes, rows: Sequence[SweepRow], summaries: Sequence[DepthSummary], title: str) -> None:
-    axes.set_title(title, loc="left", color=INK, fontsize=12.5, fontweight="bold", pad=26)
+    facts = ()
     if rows:
         facts = (
             f"{rows[0].num_params / 1e6:.2f} M parameters",
             f"{_count(len(rows), 'path')} of {_count(len(summaries), 'depth')}",
             f"{_count(rows[0].words, 'word')} in {_count(rows[0].sentences, 'utterance')}",
         )
-        place = {"transform": axes.transAxes, "va": "bottom"}
-        axes.text(0, 1.03, "   |   ".join(facts), color=MUTED, fontsize=9, **place)
-    legend = axes.legend(loc="best", ncols=2, fontsize=8.5, labelcolor=INK, borderaxespad=1)
-    legend.get_frame().set(facecolor="white", edgecolor="none", alpha=0.9)
+    style.titled(axes, title, "   |   ".join(facts))
+    style.legend(axes)
 
 
 def _count(number: int, noun: str) -> str:

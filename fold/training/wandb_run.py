@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -12,7 +11,11 @@ from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
 from fold.data.faults import FaultCounts
-from fold.report.sweep import COLUMNS, SweepRow
+from fold.report.record import Record
+from fold.report.sweep import COLUMNS, summarise
+
+BY_DEPTH = ("depth", "wer", "cer", "mean_wer", "best_wer", "worst_wer", "real_time_factor")
+SHOWN_TRANSCRIPTS = 50
 
 
 def log_config(trainer: lightning.Trainer, config: dict[str, Any]) -> None:
@@ -21,11 +24,67 @@ def log_config(trainer: lightning.Trainer, config: dict[str, Any]) -> None:
         run.config.update(config, allow_val_change=True)
 
 
-def log_sweep(trainer: lightning.Trainer, rows: Sequence[SweepRow], figure: Figure) -> None:
-    """Puts a depth sweep into the run: a table with a row a path, and its figure."""
+def log_sweep(trainer: lightning.Trainer, record: Record, figure: Figure) -> None:
+    """Puts a depth sweep into the run.
+
+    A table with a row a path, its figure, a chart of WER against depth, transcripts that differ from what was said, and
+    scalars under `by_depth/` logged once a depth, with `by_depth/depth` as their axis: charts of them overlay runs.
+    """
     for run in _runs(trainer):
-        table = wandb.Table(columns=list(COLUMNS), data=[list(dataclasses.astuple(row)) for row in rows])
-        run.log({"test/depth_sweep": table, "test/depth_sweep_figure": wandb.Image(figure)})
+        table = wandb.Table(columns=list(COLUMNS), data=[list(dataclasses.astuple(row)) for row in record.rows])
+        points = wandb.Table(columns=list(BY_DEPTH), data=[list(row.values()) for row in by_depth(record)])
+        run.log(
+            {
+                "test/depth_sweep": table,
+                "test/depth_sweep_figure": wandb.Image(figure),
+                "test/wer_by_depth": wandb.plot.line(points, "depth", "wer", title="WER (%) by executed depth"),
+                "test/transcripts": wandb.Table(*_transcripts(record)),
+            }
+        )
+        run.define_metric("by_depth/depth", hidden=True)
+        for name in BY_DEPTH[1:]:
+            run.define_metric(f"by_depth/{name}", step_metric="by_depth/depth")
+        for row in by_depth(record):
+            run.log({f"by_depth/{name}": value for name, value in row.items() if value is not None})
+        run.summary.update(
+            {
+                "model/physical_layers": record.num_layers,
+                "model/parameters": record.num_params,
+                "model/stored_mb": record.stored_bytes / 1e6,
+            }
+        )
+
+
+def by_depth(record: Record) -> list[dict[str, float | None]]:
+    """For each depth the values named by BY_DEPTH: of the canonical path, and over all paths."""
+    return [
+        dict(
+            zip(
+                BY_DEPTH,
+                (
+                    summary.depth,
+                    row.wer,
+                    row.cer,
+                    summary.mean,
+                    summary.best,
+                    summary.worst,
+                    record.real_time_factors.get(row.path),
+                ),
+                strict=True,
+            )
+        )
+        for summary in summarise(record.rows)
+        if (row := summary.canonical)
+    ]
+
+
+def _transcripts(record: Record) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of a table: some utterances that any depth has wrong, and what each depth made of them."""
+    paths = [row.path for row in record.canonical.values()]
+    wrong = sorted({id for path in paths for id in record.errors[path]})[:SHOWN_TRANSCRIPTS]
+    said = {path: record.hypotheses(path) for path in paths}
+    columns = ["id", "reference", *(f"depth {depth}" for depth in record.canonical)]
+    return columns, [[id, record.references[id], *(said[path][id] for path in paths)] for id in wrong]
 
 
 def log_bad_data(trainer: lightning.Trainer, kind: str, counts: FaultCounts) -> None:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path as FilePath
+from typing import Any
 
 import lightning
+import torch.distributed
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from fold.data.batching import Batch
-from fold.evaluation import sweep_paths, sweep_rows
+from fold.evaluation import Transcripts, make_record, real_time_factors, sweep_paths, sweep_rows
 from fold.metrics import PathErrors
 from fold.report.figure import Baseline, plot_sweep
+from fold.report.record import Record, write_record
 from fold.report.sweep import SweepRow, write_sweep
 from fold.report.table import sweep_table
 from fold.training import wandb_run
+from fold.training.callbacks.training_time import TrainingTime
 from fold.training.module import FoldableASR
 
 
 class DepthSweep(lightning.Callback):
     """Evaluates paths together through the prefix tree and sums their errors exactly over ranks.
 
-    folder: where `depth_sweep.csv` and `depth_sweep.png` of a test go; experiment: its name, for titles;
+    folder: where `depth_sweep.csv`, `.json` and `.png` of a test go; experiment: its name, for titles;
     val_depths: depths evaluated (canonical path) after each validation; None for the two ends and the middle;
     paths_per_depth: further paths sampled of each depth in a test;
     baselines: individually trained models, drawn as points in the figure.
@@ -42,8 +46,10 @@ class DepthSweep(lightning.Callback):
         self.val_depths = val_depths
         self.paths_per_depth = paths_per_depth
         self.baselines = baselines or []
+        self.settings: dict[str, Any] = {}  # of the run, for its record
         self.rows: list[SweepRow] = []
         self._errors: PathErrors | None = None
+        self._transcripts: Transcripts | None = None
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
         depths = pl_module.space.depths
@@ -57,6 +63,7 @@ class DepthSweep(lightning.Callback):
     def _start(self, pl_module: FoldableASR, paths: list) -> None:
         pl_module.eval_paths = paths
         self._errors = PathErrors(len(paths)).to(pl_module.device)
+        self._transcripts = Transcripts(pl_module.space, paths)
 
     def on_validation_batch_end(
         self,
@@ -70,29 +77,61 @@ class DepthSweep(lightning.Callback):
         for index, transcripts in enumerate(outputs):
             self._errors.update(index, batch.texts, transcripts)
 
-    on_test_batch_end = on_validation_batch_end
+    def on_test_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: FoldableASR,
+        outputs: Sequence[list[str]],
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self._transcripts.add(batch, outputs)
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        self._finish(pl_module, "val")
+        self._finish(pl_module)
         shown = {f"val/wer/depth_{row.depth:02d}": row.wer for row in self.rows}
         pl_module.log_dict(shown, prog_bar=True)
         pl_module.log("val/wer/mean", sum(shown.values()) / len(shown))
 
     def on_test_epoch_end(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        self._finish(pl_module, "test")
+        self._finish(pl_module)
         canonical = {f"test/wer/depth_{row.depth:02d}": row.wer for row in self.rows if row.canonical}
         pl_module.log_dict(canonical)
-        self._report(trainer)
+        if trainer.world_size > 1:
+            shares: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(shares, (self._transcripts.references, self._transcripts.errors))
+            for share in shares:
+                self._transcripts.merge(*share)
+        self._report(trainer, self._record(trainer, pl_module))
 
-    def _finish(self, pl_module: FoldableASR, stage: str) -> None:
+    def _finish(self, pl_module: FoldableASR) -> None:
         counts = self._errors.compute()
         num_params = pl_module.model.num_parameters()
         self.rows = sweep_rows(pl_module.space, pl_module.eval_paths, counts, num_params)
 
     @rank_zero_only
-    def _report(self, trainer: lightning.Trainer) -> None:
+    def _record(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> Record:
+        description, model = pl_module.description, pl_module.model
+        took = next((c.training(trainer) for c in trainer.callbacks if isinstance(c, TrainingTime)), None)
+        return make_record(
+            model,
+            self.rows,
+            self._transcripts,
+            real_time_factors(model, description, self._transcripts.timed, pl_module.decoding),
+            name=self.experiment,
+            corpus=trainer.datamodule.index.corpus["class"],
+            split="test",
+            training=took,
+            settings=self.settings,
+        )
+
+    @rank_zero_only
+    def _report(self, trainer: lightning.Trainer, record: Record) -> None:
         write_sweep(self.rows, self.folder / "depth_sweep.csv")
+        write_record(record, self.folder / "depth_sweep.json")
         title = f"{self.experiment}: WER by executed depth"
         figure = plot_sweep(self.rows, self.folder / "depth_sweep.png", title, self.baselines)
-        wandb_run.log_sweep(trainer, self.rows, figure)
+        wandb_run.log_sweep(trainer, record, figure)
         Console().print(sweep_table(self.rows, title))

@@ -1,0 +1,94 @@
+"""Runs of a study: each is trained once, and leaves its evaluations as small files in benchmarks/results/."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fold.report.record import Record, read_record
+
+RESULTS = Path(__file__).parent / "results"
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # a training each core: small layers use two threads badly
+TRAINING = (
+    "--trainer.devices=1",
+    "--trainer.enable_progress_bar=false",
+    "--data.num_workers=0",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training. study, name: of its files; experiment, corpus: YAML files; options: its changes; seed: of
+    initialisation, data order and paths."""
+
+    study: str
+    name: str
+    experiment: str
+    corpus: str
+    options: tuple[str, ...] = ()
+    seed: int = 1
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}-{self.corpus}-seed{self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        return Path("runs") / "studies" / self.study / self.label
+
+    def file(self, split: str) -> Path:
+        """Where the record of an evaluation stays."""
+        return RESULTS / self.study / f"{self.label}-{split}.json"
+
+    @property
+    def finished(self) -> bool:
+        return self.file("dev").exists() and self.file("test").exists()
+
+    def record(self, split: str) -> Record:
+        return read_record(self.file(split))
+
+    def arguments(self) -> list[str]:
+        """Of `fold fit`, without what depends on the machine."""
+        seeds = [f"--seed_everything={self.seed}", f"--data.seed={self.seed}", f"--model.seed={self.seed}"]
+        configs = [f"--config=experiments/{self.experiment}.yaml", f"--config=data/{self.corpus}.yaml"]
+        return [*configs, *TRAINING, *self.options, *seeds]
+
+    def train(self, places: Sequence[str]) -> None:
+        """Trains, sweeps test and dev, and keeps both records. An interrupted training goes on. places: options that
+        tell where the corpus lies."""
+        fold("fit", *self.arguments(), *places, "--ckpt_path=last", f"--run_dir={self.folder}")
+        last = self.folder / "checkpoints" / "last.ckpt"
+        fold("sweep", f"--ckpt_path={last}", "--split=dev", f"--output={self.folder}/dev")
+        self.file("test").parent.mkdir(parents=True, exist_ok=True)
+        for split, folder in (("test", self.folder), ("dev", self.folder / "dev")):
+            shutil.copy(folder / "depth_sweep.json", self.file(split))
+
+
+def fold(*arguments: str) -> None:
+    """Runs a command of fold with one thread; ends this process with its last line if it fails."""
+    done = subprocess.run([sys.executable, "-m", "fold", *arguments], env=ONE_THREAD, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"fold {' '.join(arguments)}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
+
+
+def train_all(runs: Iterable[Run], places: dict[str, Sequence[str]], jobs: int) -> None:
+    """Trains what is not finished, `jobs` at a time. places: of each corpus (see `Run.train`)."""
+    waiting = [run for run in runs if not run.finished]
+    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(waiting), unit="run", disable=not waiting) as bar:
+        started = {pool.submit(run.train, places[run.corpus]): run for run in waiting}
+        for done in as_completed(started):
+            if done.exception():
+                pool.shutdown(cancel_futures=True)
+                sys.exit(str(done.exception()))
+            run = started[done]
+            wers = {depth: round(row.wer, 2) for depth, row in run.record("dev").canonical.items()}
+            bar.write(f"{run.label}: dev WER {wers}")
+            bar.update()

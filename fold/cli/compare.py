@@ -1,0 +1,124 @@
+"""`fold compare`: systems side by side."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fold.cli.parser import OneLineErrors
+from fold.cli.sweep import Split, evaluate
+from fold.data.cache import ShardCache
+from fold.data.faults import FaultPolicy
+from fold.decoding.decode import Decoding
+from fold.errors import FoldError
+from fold.report.compare import figures as draw
+from fold.report.compare import table as tables
+from fold.report.compare.page import render
+from fold.report.compare.pairs import Pair, all_pairs
+from fold.report.compare.systems import System, group
+from fold.report.record import Record, read_record, record_of_sweep, write_record
+
+MARGIN = 0.5
+
+
+def run(arguments: list[str]) -> None:
+    """Parses the arguments of `compare` and calls it."""
+    parser = OneLineErrors(prog="fold compare", description="Systems side by side.")
+    parser.add_argument("runs", nargs="+", type=str, help="run folders, sweeps or checkpoints, perhaps as LABEL=PATH")
+    parser.add_function_arguments(compare, skip={"runs"})
+    compare(**parser.instantiate(parser.parse_args(arguments)))
+
+
+def compare(
+    runs: list[str],
+    output: str = "comparison",
+    against: str | None = None,
+    margin: float = MARGIN,
+    title: str = "Systems by depth",
+    split: Split = "test",
+    device: str | None = None,
+) -> None:
+    """Writes tables, figures, significance and a page (report.html) that compare runs on the same test set.
+
+    Args:
+        runs: run folders, depth_sweep.json or .csv files, or checkpoints, each perhaps as LABEL=PATH; those of equal
+            label, or that differ in their random seeds alone, are runs of one system.
+        output: folder for the results.
+        against: label of the system that the others are tested against; by default a foldable system is tested at each
+            depth against the one trained for that depth alone.
+        margin: difference in WER, in percent, that counts as equivalent.
+        title: of the page and its figures.
+        split: of the corpus that checkpoints are evaluated on.
+        device: of checkpoints' evaluation: cpu, cuda, ...; by default an accelerator if there is one.
+    """
+    labels, paths = zip(*map(_labelled, runs), strict=True)
+    systems = group([find_record(Path(path), split, device) for path in paths], labels)
+    reference = _named(systems, against) if against else None
+    table = tables.rows(systems, reference, margin)
+    pairs = list(tqdm(all_pairs(systems, margin), desc="testing", unit=" pairs", leave=False, disable=None))
+    lines = [*tables.summary(systems), *tables.notes(table, margin)]
+    _write(Path(output), title, systems, table, lines, pairs)
+    print(title, *tables.to_terminal(table), "", *(textwrap.fill(line, 80) for line in lines), sep="\n")
+    print(f"comparison: {output}/report.html")
+
+
+def _labelled(run: str) -> tuple[str | None, str]:
+    label, equals, path = run.partition("=")
+    return (label, path) if equals and not Path(run).exists() else (None, run)
+
+
+def _named(systems: list[System], label: str) -> System:
+    for system in systems:
+        if system.label == label:
+            return system
+    raise FoldError(f"--against={label}: no such system; there are {', '.join(system.label for system in systems)}")
+
+
+def find_record(path: Path, split: Split, device: str | None) -> Record:
+    """The record that a run folder, a file of a sweep or a checkpoint stands for; a checkpoint is evaluated.
+
+    Raises FoldError if there is none.
+    """
+    if path.is_dir():
+        for name in ("depth_sweep.json", "depth_sweep.csv"):
+            if (path / name).exists():
+                return find_record(path / name, split, device)
+        raise FoldError(f"{path}: holds no depth_sweep.json; it is written when a run ends, or by `fold sweep`")
+    if path.suffix == ".json":
+        return read_record(path)
+    if path.suffix == ".csv":
+        return record_of_sweep(path)
+    if path.suffix == ".ckpt":
+        folder = path.parent.parent / f"sweep-{split}"
+        if not (folder / "depth_sweep.json").exists():
+            cache = ShardCache(Path("shards/cache"), 50 * 10**9)
+            record = evaluate(path, split, None, cache, None, 8, 120.0, Decoding(), FaultPolicy(), device)
+            write_record(record, folder / "depth_sweep.json")
+        return read_record(folder / "depth_sweep.json")
+    raise FoldError(f"{path}: no run folder, depth_sweep.json, depth_sweep.csv or checkpoint (.ckpt)")
+
+
+def _write(
+    folder: Path, title: str, systems: list[System], table: list[tables.Row], lines: list[str], pairs: list[Pair]
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {
+        "wer_by_depth": ("WER against executed depth.", draw.wer_by_depth(systems, title)),
+        "wer_by_parameters": ("WER against stored parameters.", draw.wer_by_parameters(systems, title)),
+        "wer_by_real_time_factor": ("WER against computing time.", draw.wer_by_real_time_factor(systems, title)),
+    }
+    drawn = {name: (caption, figure) for name, (caption, figure) in drawn.items() if figure is not None}
+    for name, (_, figure) in drawn.items():
+        figure.savefig(folder / f"{name}.png")
+        figure.savefig(folder / f"{name}.svg")
+    texts = {
+        "table.csv": tables.to_csv(table),
+        "table.md": tables.to_markdown(table),
+        "table.tex": tables.to_latex(table),
+        "significance.csv": tables.pairs_to_csv(pairs),
+        "report.html": render(title, table, lines, pairs, list(drawn.values()), systems),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")

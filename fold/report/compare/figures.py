@@ -1,0 +1,108 @@
+"""Systems as figures: WER against depth, parameters and real-time factor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fold.report import style
+from fold.report.compare.systems import System
+
+
+def wer_by_depth(systems: Sequence[System], title: str) -> Figure:
+    """In the manner of Figures 2 and 3 of arXiv 2505.21237: for a foldable system the mean over its paths as a line,
+    with their range; for one trained at a single depth a solid dot, with its deviation over runs."""
+    figure, axes = style.new_figure()
+    for system, colour in zip(_foldable(systems), _cycle(style.FOLDED), strict=False):
+        means, lows, highs = zip(*map(system.over_paths, system.depths), strict=True)
+        axes.plot(system.depths, means, color=colour, linewidth=2, zorder=3, label=f"{system.label}, mean over paths")
+        axes.fill_between(system.depths, lows, highs, color=colour, alpha=0.15, linewidth=0, label="range over paths")
+        canonical = [fmean(system.wers(depth)) for depth in system.depths]
+        ring = {"facecolor": "white", "edgecolor": colour, "linewidth": 1.6, "s": 38, "zorder": 4}
+        axes.scatter(system.depths, canonical, **ring, label="canonical paths")
+    for system, colour, label in _dots(systems):
+        [depth] = system.depths
+        wers = system.wers(depth)
+        spread = stdev(wers) if len(wers) > 1 else 0
+        axes.errorbar(depth, fmean(wers), spread, fmt="o", color=colour, capsize=3, zorder=5, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16, min_n_ticks=1))
+    return _finish(figure, axes, "executed depth (layers)", title, systems)
+
+
+def wer_by_parameters(systems: Sequence[System], title: str) -> Figure:
+    """WER of every depth against the parameters that are stored for it."""
+    figure, axes = style.new_figure()
+    for system, colour in zip(_foldable(systems), _cycle(style.FOLDED), strict=False):
+        millions = [system.record.num_params / 1e6] * len(system.depths)
+        wers = [fmean(system.wers(depth)) for depth in system.depths]
+        axes.plot(millions, wers, "o-", color=colour, label=system.label)
+        for depth in (system.depths[0], system.depths[-1]):
+            place = (millions[0], fmean(system.wers(depth)))
+            _note(axes, f"depth {depth}", place, colour)
+    for system, colour, label in _dots(systems):
+        [depth] = system.depths
+        place = (system.record.num_params / 1e6, fmean(system.wers(depth)))
+        axes.scatter(*place, color=colour, s=40, zorder=5, label=label)
+        _note(axes, str(depth), place, colour)
+    return _finish(figure, axes, "parameters (millions)", title, systems)
+
+
+def wer_by_real_time_factor(systems: Sequence[System], title: str) -> Figure | None:
+    """WER of every depth against the time it takes; None where no time was measured."""
+    timed = [s for s in systems if all(s.real_time_factor(depth) is not None for depth in s.depths)]
+    if not timed:
+        return None
+    figure, axes = style.new_figure()
+    for system, colour in zip(_foldable(timed), _cycle(style.FOLDED), strict=False):
+        factors = [system.real_time_factor(depth) for depth in system.depths]
+        wers = [fmean(system.wers(depth)) for depth in system.depths]
+        axes.plot(factors, wers, "o-", color=colour, label=system.label)
+        for depth, factor, wer in zip(system.depths, factors, wers, strict=True):
+            _note(axes, str(depth), (factor, wer), colour)
+    for system, colour, label in _dots(timed):
+        [depth] = system.depths
+        place = (system.real_time_factor(depth), fmean(system.wers(depth)))
+        axes.scatter(*place, color=colour, s=40, zorder=5, label=label)
+        _note(axes, str(depth), place, colour)
+    return _finish(figure, axes, "real-time factor (seconds a second of audio)", title, timed)
+
+
+def _foldable(systems: Sequence[System]) -> list[System]:
+    return [system for system in systems if system.foldable]
+
+
+def _dots(systems: Sequence[System]) -> list[tuple[System, str, str]]:
+    """Systems of a single depth with colour and label: those of one experiment share both."""
+    alone = [system for system in systems if not system.foldable]
+    names = list(dict.fromkeys(system.record.name for system in alone))
+    colours = dict(zip(names, _cycle(style.BASELINES), strict=False))
+    seen: set[str] = set()
+    found = []
+    for system in alone:
+        name = system.record.name
+        found.append((system, colours[name], f"{name}, trained individually" if name not in seen else ""))
+        seen.add(name)
+    return found
+
+
+def _note(axes: Axes, text: str, place: tuple[float, float], colour: str) -> None:
+    """A word at the right of a point."""
+    axes.annotate(text, place, (6, 0), textcoords="offset points", color=colour, fontsize=8.5, va="center")
+
+
+def _cycle(colours: Sequence[str]) -> list[str]:
+    return list(colours) * 16
+
+
+def _finish(figure: Figure, axes: Axes, x: str, title: str, systems: Sequence[System]) -> Figure:
+    row = systems[0].record.rows[0]
+    runs = sum(len(system.records) for system in systems)
+    style.label_axes(axes, x)
+    axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
+    style.titled(axes, title, f"{runs} runs   |   {row.words:,} words in {row.sentences:,} utterances")
+    style.legend(axes, columns=1)
+    return figure

@@ -1,0 +1,156 @@
+"""From records to systems: runs that differ in their seeds alone are one system, named by what sets it apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean, stdev
+from typing import Any
+
+from fold.errors import FoldError
+from fold.report.record import Record, difference
+from fold.report.sweep import summarise
+
+SEEDS = ("seed_everything", "model.seed", "data.seed")
+PLACES = (  # where a run found or left things, and how it used the machine
+    "data.shards",
+    "data.root",
+    "data.cache",
+    "data.cache_gigabytes",
+    "data.num_workers",
+    "data.prepare_workers",
+    "trainer.enable_progress_bar",
+    "model.network.init_args.source",
+)
+NAMED_SETTINGS = 3  # in a label
+
+
+@dataclass(frozen=True)
+class System:
+    """Runs that differ in their random seeds alone. label: names it in tables and figures."""
+
+    label: str
+    records: tuple[Record, ...]
+
+    @property
+    def record(self) -> Record:
+        """One of them, for what they share."""
+        return self.records[0]
+
+    @cached_property
+    def depths(self) -> list[int]:
+        """Executed depths of canonical paths, shallowest first."""
+        return list(self.record.canonical)
+
+    @property
+    def foldable(self) -> bool:
+        return len(self.depths) > 1
+
+    def wers(self, depth: int) -> list[float]:
+        """WER of the canonical path, a run each."""
+        return [record.canonical[depth].wer for record in self.records]
+
+    def cers(self, depth: int) -> list[float]:
+        return [record.canonical[depth].cer for record in self.records]
+
+    def over_paths(self, depth: int) -> tuple[float, float, float]:
+        """Mean, lowest and highest WER over all paths of a depth and all runs."""
+        found = [summary for record in self.records for summary in summarise(record.rows) if summary.depth == depth]
+        return fmean(s.mean for s in found), min(s.best for s in found), max(s.worst for s in found)
+
+    def real_time_factor(self, depth: int) -> float | None:
+        """Mean over the runs that measured it."""
+        path = self.record.canonical[depth].path
+        found = [r.real_time_factors[path] for r in self.records if path in r.real_time_factors]
+        return fmean(found) if found else None
+
+
+def mean_and_deviation(values: Sequence[float], digits: int = 2) -> str:
+    """`4.03 ± 0.21`; the mean alone of a single value."""
+    shown = f"{fmean(values):.{digits}f}"
+    return shown if len(values) == 1 else f"{shown} ± {stdev(values):.{digits}f}"
+
+
+def group(records: Sequence[Record], labels: Sequence[str | None]) -> list[System]:
+    """Systems of records, in the order of their first. labels: given ones, which also decide what belongs together.
+
+    Raises FoldError if the records are not of one test set, or if runs of one system have different depths.
+    """
+    check_same_test_set(records)
+    groups: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
+    for index, (record, label) in enumerate(zip(records, labels, strict=True)):
+        own = (label,) if label else (None, record.name, *_key(record, index))
+        groups[own].append(record)
+    named = [(key[0] or _name(runs[0], groups.values()), runs) for key, runs in groups.items()]
+    systems = [System(label, tuple(sorted(runs, key=_seed))) for label, runs in _distinct(named)]
+    for system in systems:
+        if len({tuple(record.canonical) for record in system.records}) > 1:
+            raise FoldError(f"{system.label}: its runs were evaluated at different depths; give them different labels")
+    return systems
+
+
+def check_same_test_set(records: Sequence[Record]) -> None:
+    """Raises FoldError unless all records are of the same utterances (by number of words, where that is all known)."""
+    first = records[0]
+    for record in records[1:]:
+        if first.references and record.references:
+            if record.references != first.references:
+                raise FoldError(f"the systems were evaluated on different test sets: {difference(first, record)}")
+        elif _size(first) != _size(record):
+            sizes = " against ".join("{:,} words in {:,} utterances".format(*_size(r)) for r in (first, record))
+            raise FoldError(f"the systems were evaluated on different test sets: {sizes}")
+
+
+def _size(record: Record) -> tuple[int, int]:
+    return record.rows[0].words, record.rows[0].sentences
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as `model.network.dim`, value."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def compared_settings(record: Record) -> dict[str, Any]:
+    """The settings that make a system what it is."""
+    return {name: value for name, value in flat(record.settings) if name not in (*SEEDS, *PLACES)}
+
+
+def _key(record: Record, index: int) -> tuple[Any, ...]:
+    """Equal for runs of one system. What came without settings stands alone."""
+    if not record.settings:
+        return (index,)
+    return (record.num_layers, repr(sorted(compared_settings(record).items())))
+
+
+def _seed(record: Record) -> tuple[Any, ...]:
+    settings = dict(flat(record.settings))
+    return tuple(settings.get(name, 0) for name in SEEDS)
+
+
+def _name(record: Record, groups: Iterable[list[Record]]) -> str:
+    """The experiment, and what of its settings other systems of the same experiment have otherwise."""
+    alike = [runs[0] for runs in groups if runs[0].name == record.name]
+    settings = [compared_settings(other) for other in alike]
+    mine = compared_settings(record)
+    varying = [name for name in mine if len({repr(other.get(name)) for other in settings}) > 1]
+    if not varying:
+        return record.name
+    shown = [f"{name.rsplit('.', 1)[-1]}={mine[name]}" for name in varying[:NAMED_SETTINGS]]
+    more = ", ..." if len(varying) > NAMED_SETTINGS else ""
+    return f"{record.name} ({', '.join(shown)}{more})"
+
+
+def _distinct(named: Sequence[tuple[str, list[Record]]]) -> list[tuple[str, list[Record]]]:
+    """Numbers labels that occur more than once."""
+    labels = [label for label, _ in named]
+    numbered = []
+    for index, (label, runs) in enumerate(named):
+        number = labels[: index + 1].count(label)
+        numbered.append((label if labels.count(label) == 1 else f"{label} #{number}", runs))
+    return numbered

@@ -1,0 +1,139 @@
+"""All that one evaluation leaves for later comparison, in one JSON file: `depth_sweep.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fold.data.files import write_json
+from fold.errors import FoldError
+from fold.metrics.significance import Triple
+from fold.report.sweep import SweepRow, read_sweep
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """What training a model took.
+
+    updates: optimizer steps; hours: wall time of its steps, validations left out; cpu_hours: processor time of the
+    first process over the same steps; processes: that trained together.
+    """
+
+    updates: int
+    hours: float
+    cpu_hours: float
+    processes: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """The evaluation of one model on one test set.
+
+    name: of the experiment; corpus, split: of the test set; num_layers: physical layers; num_params: parameters;
+    stored_bytes: of its weights and buffers; rows: one a path;
+    references: transcripts by utterance id;
+    errors: for the canonical path of each depth, by its text form: the hypotheses that differ from their reference, by
+    utterance id;
+    real_time_factors: seconds a second of audio, by path, one utterance at a time; device: that they were taken on;
+    training: None if unknown; settings: the resolved configuration, nested; date: of the evaluation.
+    """
+
+    name: str
+    corpus: str
+    split: str
+    num_layers: int
+    num_params: int
+    stored_bytes: int
+    rows: tuple[SweepRow, ...]
+    references: Mapping[str, str]
+    errors: Mapping[str, Mapping[str, str]]
+    real_time_factors: Mapping[str, float]
+    device: str
+    training: Training | None
+    settings: Mapping[str, Any]
+    date: str
+
+    @property
+    def canonical(self) -> dict[int, SweepRow]:
+        """The row of the canonical path by depth, shallowest first."""
+        return {row.depth: row for row in sorted(self.rows, key=lambda row: row.depth) if row.canonical}
+
+    def hypotheses(self, path: str) -> dict[str, str]:
+        """Transcripts of a canonical path by utterance id."""
+        return {**self.references, **self.errors[path]}
+
+
+def triples(a: Record, path_a: str, b: Record, path_b: str) -> list[Triple]:
+    """Reference, hypothesis of a and hypothesis of b of each utterance, in the order of ids.
+
+    Raises FoldError if the two were not evaluated on the same utterances.
+    """
+    if a.references != b.references:
+        raise FoldError(f"{a.name} and {b.name} were evaluated on different test sets; {difference(a, b)}")
+    ours, theirs = a.hypotheses(path_a), b.hypotheses(path_b)
+    return [(a.references[id], ours[id], theirs[id]) for id in sorted(a.references)]
+
+
+def difference(a: Record, b: Record) -> str:
+    """How the test sets of two records differ, in a few words."""
+    sets = [f"{r.corpus} {r.split} of {len(r.references):,} utterances" for r in (a, b)]
+    if sets[0] != sets[1]:
+        return f"{sets[0]} against {sets[1]}"
+    odd = next(id for id in sorted({*a.references, *b.references}) if a.references.get(id) != b.references.get(id))
+    return f"the first utterance that differs is {odd!r}"
+
+
+def write_record(record: Record, file: str | Path) -> None:
+    """Writes a record as JSON; the file appears complete or not at all."""
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, {"format": FORMAT, **dataclasses.asdict(record)})
+
+
+def read_record(file: str | Path) -> Record:
+    """Reads what `write_record` wrote.
+
+    Raises:
+        FoldError: the file is missing, or is no record.
+    """
+    try:
+        plain = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FoldError(f"cannot read the record {file}: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        if plain.pop("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+        plain["rows"] = tuple(SweepRow(**row) for row in plain["rows"])
+        plain["training"] = plain["training"] and Training(**plain["training"])
+        return Record(**plain)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise FoldError(f"{file} is no record of an evaluation, as `fold sweep` writes: {error}") from error
+
+
+def record_of_sweep(file: str | Path) -> Record:
+    """What a `depth_sweep.csv` alone tells: no transcripts, times or settings. Raises FoldError as `read_sweep`."""
+    rows = read_sweep(file)
+    if not rows:
+        raise FoldError(f"{file}: no path was evaluated")
+    return Record(
+        name=Path(file).resolve().parent.name,
+        corpus="",
+        split="",
+        num_layers=max(int(layer) for layer in rows[0].path.split("-")),
+        num_params=rows[0].num_params,
+        stored_bytes=0,
+        rows=tuple(rows),
+        references={},
+        errors={},
+        real_time_factors={},
+        device="",
+        training=None,
+        settings={},
+        date="",
+    )

@@ -1,0 +1,65 @@
+"""What training takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import lightning
+
+from fold.checkpoint import TRAINING
+from fold.report.record import Training
+
+
+class TrainingTime(lightning.Callback):
+    """Sums wall time and processor time of the first process over training steps, validations left out.
+
+    Checkpoints carry the sums, so that a resumed run goes on counting.
+    """
+
+    def __init__(self) -> None:
+        self._before: Training | None = None  # of the checkpoint that is resumed or evaluated
+        self._wall = self._cpu = 0.0  # seconds since
+        self._since: tuple[float, float] | None = None  # both clocks, while they run
+
+    def on_train_start(self, *_: Any) -> None:
+        self._since = time.perf_counter(), time.process_time()
+
+    def on_train_end(self, *_: Any) -> None:
+        self._count()
+        self._since = None
+
+    on_validation_start = on_train_end
+
+    def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if trainer.state.fn == "fit":
+            self.on_train_start()
+
+    def _count(self) -> None:
+        if self._since is not None:
+            now = time.perf_counter(), time.process_time()
+            self._wall += now[0] - self._since[0]
+            self._cpu += now[1] - self._since[1]
+            self._since = now
+
+    def training(self, trainer: lightning.Trainer) -> Training | None:
+        """What the model took so far, if that is known."""
+        self._count()
+        if not self._wall:
+            return self._before
+        hours, cpu_hours = (self._before.hours, self._before.cpu_hours) if self._before else (0.0, 0.0)
+        return Training(
+            updates=trainer.global_step,
+            hours=hours + self._wall / 3600,
+            cpu_hours=cpu_hours + self._cpu / 3600,
+            processes=trainer.world_size,
+        )
+
+    def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        took = self.training(trainer)
+        checkpoint[TRAINING] = took and dataclasses.asdict(took)
+
+    def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        took = checkpoint.get(TRAINING)
+        self._before = took and Training(**took)

@@ -1,0 +1,107 @@
+"""`fold compare` as a user runs it, and its page in a browser."""
+
+import csv
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Finished
+from report.records import make_record, references
+
+from fold.report.record import write_record
+from fold.report.sweep import write_sweep
+
+Command = Callable[..., Finished]
+BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
+MEASURE = """<script>addEventListener("load", () => { document.title = [
+  document.documentElement.scrollWidth <= innerWidth, document.querySelectorAll("#systems tbody tr").length,
+  [...document.querySelectorAll("figure svg")].filter(s => s.getBoundingClientRect().height > 100).length,
+  document.querySelectorAll("#pairs tbody tr").length, document.querySelectorAll(".substitution").length > 5].join() })
+</script>"""
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    """Run folders: a foldable model with two seeds, and two individually trained ones."""
+    made = {f"fold-{seed}": make_record({2: 0.3, 3: 0.2, 4: 0.1}, seed=seed, num_params=1234) for seed in (1, 2)}
+    made |= {f"physical-{n}": make_record({n: 0.1}, num_layers=n, name="physical", num_params=700 * n) for n in (2, 4)}
+    for name, record in made.items():
+        write_record(record, tmp_path / name / "depth_sweep.json")
+    return [tmp_path / name for name in made]
+
+
+def test_compare_writes_tables_figures_and_a_page(runs: list[Path], fold_command: Command, tmp_path: Path) -> None:
+    done = fold_command("compare", *runs, "--output", tmp_path / "out")
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        *(f"table.{kind}" for kind in ("csv", "md", "tex")),
+        *(f"wer_by_{axis}.{kind}" for axis in ("depth", "parameters", "real_time_factor") for kind in ("png", "svg")),
+        "significance.csv",
+        "report.html",
+    }
+    with (tmp_path / "out" / "table.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["system"], row["run"], row["depth"]) for row in rows[:6]] == [
+        ("foldable", run, depth) for depth in "234" for run in "12"
+    ]
+    assert {row["verdict"] for row in rows if row["depth"] == "2" and row["counterpart"]} == {"worse"}
+    assert "one run of 1.00 h of processor time for 3 depths; 2 individually" in done.stdout
+    assert re.search(r"depth  2  WER \d+\.\d\d ± \d+\.\d\d .* worse", done.stdout)
+    assert max(map(len, done.stdout.splitlines())) <= 80 + len(str(tmp_path))
+    latex = (tmp_path / "out" / "table.tex").read_text()
+    assert len({line.count("&") for line in latex.splitlines() if line.endswith(r"\\")}) == 1
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert not re.search(r'(src|href)="(?!#)|@import|url\((?!#)', page)  # nothing is fetched
+
+
+def test_labels_and_a_reference_can_be_given(runs: list[Path], fold_command: Command) -> None:
+    named = [f"{label}={run}" for label, run in zip(("ours", "ours", "two", "four"), runs, strict=True)]
+    done = fold_command("compare", *named, "--against=four", "--margin=5")
+    assert re.search(r"\nours\n.*\n.*depth  2 .* worse\n", done.stdout)
+    assert "\ntwo\n" in done.stdout and "Counterparts: four." in done.stdout
+
+
+def test_a_sweep_without_transcripts_is_compared_without_tests(
+    runs: list[Path], fold_command: Command, tmp_path: Path
+) -> None:
+    write_sweep(make_record({2: 0.1}).rows, tmp_path / "old" / "depth_sweep.csv")
+    done = fold_command("compare", *runs, tmp_path / "old")
+    assert "\nold\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [
+        ("nowhere", "nowhere: no run folder"),
+        ("empty", "holds no depth_sweep.json"),
+        ("other", "different test sets"),
+        ("--against=nobody", "nobody: no such system; there are foldable"),
+    ],
+)
+def test_what_cannot_be_compared(
+    argument: str, named: str, runs: list[Path], fold_command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    write_record(make_record({2: 0.1}, said=references(9)), tmp_path / "other" / "depth_sweep.json")
+    done = fold_command("compare", *runs, argument, check=False)
+    assert (done.status, len(done.stderr.splitlines())) == (2, 1)
+    assert named in done.stderr
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome to show the page in")
+@pytest.mark.parametrize("width", [1280, 420])
+def test_the_page_fits_a_browser(width: int, runs: list[Path], fold_command: Command, tmp_path: Path) -> None:
+    fold_command("compare", *runs, "--output", tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    (tmp_path / "measured.html").write_text(page.replace("</body>", MEASURE + "</body>"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser"]
+    done = subprocess.run(
+        [BROWSER, *options, f"--window-size={width},900", "--dump-dom", f"file://{tmp_path}/measured.html"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    title = re.search("<title>(.*?)</title>", done.stdout)
+    assert title and title[1] == f"true,5,3,{5 * 4 // 2},true", done.stdout[:300] + done.stderr[-300:]

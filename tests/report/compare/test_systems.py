@@ -1,0 +1,74 @@
+"""Which runs are one system, what it is called, and what is refused."""
+
+import pytest
+from report.records import make_record, references
+
+from fold.errors import FoldError
+from fold.report.compare.pairs import Node, all_pairs, compare, counterpart, nodes
+from fold.report.compare.systems import group, mean_and_deviation
+
+MARGIN = 0.5
+
+
+def test_runs_that_differ_in_seeds_alone_are_one_system() -> None:
+    runs = [make_record({2: 0.2, 4: 0.1}, seed=seed) for seed in (3, 1, 2)]
+    other = make_record({3: 0.1}, num_layers=3, name="physical")
+    [system, alone] = group([*runs, other], [None] * 4)
+    assert (system.label, [r.settings["model"]["seed"] for r in system.records]) == ("foldable", [1, 2, 3])
+    assert (system.foldable, alone.foldable, alone.label) == (True, False, "physical")
+    assert system.wers(4) == [runs[i].canonical[4].wer for i in (1, 2, 0)]
+
+
+def test_systems_of_one_experiment_are_named_by_what_they_have_otherwise() -> None:
+    runs = [make_record({n: 0.1}, num_layers=n, name="physical") for n in (2, 3)]
+    runs.append(make_record({2: 0.1}, name="physical", settings={"data": {"shards": "elsewhere", "speeds": [1.0]}}))
+    labels = [system.label for system in group(runs, [None] * 3)]
+    assert labels[0] == "physical (num_layers=2)"
+    assert labels[1] == "physical (num_layers=3)"
+    assert "speeds=[1.0]" in labels[2] and "elsewhere" not in labels[2]
+
+
+def test_given_labels_decide_what_belongs_together() -> None:
+    runs = [make_record({2: 0.1}, settings={"x": x}) for x in (1, 2)]
+    assert [len(system.records) for system in group(runs, ["ours", "ours"])] == [2]
+    assert [system.label for system in group(runs, ["a", "b"])] == ["a", "b"]
+
+
+def test_different_test_sets_are_refused() -> None:
+    a, b = make_record({2: 0.1}), make_record({2: 0.1}, said=references(81), name="b")
+    with pytest.raises(FoldError, match=r"different test sets: made\.Up test of 80 utterances against .* 81"):
+        group([a, b], [None, None])
+
+
+def test_runs_of_one_label_must_have_the_same_depths() -> None:
+    with pytest.raises(FoldError, match="ours: its runs were evaluated at different depths"):
+        group([make_record({2: 0.1}), make_record({2: 0.1, 3: 0.1})], ["ours", "ours"])
+
+
+def test_a_foldable_system_is_held_against_those_trained_for_one_depth() -> None:
+    foldable = make_record({2: 0.3, 3: 0.1, 4: 0.1})
+    alone = [make_record({n: rate}, num_layers=n, name="physical") for n, rate in ((2, 0.1), (4, 0.1))]
+    systems = group([foldable, *alone], [None] * 3)
+    ours, two, four = systems
+    found = {node.depth: counterpart(node, systems, None) for node in nodes([ours])}
+    assert found == {2: Node(two, 2), 3: None, 4: Node(four, 4)}
+    assert counterpart(Node(two, 2), systems, None) is None
+    assert counterpart(Node(two, 2), systems, ours) == Node(ours, 2)
+    assert counterpart(Node(ours, 3), systems, four) == Node(four, 4)
+    worse = compare(Node(ours, 2), found[2], MARGIN)
+    assert (worse.verdict, worse.p < 0.05, worse.interval.difference > 0) == ("worse", True, True)
+    assert len(list(all_pairs(systems, MARGIN))) == 5 * 4 // 2
+
+
+def test_the_difference_is_that_of_the_mean_word_error_rates() -> None:
+    ours, theirs = (
+        [make_record({2: rate}, name=name, seed=s) for s in (1, 2, 3)] for name, rate in (("a", 0.2), ("b", 0.1))
+    )
+    [a, b] = group([*ours, *theirs], [None] * 6)
+    pair = compare(Node(a, 2), Node(b, 2), MARGIN)
+    assert pair.interval.difference == pytest.approx(Node(a, 2).wer - Node(b, 2).wer)
+    assert len(pair.p_values) == 3
+
+
+def test_mean_and_deviation() -> None:
+    assert (mean_and_deviation([4.0]), mean_and_deviation([1.0, 3.0])) == ("4.00", "2.00 ± 1.41")
