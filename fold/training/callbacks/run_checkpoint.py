@@ -46,6 +46,10 @@ class RunCheckpoint(ModelCheckpoint):
         if trainer.global_step > self._written_step:  # ended by other means than max_steps
             self.write_last(trainer)
 
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.max_steps == 0:  # the model as it starts, say a folded one before any training
+            self.write_last(trainer)
+
     def write_last(self, trainer: lightning.Trainer) -> None:
         """Writes `last.ckpt`."""
         trainer.save_checkpoint(Path(self.dirpath) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
