@@ -5,6 +5,7 @@ DATA   ?= commands
 ROOT   ?=
 ARGS   ?=
 RESUME ?=
+RUNS   ?=
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -13,7 +14,7 @@ EXPS   := $(sort $(basename $(notdir $(wildcard experiments/*.yaml))))
 CORPORA := $(sort $(basename $(notdir $(wildcard data/*.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train prepare sweep test test-slow torture bench-data lint format bench lock clean
+.PHONY: help setup train prepare sweep compare results test test-slow torture bench-data lint format bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +36,12 @@ prepare: known $(READY)  ## write the shards of DATA (ROOT=folder of the corpus,
 
 sweep: known $(READY)  ## WER per depth of the newest run of EXP (ARGS="overrides")
 	$(BIN)/fold sweep --ckpt_path runs/$(EXP)/latest/checkpoints/last.ckpt $(ARGS)
+
+compare: $(READY)  ## compare RUNS (run folders, sweeps, checkpoints) on one test set: tables, figures, a page
+	$(BIN)/fold compare $(RUNS) $(ARGS)
+
+results: $(READY)  ## train the study of RESULTS.md (hours; goes on where it stopped; ROOT=folder of fsdd), make its tables
+	$(BIN)/python -m benchmarks.results $(if $(ROOT),--root=$(ROOT)) $(ARGS)
 
 test: $(READY)  ## run the tests (minutes)
 	$(BIN)/python -m pytest $(ARGS)

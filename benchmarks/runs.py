@@ -38,7 +38,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        return f"{self.name}-{self.corpus}-seed{self.seed}"
+        return f"{self.name.replace(' ', '_')}-{self.corpus}-seed{self.seed}"
 
     @property
     def folder(self) -> Path:
@@ -47,6 +47,10 @@ class Run:
     def file(self, split: str) -> Path:
         """Where the record of an evaluation stays."""
         return RESULTS / self.study / f"{self.label}-{split}.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoints" / "last.ckpt"
 
     @property
     def finished(self) -> bool:
@@ -65,16 +69,17 @@ class Run:
         """Trains, sweeps test and dev, and keeps both records. An interrupted training goes on. places: options that
         tell where the corpus lies."""
         fold("fit", *self.arguments(), *places, "--ckpt_path=last", f"--run_dir={self.folder}")
-        last = self.folder / "checkpoints" / "last.ckpt"
-        fold("sweep", f"--ckpt_path={last}", "--split=dev", f"--output={self.folder}/dev")
+        fold("sweep", f"--ckpt_path={self.checkpoint}", "--split=dev", f"--output={self.folder}/dev")
         self.file("test").parent.mkdir(parents=True, exist_ok=True)
         for split, folder in (("test", self.folder), ("dev", self.folder / "dev")):
             shutil.copy(folder / "depth_sweep.json", self.file(split))
 
 
 def fold(*arguments: str) -> None:
-    """Runs a command of fold with one thread; ends this process with its last line if it fails."""
-    done = subprocess.run([sys.executable, "-m", "fold", *arguments], env=ONE_THREAD, capture_output=True, text=True)
+    """Runs a command of fold, which knows the variants, with one thread; ends this process with its last line if it
+    fails."""
+    command = [sys.executable, "-m", "benchmarks.variants", *arguments]
+    done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"fold {' '.join(arguments)}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
 

@@ -17,10 +17,15 @@ from fold.paths import Path
 
 @dataclass
 class PrefixNode:
-    """A prefix that paths share: reached by running one more layer on its parent's result."""
+    """A prefix that paths share: reached by running one more layer on its parent's result.
+
+    children: by the layer that runs next; ends: which of the given paths end here; repeat: how often the layer that
+    leads here ran before it.
+    """
 
     children: dict[int, PrefixNode] = field(default_factory=dict)
-    ends: list[int] = field(default_factory=list)  # which of the given paths end here
+    ends: list[int] = field(default_factory=list)
+    repeat: int = 0
 
     @classmethod
     def tree(cls, paths: Sequence[Path]) -> PrefixNode:
@@ -28,8 +33,9 @@ class PrefixNode:
         root = cls()
         for index, path in enumerate(paths):
             node = root
-            for layer in path.layers:
-                node = node.children.setdefault(layer, cls())
+            for position, layer in enumerate(path.layers):
+                repeat = path.layers[:position].count(layer)
+                node = node.children.setdefault(layer, cls(repeat=repeat))
             node.ends.append(index)
         return root
 
@@ -79,9 +85,14 @@ class Unfolding(nn.Module):
         del x
         while pending:
             layer, node, x = pending.pop()
-            x = self._call(self.layers[layer], x, *args)
+            x = self._call(self.layer_at(layer, node.repeat), x, *args)
             yield from ((index, x) for index in node.ends)
             pending += [(next_layer, child, x) for next_layer, child in reversed(node.children.items())]
+
+    def layer_at(self, layer: int, repeat: int) -> nn.Module:
+        """The module that runs where physical layer `layer` has run `repeat` times before: the same each time. A
+        subclass may give repeats something of their own."""
+        return self.layers[layer]
 
     def _call(self, layer: nn.Module, x: Tensor, *args: object) -> Tensor:
         if self.checkpoint_activations and self.training:

@@ -16,6 +16,7 @@ COMMANDS = {
     "sweep": "WER per depth of a checkpoint",
     "transcribe": "audio files to text at a chosen depth",
     "compare": "runs side by side: tables, figures, significance, one page",
+    "dashboard": "make a W&B workspace that compares runs by depth",
     "export": "write a folded foundation model at one depth for transformers",
 }
 
@@ -50,6 +51,8 @@ def _run(command: str, arguments: list[str]) -> None:
         from fold.cli.transcribe import run
     elif command == "compare":
         from fold.cli.compare import run
+    elif command == "dashboard":
+        from fold.cli.dashboard import run
     elif command == "export":
         from fold.cli.export import run
     else:

@@ -94,7 +94,7 @@ def find_record(path: Path, split: Split, device: str | None) -> Record:
         folder = path.parent.parent / f"sweep-{split}"
         if not (folder / "depth_sweep.json").exists():
             cache = ShardCache(Path("shards/cache"), 50 * 10**9)
-            record = evaluate(path, split, None, cache, None, 8, 120.0, Decoding(), FaultPolicy(), device)
+            record = evaluate(path, split, None, cache, None, None, 8, 120.0, Decoding(), FaultPolicy(), device)
             write_record(record, folder / "depth_sweep.json")
         return read_record(folder / "depth_sweep.json")
     raise FoldError(f"{path}: no run folder, depth_sweep.json, depth_sweep.csv or checkpoint (.ckpt)")

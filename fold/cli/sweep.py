@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from fold.data.stream import ShardedSpeech
 from fold.decoding.decode import Decoding
 from fold.errors import FoldError
 from fold.evaluation import Transcripts, make_record, real_time_factors, sweep, sweep_paths, sweep_rows
+from fold.paths import PathSpace
 from fold.report.budget import Budget, advice
 from fold.report.figure import plot_sweep
 from fold.report.record import Record, Training, write_record
@@ -46,6 +48,7 @@ def sweep_checkpoint(
     cache_gigabytes: float = 50.0,
     output: str | None = None,
     depths: list[int] | None = None,
+    max_repeats: int | None = None,
     paths_per_depth: int = 8,
     batch_seconds: float = 120.0,
     decoding: Decoding = Decoding(),
@@ -63,6 +66,7 @@ def sweep_checkpoint(
         cache_gigabytes: what they may fill of the disk.
         output: folder for the results; by default sweep-<split> beside the checkpoint's folder.
         depths: depths to evaluate; by default all.
+        max_repeats: most calls of a layer, perhaps more than in training; by default those of training.
         paths_per_depth: paths sampled of each depth besides the canonical one.
         batch_seconds: padded audio in a batch.
         decoding: how transcripts are found.
@@ -72,7 +76,7 @@ def sweep_checkpoint(
     """
     kept = ShardCache(Path(cache), round(cache_gigabytes * 1e9))
     record = evaluate(
-        ckpt_path, split, shards, kept, depths, paths_per_depth, batch_seconds, decoding, bad_data, device
+        ckpt_path, split, shards, kept, depths, max_repeats, paths_per_depth, batch_seconds, decoding, bad_data, device
     )
     folder = Path(output) if output else Path(ckpt_path).parent.parent / f"sweep-{split}"
     write_sweep(record.rows, folder / "depth_sweep.csv")
@@ -91,6 +95,7 @@ def evaluate(
     shards: str | None,
     cache: ShardCache,
     depths: Sequence[int] | None,
+    max_repeats: int | None,
     paths_per_depth: int,
     batch_seconds: float,
     decoding: Decoding,
@@ -100,6 +105,9 @@ def evaluate(
     """The record of a checkpoint's evaluation; arguments as those of `sweep_checkpoint`."""
     content = checkpoint.read(ckpt_path)
     model, description = checkpoint.restore(content, ckpt_path)
+    if max_repeats is not None:
+        space = PathSpace(description.space.num_layers, max_repeats)
+        description = dataclasses.replace(description, space=space)
     location = Location.of(shards or description.shards, cache)
     index = location.index()
     if index.sample_rate != description.sample_rate:

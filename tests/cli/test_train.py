@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Finished
+
+from fold.metrics.errors import count_errors
+from fold.report.budget import Budget, advice
+from fold.report.record import read_record
+from fold.training.wandb_dashboard import metrics
 
 Command = Callable[..., Finished]
 STEPS = 200
@@ -40,7 +46,7 @@ def test_training_learns_at_every_depth(trained: tuple[Path, str]) -> None:
 
 def test_run_folder_is_complete_and_named_last(trained: tuple[Path, str]) -> None:
     run, printed = trained
-    for name in ("config.yaml", "depth_sweep.csv", "depth_sweep.png", "metrics.csv", "wandb"):
+    for name in ("config.yaml", "depth_sweep.csv", "depth_sweep.json", "depth_sweep.png", "metrics.csv", "wandb"):
         assert (run / name).exists(), name
     assert {file.name for file in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "last-1.ckpt"}
     assert run.is_symlink()
@@ -59,17 +65,60 @@ def test_wandb_run_read_back_holds_config_losses_and_depths(trained: tuple[Path,
         assert name in values, name
     for depth in (2, 3, 4):
         assert f"test/wer/depth_{depth:02d}" in values
-    assert {"val/wer/depth_02", "val/wer/depth_04", "test/depth_sweep", "test/depth_sweep_figure"} <= set(values)
+    assert set(metrics()) - {"by_depth/depth"} <= set(values)  # every panel of the dashboard has its data
+    assert any(re.fullmatch("val/wer/depth_.*", name) for name in values)
+    assert "test/wer_by_depth_table" in values
+    assert values["model/physical_layers"] == 2
     assert f'"max_steps":{STEPS}' in json.dumps(config, separators=(",", ":")) or (config["trainer.max_steps"] == STEPS)
+
+
+def test_the_depth_axis_of_wandb_has_a_point_a_depth(trained: tuple[Path, str]) -> None:
+    [file] = (trained[0] / "wandb").glob("offline-run-*/*.wandb")
+    inspect = [sys.executable, "-m", "wandb", "leet", "inspect", str(file), "--json"]
+    printed = subprocess.run(inspect, capture_output=True, check=True, text=True).stdout
+    items = [line["history"]["item"] for line in map(json.loads, printed.splitlines()) if "history" in line]
+    found = {item["by_depth/depth"]: item["by_depth/wer"] for item in items if "by_depth/depth" in item}
+    canonical = read_record(trained[0] / "depth_sweep.json").canonical
+    assert found == pytest.approx({depth: row.wer for depth, row in canonical.items()})
+    assert '"name":"by_depth/wer"' in printed and '"step_metric":"by_depth/depth"' in printed
+
+
+def test_the_record_of_a_run_has_what_was_said_and_what_it_took(trained: tuple[Path, str]) -> None:
+    run = trained[0]
+    record = read_record(run / "depth_sweep.json")
+    assert len(record.references) == 30
+    assert [str(row.wer) for row in record.rows] == [row["wer"] for row in read_rows(run / "depth_sweep.csv")]
+    for row in record.canonical.values():
+        said = record.hypotheses(row.path)
+        errors = sum(count_errors(text, said[id]).word_errors for id, text in record.references.items())
+        assert errors == row.substitutions + row.deletions + row.insertions
+        assert 0 < record.real_time_factors[row.path] < 1
+    assert (record.name, record.num_layers, record.split) == ("tones", 2, "test")
+    assert (record.training.updates, record.training.processes) == (STEPS, 1)
+    assert 0 < record.training.hours < 0.1 and 0 < record.training.cpu_hours < 0.1
+    assert record.settings["model"]["network"]["init_args"]["dim"] == 32
 
 
 def test_checkpoint_describes_itself(trained: tuple[Path, str], fold_command: Command, tmp_path: Path) -> None:
     run = trained[0]
     checkpoint = run / "checkpoints" / "last.ckpt"
-    fold_command("sweep", "--ckpt_path", checkpoint, "--output", tmp_path / "sweep")
-    swept, tested = read_rows(tmp_path / "sweep" / "depth_sweep.csv"), read_rows(run / "depth_sweep.csv")
-    assert [(row["path"], row["words"]) for row in swept] == [(row["path"], row["words"]) for row in tested]
-    assert [float(row["wer"]) for row in swept] == pytest.approx([float(row["wer"]) for row in tested])
+    done = fold_command("sweep", "--ckpt_path", checkpoint, "--output", tmp_path / "sweep", "--budget.within=1000")
+    swept, tested = (read_record(folder / "depth_sweep.json") for folder in (tmp_path / "sweep", run))
+    assert (swept.references, swept.errors, swept.settings) == (tested.references, tested.errors, tested.settings)
+    assert [row.wer for row in swept.rows] == pytest.approx([row.wer for row in tested.rows])
+    assert swept.training.updates == STEPS
+    assert swept.training.hours == pytest.approx(tested.training.hours, rel=0.2)
+    [told] = [line for line in done.stdout.splitlines() if "of the lowest: depth" in line]
+    assert told.split(", real")[0] == advice(swept, Budget(within=1000)).split(", real")[0]
+
+
+def test_a_sweep_beyond_the_repeats_of_training(
+    trained: tuple[Path, str], fold_command: Command, tmp_path: Path
+) -> None:
+    last = trained[0] / "checkpoints" / "last.ckpt"
+    fold_command("sweep", "--ckpt_path", last, "--max_repeats=3", "--depths=[4,6]", "--output", tmp_path / "deep")
+    record = read_record(tmp_path / "deep" / "depth_sweep.json")
+    assert {depth: row.path for depth, row in record.canonical.items()} == {4: "1-1-2-2", 6: "1-1-1-2-2-2"}
 
 
 def test_overrides_reach_the_run(tones_config: Path, fold_command: Command, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from fold.data.plans import TrainPlan
 from fold.losses import JointObjective, Ramp, Targets
 from fold.models import Conformer
 from fold.paths import PathSpace
+from fold.report.record import read_record
 
 Command = Callable[..., Finished]
 LEARNING_RATE = 0.1
@@ -69,3 +70,6 @@ def test_two_processes_equal_one(
         torch.testing.assert_close(other, parameter - step, rtol=1e-4, atol=1e-5)
     assert sum(step.abs().sum().item() for step in steps) > 1.0  # real steps were compared
     assert len(list((tmp_path / "two" / "wandb").glob("offline-run-*"))) == 1
+    record = read_record(tmp_path / "two" / "depth_sweep.json")
+    assert len(record.references) == record.rows[0].sentences == 30  # of both ranks
+    assert (record.training.updates, record.training.processes) == (1, 2)

@@ -1,0 +1,154 @@
+"""The study behind RESULTS.md: is one foldable model as good as one trained for each depth, and what makes it so?
+
+    make results                                   (python -m benchmarks.results --root path/to/fsdd)
+
+Part A holds a foldable model against individually trained ones, B leaves out or changes parts of the method, C tries
+what the paper does not have. Learning rates are chosen first, on dev. Every finished run leaves its records in
+benchmarks/results/study/, so that the study goes on where it was interrupted; RESULTS.md has its tables from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from benchmarks.results_page import update_page
+from benchmarks.runs import Run, fold, train_all
+
+STUDY = "study"
+PAGE = Path("RESULTS.md")
+UPDATES = {"fsdd": 1200, "commands": 2000}
+SEEDS, FEWER_SEEDS = (1, 2, 3), (1, 2)
+DEPTHS = range(4, 9)
+LEARNING_RATES = (1.5e-3, 3e-3, 6e-3)
+VARIANT = "--model.network.class_path=benchmarks.variants"
+PLAN = "--trainer.callbacks+=benchmarks.variants"
+KL = "--model.objective.distillation"
+PARTS: dict[str, tuple[str, ...]] = {  # B
+    "no sampled paths": ("--model.num_sampled_paths=0",),
+    "two sampled paths": ("--model.num_sampled_paths=2",),
+    "four sampled paths": ("--model.num_sampled_paths=4",),
+    "no seed term": ("--model.objective.seed.weight=0",),
+    "no KL": (f"{KL}.weight=0",),
+    "KL from the first step": (f"{KL}={{weight: 1.0, start: 0.0, end: 0.0}}",),
+    "KL where the teacher is better": (
+        f"{KL}={{weight: 1.0, start: 0.0, end: 0.0}}",
+        "--model.objective.distil_where=teacher_better",
+    ),
+    "paths drawn uniformly": (f"{PLAN}.UniformPaths",),
+}
+BEYOND: dict[str, tuple[str, ...]] = {  # C
+    "BatchNorm": ("--model.network.conv_norm=batch",),
+    "BatchNorm of each repeat": (f"{VARIANT}.PrivateBatchNorm", "--model.network.conv_norm=batch"),
+    "GroupNorm": ("--model.network.conv_norm=group",),
+    "norms of each repeat": (f"{VARIANT}.PrivateNorms",),
+    "adapters of each repeat": (f"{VARIANT}.Adapters",),
+    "cyclic order": (f"{VARIANT}.CyclicOrder",),
+    "growing paths": (f"{PLAN}.GrowingPaths",),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", help="where the Free Spoken Digit Dataset lies (default: downloaded)")
+    parser.add_argument("--shards", default="shards", help="folder of prepared corpora")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
+    parser.add_argument("--page-only", action="store_true", help="make the tables of what is finished, train nothing")
+    arguments = parser.parse_args()
+    shards = f"--data.shards={arguments.shards}"
+    root = [f"--data.root={arguments.root}"] if arguments.root else []
+    places = {"commands": [shards], "fsdd": [shards, *root]}
+    if not arguments.page_only:
+        train_all(searches(), places, arguments.jobs)
+        train_all(dict.fromkeys(everything()), places, arguments.jobs)
+        for run in deeper():
+            beyond_training(run)
+    update_page(PAGE, searches(), claim, varied, deeper)
+
+
+def foldable(lr: float, corpus: str, seed: int, name: str = "", options: Sequence[str] = ()) -> Run:
+    """4 physical layers, unfolded to depths 4 to 8."""
+    return Run(STUDY, name or f"fold lr {lr:g}", "conformer_fold", corpus, (*base(lr, corpus), *options), seed)
+
+
+def physical(lr: float, corpus: str, seed: int, depth: int) -> Run:
+    """The same network of `depth` physical layers."""
+    options = (*base(lr, corpus), f"--model.network.num_layers={depth}")
+    return Run(STUDY, f"physical {depth} lr {lr:g}", "conformer_physical", corpus, options, seed)
+
+
+def base(lr: float, corpus: str) -> tuple[str, ...]:
+    updates = UPDATES[corpus]
+    return (
+        "--data.batch_seconds=25",
+        f"--trainer.max_steps={updates}",
+        f"--trainer.val_check_interval={updates}",
+        f"--model.optimizer.init_args.lr={lr:g}",
+        f"--model.lr_scheduler.init_args.max_lr={lr:g}",
+    )
+
+
+def searches() -> list[Run]:
+    """Learning rates of both families, on recorded digits."""
+    ours = [foldable(lr, "fsdd", 1) for lr in LEARNING_RATES]
+    return [*ours, *(physical(lr, "fsdd", 1, DEPTHS[-1]) for lr in LEARNING_RATES)]
+
+
+def best_rate(runs: Sequence[Run]) -> float:
+    """The learning rate with the lowest dev WER, averaged over depths."""
+    wers = [fmean(row.wer for row in run.record("dev").canonical.values()) for run in runs]
+    return LEARNING_RATES[wers.index(min(wers))]
+
+
+def rates() -> tuple[float, float]:
+    """Of foldable and of individually trained models."""
+    runs = searches()
+    return best_rate(runs[: len(LEARNING_RATES)]), best_rate(runs[len(LEARNING_RATES) :])
+
+
+def claim(corpus: str) -> list[Run]:
+    """Part A."""
+    ours, theirs = rates()
+    found = []
+    for seed in SEEDS:
+        found += [foldable(ours, corpus, seed), *(physical(theirs, corpus, seed, depth) for depth in DEPTHS)]
+    return found
+
+
+def varied(part: str) -> dict[str, list[Run]]:
+    """Part B or C: runs by name, fold's own first."""
+    lr, _ = rates()
+    variants = {"fold": (), **{"B": PARTS, "C": BEYOND}[part]}
+    return {
+        name: [foldable(lr, "fsdd", seed, name if options else "", options) for seed in FEWER_SEEDS]
+        for name, options in variants.items()
+    }
+
+
+def deeper() -> list[Run]:
+    """Runs evaluated at more repeats than they were trained with."""
+    lr, _ = rates()
+    return [foldable(lr, "fsdd", seed) for seed in FEWER_SEEDS]
+
+
+def everything() -> Iterator[Run]:
+    yield from claim("fsdd")
+    for part in "BC":
+        for runs in varied(part).values():
+            yield from runs
+    yield from claim("commands")
+
+
+def beyond_training(run: Run) -> None:
+    """Sweeps dev with every layer up to three times, where training had two."""
+    if not run.file("beyond").exists():
+        output = run.folder / "beyond"
+        fold("sweep", f"--ckpt_path={run.checkpoint}", "--split=dev", "--max_repeats=3", f"--output={output}")
+        (output / "depth_sweep.json").rename(run.file("beyond"))
+
+
+if __name__ == "__main__":
+    main()

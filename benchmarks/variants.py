@@ -1,0 +1,180 @@
+"""Variants of the method that the study tries beside fold's own, and the `fold` command that knows them.
+
+    python -m benchmarks.variants fit --model.network.class_path=benchmarks.variants.PrivateNorms ...
+
+None of them is part of fold: one that earned its place would move there.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+from torch import Tensor, nn
+
+import fold.models
+from fold.cli import main
+from fold.models import Conformer, Recogniser
+from fold.modules.norms import MaskedBatchNorm
+from fold.paths import Path, PathSpace
+from fold.training.module import FoldableASR
+from fold.unfolding import Unfolding
+
+REPEATS = 2  # the most that a layer runs in the study
+
+
+class OwnRepeats(Unfolding):
+    """Unfolding whose repeats of a layer have something of their own.
+
+    layers: for each physical layer the module of its first call, its second, and so on, which share weights.
+    """
+
+    def __init__(self, layers: Sequence[Sequence[nn.Module]], checkpoint_activations: bool = False) -> None:
+        super().__init__([first for first, *_ in layers], checkpoint_activations)
+        self.later = nn.ModuleList(nn.ModuleList(later) for _, *later in layers)
+
+    def layer_at(self, layer: int, repeat: int) -> nn.Module:
+        return self.later[layer][repeat - 1] if repeat else self.layers[layer]
+
+
+class CyclicUnfolding(Unfolding):
+    """Runs a path's repeats after all layers have run (1 2 1 2) where the path has them adjacent (1 1 2 2)."""
+
+    def walk(self, x: Tensor, paths: Sequence[Path], *args: object) -> Iterator[tuple[int, Tensor]]:
+        return super().walk(x, [cyclic(path) for path in paths], *args)
+
+
+def cyclic(path: Path) -> Path:
+    """The path of the same calls in cyclic order: each round runs every layer that has calls left."""
+    repeats = [path.layers.count(layer) for layer in range(max(path.layers) + 1)]
+    rounds = range(max(repeats))
+    return Path(tuple(layer for done in rounds for layer, times in enumerate(repeats) if times > done))
+
+
+def sharing(layer: nn.Module, own: tuple[type[nn.Module], ...]) -> nn.Module:
+    """A copy of a layer that shares all parameters but those in modules of the types `own`."""
+    twin = copy.deepcopy(layer)
+    for name, module in twin.named_modules():
+        if not isinstance(module, own):
+            module._parameters.update(layer.get_submodule(name)._parameters)
+    return twin
+
+
+class Adapted(nn.Module):
+    """A layer followed by a low-rank adapter, which begins as nothing."""
+
+    def __init__(self, layer: nn.Module, dim: int, rank: int) -> None:
+        super().__init__()
+        self.layer, self.down, self.up = layer, nn.Linear(dim, rank, bias=False), nn.Linear(rank, dim, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Tensor, *args: object) -> Tensor:
+        x = self.layer(x, *args)
+        return x + self.up(self.down(x))
+
+
+@dataclass(frozen=True)
+class PrivateNorms(Conformer):
+    """Every LayerNorm once for each (layer, repeat)."""
+
+    def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
+        return with_own_repeats(super().build(vocab_size, sample_rate), lambda layer: sharing(layer, (nn.LayerNorm,)))
+
+
+@dataclass(frozen=True)
+class PrivateBatchNorm(Conformer):
+    """BatchNorm in the convolution module, once for each (layer, repeat)."""
+
+    def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
+        return with_own_repeats(
+            super().build(vocab_size, sample_rate), lambda layer: sharing(layer, (MaskedBatchNorm,))
+        )
+
+
+@dataclass(frozen=True)
+class Adapters(Conformer):
+    """A low-rank adapter after every repeat of a layer but its first."""
+
+    rank: int = 8
+
+    def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
+        return with_own_repeats(
+            super().build(vocab_size, sample_rate), lambda layer: Adapted(layer, self.dim, self.rank)
+        )
+
+
+@dataclass(frozen=True)
+class CyclicOrder(Conformer):
+    """Repeats in cyclic order."""
+
+    def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
+        model = super().build(vocab_size, sample_rate)
+        model.unfolding = CyclicUnfolding(model.unfolding.layers, self.checkpoint_activations)
+        return model
+
+
+def with_own_repeats(model: Recogniser, repeated: Any) -> Recogniser:
+    """The model with `repeated(layer)` in place of each later call of a layer."""
+    calls = [[layer, *(repeated(layer) for _ in range(REPEATS - 1))] for layer in model.unfolding.layers]
+    model.unfolding = OwnRepeats(calls, model.unfolding.checkpoint_activations)
+    return model
+
+
+class PathPlan(lightning.Callback):
+    """Takes the place of the module's choice of paths."""
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
+        space, seed, number = pl_module.space, pl_module.seed, pl_module.num_sampled_paths
+        pl_module.training_paths = lambda step: self.paths(space, seed, number, step, step / trainer.max_steps)
+
+    def paths(self, space: PathSpace, seed: int, number: int, step: int, progress: float) -> list[Path]:
+        raise NotImplementedError
+
+
+class UniformPaths(PathPlan):
+    """Sampled paths are drawn uniformly over all paths, not over depths first."""
+
+    def paths(self, space: PathSpace, seed: int, number: int, step: int, progress: float) -> list[Path]:
+        ends = [space.deepest, space.seed]
+        between = [path for depth in space.depths for path in space.paths(depth) if path not in ends]
+        return [*ends, *random.Random(f"uniform {seed} {step}").choices(between, k=number)]
+
+
+class GrowingPaths(PathPlan):
+    """The seed alone at first; then the deepest path grows layer by layer.
+
+    alone, grown: shares of training at which growing begins and is done.
+    """
+
+    def __init__(self, alone: float = 0.25, grown: float = 0.6) -> None:
+        self.alone, self.grown = alone, grown
+
+    def paths(self, space: PathSpace, seed: int, number: int, step: int, progress: float) -> list[Path]:
+        share = min(max((progress - self.alone) / (self.grown - self.alone), 0.0), 1.0)
+        depth = space.depths[0] + math.ceil(share * (len(space.depths) - 1))
+        if depth == space.depths[0]:
+            return [space.seed]
+        grown = PathSpace(space.num_layers, space.max_repeats, depth)
+        return [grown.deepest, grown.seed, *grown.draw(number, seed=seed, step=step)]
+
+
+VARIANTS = (PrivateNorms, PrivateBatchNorm, Adapters, CyclicOrder)
+
+
+def register() -> None:
+    """Lets checkpoints name the variants, as they may name what `fold.models` exports."""
+    for variant in VARIANTS:
+        setattr(fold.models, variant.__name__, variant)
+
+
+if __name__ == "__main__":
+    from benchmarks import variants  # under the name that settings use, not as __main__
+
+    variants.register()
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""The page of results is made of records alone, and the study goes on where it was interrupted."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from report.records import make_record
+
+from benchmarks import results, runs
+from fold.report.record import write_record
+
+PAGE = Path(__file__).parent.parent.parent / "RESULTS.md"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "RESULTS", tmp_path / "benchmarks" / "results")
+    (tmp_path / "RESULTS.md").write_text(PAGE.read_text().split("<!-- learning")[0])
+    marks = ["learning rates", "A fsdd", "A commands", "B", "C", "beyond"]
+    with (tmp_path / "RESULTS.md").open("a") as page:
+        page.writelines(f"<!-- {mark} -->\n<!-- end of {mark} -->\n" for mark in marks)
+
+
+def finish(run: runs.Run, rate: float = 0.1) -> None:
+    """Leaves records as if the run had been trained."""
+    depth = next((int(o.split("=")[1]) for o in run.options if "num_layers" in o), None)
+    rates = {depth: rate} if depth else dict.fromkeys(results.DEPTHS, rate)
+    record = make_record(rates, num_layers=depth or 4, name=run.experiment, seed=run.seed)
+    for split in ("dev", "test", "beyond"):
+        write_record(record, run.file(split))
+
+
+def page(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "argv", ["results", "--page-only"])
+    results.main()
+    return Path("RESULTS.md").read_text()
+
+
+def test_the_rate_with_the_lowest_dev_error_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for run in results.searches():
+        finish(run, rate=0.05 if "fold lr 0.006" in run.name or "physical 8 lr 0.0015" in run.name else 0.3)
+    assert results.rates() == (0.006, 0.0015)
+    assert "| fold lr 0.006 |" in page(monkeypatch)
+    assert all("lr=0.006" in " ".join(run.options) for run in results.varied("B")["no KL"])
+
+
+def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "| system |" not in page(monkeypatch)
+    for run in results.searches():
+        finish(run)
+    for run in results.claim("fsdd"):
+        finish(run)
+    shown = page(monkeypatch)
+    assert (
+        "| physical 5 lr 0.0015 |" in shown
+        and "![WER against executed depth](benchmarks/results/study-fsdd.png)" in shown
+    )
+    assert "| no KL |" not in shown
+    finish(results.varied("B")["no KL"][0])
+    assert "| no KL |" in page(monkeypatch)
+
+
+def test_what_is_finished_is_not_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = []
+    monkeypatch.setattr(runs.Run, "train", lambda run, places: (trained.append(run), finish(run)))
+    waiting = results.searches()
+    finish(waiting[0])
+    runs.train_all(waiting, {"fsdd": [], "commands": []}, jobs=1)
+    assert trained == waiting[1:]
+    everything = list(dict.fromkeys(results.everything()))
+    assert len({run.label for run in everything}) == len(everything)
+
+
+def test_one_failed_run_ends_the_study_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(run: runs.Run, places: object) -> None:
+        sys.exit(f"fold fit: {run.name} did not learn")
+
+    monkeypatch.setattr(runs.Run, "train", fail)
+    with pytest.raises(SystemExit, match="did not learn"):
+        runs.train_all(results.searches(), {"fsdd": [], "commands": []}, jobs=1)

@@ -1,0 +1,96 @@
+"""The variants of the study are what they are called."""
+
+import pytest
+import torch
+
+from benchmarks.variants import (
+    VARIANTS,
+    Adapters,
+    CyclicOrder,
+    GrowingPaths,
+    PrivateBatchNorm,
+    PrivateNorms,
+    UniformPaths,
+    cyclic,
+    register,
+)
+from fold.checkpoint import Description
+from fold.data.units import CharUnits
+from fold.models import Conformer, Recogniser
+from fold.paths import Path, PathSpace
+
+SHAPE = {"num_layers": 2, "dim": 16, "num_heads": 2, "ffn_dim": 24, "kernel_size": 5, "subsampling_channels": 4}
+SMALL = {**SHAPE, "decoder_layers": 0, "num_mels": 16, "dropout": 0.0, "spec_augment": None}
+SPACE = PathSpace(2, 2)
+
+
+def built(kind: type[Conformer], **settings: object) -> Recogniser:
+    torch.manual_seed(0)
+    return kind(**{**SMALL, **settings}).build(5, 8000)
+
+
+def outputs(model: Recogniser, paths: list[Path]) -> list[torch.Tensor]:
+    noise = torch.randn(2, 8000, generator=torch.Generator().manual_seed(1))
+    return [output.ctc_log_probs for output in model(noise, torch.tensor([8000, 6000]), paths)]
+
+
+@pytest.mark.parametrize(("kind", "more"), [(PrivateNorms, 2 * 6 * 2 * 16), (Adapters, 2 * 2 * 16 * 8)])
+def test_what_repeats_own_begins_as_the_plain_model_and_is_theirs_alone(kind: type[Conformer], more: int) -> None:
+    plain, varied = built(Conformer), built(kind)
+    assert varied.num_parameters() == plain.num_parameters() + more
+    both = [SPACE.seed, SPACE.deepest]
+    for expected, found in zip(outputs(plain, both), outputs(varied, both), strict=True):
+        torch.testing.assert_close(found, expected)
+    outputs(varied, [SPACE.seed])[0].sum().backward()
+    assert all(p.grad is None for p in own(varied))
+    outputs(varied, [SPACE.deepest])[0].square().sum().backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in own(varied))
+
+
+def own(model: Recogniser) -> list[torch.nn.Parameter]:
+    shared = {id(p) for p in model.unfolding.layers.parameters()}
+    return [p for p in model.unfolding.later.parameters() if id(p) not in shared]
+
+
+def test_private_batch_norm_keeps_statistics_of_each_repeat() -> None:
+    model = built(PrivateBatchNorm, conv_norm="batch").train()
+    outputs(model, [SPACE.seed])
+    first, second = model.unfolding.layers[0], model.unfolding.later[0][0]
+    assert first.convolution.norm.num_batches_tracked == 1
+    assert second.convolution.norm.num_batches_tracked == 0
+    outputs(model, [SPACE.deepest])
+    assert second.convolution.norm.num_batches_tracked == 1
+    assert second.convolution.depthwise.weight is first.convolution.depthwise.weight
+
+
+def test_cyclic_order_runs_rounds() -> None:
+    assert str(cyclic(Path.parse("1-1-2-2"))) == "1-2-1-2"
+    assert str(cyclic(Path.parse("1-2-2-3-4-4"))) == "1-2-3-4-2-4"
+    plain, varied = built(Conformer), built(CyclicOrder)
+    [found] = outputs(varied, [SPACE.deepest])
+    [expected] = outputs(plain, [Path.parse("1-2-1-2")])
+    torch.testing.assert_close(found, expected)
+
+
+def test_growing_paths_begin_with_the_seed_and_end_with_the_deepest() -> None:
+    space, plan = PathSpace(4, 2), GrowingPaths(alone=0.25, grown=0.75)
+    deepest = [plan.paths(space, 0, 1, step, step / 100)[0].depth for step in range(101)]
+    assert deepest[:26] == [4] * 26 and deepest[75:] == [8] * 26
+    assert sorted(deepest) == deepest and set(deepest) == set(space.depths)
+    assert plan.paths(space, 0, 1, 10, 0.1) == [space.seed]
+    middle = plan.paths(space, 0, 1, 50, 0.5)
+    assert middle[1] == space.seed and middle[2].depth <= middle[0].depth
+
+
+def test_uniform_paths_never_draw_the_ends() -> None:
+    space = PathSpace(4, 2)
+    drawn = [UniformPaths().paths(space, 0, 2, step, 0.0) for step in range(200)]
+    assert all(paths[:2] == [space.deepest, space.seed] for paths in drawn)
+    assert {path for paths in drawn for path in paths[2:]} == {p for d in (5, 6, 7) for p in space.paths(d)}
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_a_checkpoint_can_name_a_variant(kind: type[Conformer]) -> None:
+    register()
+    described = Description(kind(**SMALL), SPACE, CharUnits("ab "), 8000, "nowhere")
+    assert Description.from_dict(described.to_dict()).architecture == kind(**SMALL)
