@@ -53,8 +53,9 @@ def compare(
         split: of the corpus that checkpoints are evaluated on.
         device: of checkpoints' evaluation: cpu, cuda, ...; by default an accelerator if there is one.
     """
-    labels, paths = zip(*map(_labelled, runs), strict=True)
-    systems = group([find_record(Path(path), split, device) for path in paths], labels)
+    named = {Path(path).resolve(): (label, Path(path)) for label, path in map(_labelled, runs)}  # `latest` is a run too
+    labels = [label for label, _ in named.values()]
+    systems = group([find_record(path, split, device) for _, path in named.values()], labels)
     reference = _named(systems, against) if against else None
     table = tables.rows(systems, reference, margin)
     pairs = list(tqdm(all_pairs(systems, margin), desc="testing", unit=" pairs", leave=False, disable=None))
@@ -90,13 +91,13 @@ def find_record(path: Path, split: Split, device: str | None) -> Record:
         return read_record(path)
     if path.suffix == ".csv":
         return record_of_sweep(path)
-    if path.suffix == ".ckpt":
-        folder = path.parent.parent / f"sweep-{split}"
-        if not (folder / "depth_sweep.json").exists():
+    if path.suffix == ".ckpt" and path.exists():
+        kept = path.parent.parent / f"sweep-{split}" / "depth_sweep.json"
+        if not kept.exists() or kept.stat().st_mtime < path.stat().st_mtime:
             cache = ShardCache(Path("shards/cache"), 50 * 10**9)
             record = evaluate(path, split, None, cache, None, None, 8, 120.0, Decoding(), FaultPolicy(), device)
-            write_record(record, folder / "depth_sweep.json")
-        return read_record(folder / "depth_sweep.json")
+            write_record(record, kept)
+        return read_record(kept)
     raise FoldError(f"{path}: no run folder, depth_sweep.json, depth_sweep.csv or checkpoint (.ckpt)")
 
 

@@ -47,7 +47,7 @@ def test_compare_writes_tables_figures_and_a_page(runs: list[Path], fold_command
         ("foldable", run, depth) for depth in "234" for run in "12"
     ]
     assert {row["verdict"] for row in rows if row["depth"] == "2" and row["counterpart"]} == {"worse"}
-    assert "one run of 1.00 h of processor time for 3 depths; 2 individually" in done.stdout
+    assert "one run of 1.00 h for 3 depths; 2 individually" in done.stdout
     assert re.search(r"depth  2  WER \d+\.\d\d ± \d+\.\d\d .* worse", done.stdout)
     assert max(map(len, done.stdout.splitlines())) <= 80 + len(str(tmp_path))
     latex = (tmp_path / "out" / "table.tex").read_text()
@@ -61,6 +61,12 @@ def test_labels_and_a_reference_can_be_given(runs: list[Path], fold_command: Com
     done = fold_command("compare", *named, "--against=four", "--margin=5")
     assert re.search(r"\nours\n.*\n.*depth  2 .* worse\n", done.stdout)
     assert "\ntwo\n" in done.stdout and "Counterparts: four." in done.stdout
+
+
+def test_a_run_named_twice_counts_once(runs: list[Path], fold_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to(runs[0].name)
+    done = fold_command("compare", *runs, tmp_path / "latest", runs[1])
+    assert re.search(r"\nfoldable\n.* 2 runs\n", done.stdout)
 
 
 def test_a_sweep_without_transcripts_is_compared_without_tests(

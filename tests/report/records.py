@@ -63,7 +63,7 @@ def make_record(
         references=said,
         errors=errors,
         real_time_factors={row.path: 0.01 * row.depth for row in rows},
-        device="a machine",
+        device="x86_64 CPU, 1 threads",
         training=Training(updates=100, hours=hours, cpu_hours=hours, processes=1),
         settings={"seed_everything": seed, "model": {"num_layers": num_layers, "seed": seed}, **(settings or {})},
         date="2026-01-01",

@@ -120,10 +120,10 @@ def summary(systems: Sequence[System]) -> list[str]:
     for system in systems:
         if not system.foldable or not _trained(system) or len(alone) < 2:
             continue
-        ours, theirs = _cpu_hours(system), sum(map(_cpu_hours, alone))
+        ours, theirs = _hours_spent(system), sum(map(_hours_spent, alone))
         lines.append(
-            f"{system.label}: one run of {ours:.2f} h of processor time for {len(system.depths)} depths; "
-            f"{len(alone)} individually trained systems took {theirs:.2f} h ({ours / theirs:.2f} of it)"
+            f"{system.label}: one run of {ours:.2f} h for {len(system.depths)} depths; {len(alone)} individually "
+            f"trained systems took {theirs:.2f} h ({ours / theirs:.2f} of it), in {_clock(system)} time of training steps"
         )
     return lines
 
@@ -132,8 +132,15 @@ def _trained(system: System) -> bool:
     return all(record.training for record in system.records)
 
 
-def _cpu_hours(system: System) -> float:
-    return fmean(r.training.cpu_hours * r.training.processes for r in system.records if r.training)
+def _clock(system: System) -> str:
+    """On a CPU what else runs there must not count."""
+    return "processor" if system.record.device.endswith("threads") else "device"
+
+
+def _hours_spent(system: System) -> float:
+    """Of all processes of a run; the mean over runs."""
+    name = "cpu_hours" if _clock(system) == "processor" else "hours"
+    return fmean(getattr(r.training, name) * r.training.processes for r in system.records if r.training)
 
 
 def notes(table: Sequence[Row], margin: float) -> list[str]:
