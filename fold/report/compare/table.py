@@ -123,7 +123,7 @@ def summary(systems: Sequence[System]) -> list[str]:
         ours, theirs = _hours_spent(system), sum(map(_hours_spent, alone))
         lines.append(
             f"{system.label}: one run of {ours:.2f} h for {len(system.depths)} depths; {len(alone)} individually "
-            f"trained systems took {theirs:.2f} h ({ours / theirs:.2f} of it), in {_clock(system)} time of training steps"
+            f"trained systems took {theirs:.2f} h ({ours / theirs:.2f} of it); {_clock(system)} time of training steps"
         )
     return lines
 
