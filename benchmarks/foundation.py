@@ -4,8 +4,8 @@
 
 Trains wav2vec2_small_full on the default corpus and exports it: one foundation model, as a published one would be. From
 that export it fine-tunes, for each seed and on both corpora, all 6 layers (full), 4 of them (compact) and 4 unfolded to
-6 (fold), each for the same updates; the first seed also with other choices of the layers that stay, and without any
-fine-tuning. Every finished run leaves its records in benchmarks/results/foundation/; the study goes on where it was
+6 (fold), each for the same updates; the first seed also with other choices of the layers that stay, three times as long,
+and without any fine-tuning. Every finished run leaves its records in benchmarks/results/foundation/; the study goes on where it was
 interrupted.
 """
 
@@ -34,6 +34,8 @@ SYSTEMS: dict[str, tuple[str, ...]] = {  # experiment, then its changes
 CHOICES: dict[str, tuple[str, ...]] = {  # of the first seed and the default corpus alone
     "fold_first": (FOLD, "--model.network.keep=first"),
     "fold_mean": (FOLD, "--model.network.keep=mean"),
+    "fold_longer": (FOLD, "--trainer.max_steps=3600"),
+    "full_longer": (COMPACT, ALL_LAYERS, "--trainer.max_steps=3600"),
     "untrained_full": (COMPACT, ALL_LAYERS, "--trainer.max_steps=0"),
     "untrained_even": (FOLD, "--trainer.max_steps=0"),
     "untrained_first": (FOLD, "--model.network.keep=first", "--trainer.max_steps=0"),

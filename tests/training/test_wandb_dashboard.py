@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from conftest import Finished
@@ -19,11 +20,11 @@ def test_the_workspace_asks_for_every_metric() -> None:
 
 
 def test_without_a_login_there_is_one_line(
-    fold_command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+    fold_command: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    monkeypatch.setenv("WANDB_HTTP_TIMEOUT", "1")
+    monkeypatch.setenv("NETRC", str(tmp_path / "nobody"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
     done = fold_command("dashboard", "--entity=someone", check=False)
     assert (done.status, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert "could not be saved to someone/fold" in done.stderr
