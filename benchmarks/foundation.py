@@ -4,9 +4,9 @@
 
 Trains wav2vec2_small_full on the default corpus and exports it: one foundation model, as a published one would be. From
 that export it fine-tunes, for each seed and on both corpora, all 6 layers (full), 4 of them (compact) and 4 unfolded to
-6 (fold), each for the same updates; the first seed also with other choices of the layers that stay, three times as long,
-and without any fine-tuning. Every finished run leaves its records in benchmarks/results/foundation/; the study goes on where it was
-interrupted.
+6 (fold), each for the same updates; the first seed also with other choices of the layers that stay, three times as
+long, and without any fine-tuning. Every finished run leaves its records in benchmarks/results/foundation/; the study
+goes on where it was interrupted.
 """
 
 from __future__ import annotations
