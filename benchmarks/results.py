@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.results_page import update_page
-from benchmarks.runs import Run, fold, train_all
+from benchmarks.runs import Run, fold, keep, train_all
 
 STUDY = "study"
 PAGE = Path("RESULTS.md")
@@ -147,7 +147,7 @@ def beyond_training(run: Run) -> None:
     if not run.file("beyond").exists():
         output = run.folder / "beyond"
         fold("sweep", f"--ckpt_path={run.checkpoint}", "--split=dev", "--max_repeats=3", f"--output={output}")
-        (output / "depth_sweep.json").rename(run.file("beyond"))
+        keep(output / "depth_sweep.json", run.file("beyond"))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fold.report.record import Record, read_record
+from fold.report.record import Record, read_record, write_record
 
 RESULTS = Path(__file__).parent / "results"
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # a training each core: small layers use two threads badly
@@ -22,6 +22,7 @@ TRAINING = (
     "--trainer.enable_progress_bar=false",
     "--data.num_workers=0",
 )
+PLACES = ("shards", "root", "cache")
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,15 @@ class Run:
         tell where the corpus lies."""
         fold("fit", *self.arguments(), *places, "--ckpt_path=last", f"--run_dir={self.folder}")
         fold("sweep", f"--ckpt_path={self.checkpoint}", "--split=dev", f"--output={self.folder}/dev")
-        self.file("test").parent.mkdir(parents=True, exist_ok=True)
         for split, folder in (("test", self.folder), ("dev", self.folder / "dev")):
-            shutil.copy(folder / "depth_sweep.json", self.file(split))
+            keep(folder / "depth_sweep.json", self.file(split))
+
+
+def keep(written: Path, file: Path) -> None:
+    """Keeps a record without the places that its data had on this machine."""
+    record = read_record(written)
+    data = {name: value for name, value in record.settings["data"].items() if name not in PLACES}
+    write_record(dataclasses.replace(record, settings={**record.settings, "data": data}), file)
 
 
 def fold(*arguments: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from report.records import make_record
 
 from benchmarks import results, runs
-from fold.report.record import write_record
+from fold.report.record import read_record, write_record
 
 PAGE = Path(__file__).parent.parent.parent / "RESULTS.md"
 
@@ -79,3 +79,13 @@ def test_one_failed_run_ends_the_study_in_one_line(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(runs.Run, "train", fail)
     with pytest.raises(SystemExit, match="did not learn"):
         runs.train_all(results.searches(), {"fsdd": [], "commands": []}, jobs=1)
+
+
+def test_a_kept_record_names_no_place_of_this_machine(tmp_path: Path) -> None:
+    data = {"shards": "/home/someone/shards", "root": "/home/someone", "cache": "/home", "batch_seconds": 25}
+    record = make_record({2: 0.1}, settings={"data": data})
+    write_record(record, tmp_path / "a.json")
+    runs.keep(tmp_path / "a.json", tmp_path / "kept" / "b.json")
+    kept = read_record(tmp_path / "kept" / "b.json")
+    assert kept.settings["data"] == {"batch_seconds": 25}
+    assert (kept.rows, kept.errors) == (record.rows, record.errors)
