@@ -167,7 +167,7 @@ def to_terminal(table: Sequence[Row]) -> list[str]:
             facts = [f"{cells['layers']} physical layers", f"{cells['parameters']} parameters"]
             facts += [f"{cells[name]} {unit}" for name, unit in UNITS.items() if cells[name]]
             lines += ["", cells["system"], f"  {', '.join(facts)}"]
-        line = f"  depth {cells['depth']:>2}  WER {cells['WER %']:<12}"
+        line = f"  depth {cells['depth']:>2}  WER {cells['WER %']:<13}"
         if row.pair:
             line += f" {cells['difference [95 %]']:<22} p {cells['p']:<5}  {cells['verdict']}"
         lines.append(line.rstrip())
