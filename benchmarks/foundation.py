@@ -32,10 +32,10 @@ SYSTEMS: dict[str, tuple[str, ...]] = {  # experiment, then its changes
     "fold": (FOLD,),
 }
 CHOICES: dict[str, tuple[str, ...]] = {  # of the first seed and the default corpus alone
-    "fold_first": (FOLD, "--model.network.keep=first"),
-    "fold_mean": (FOLD, "--model.network.keep=mean"),
     "fold_longer": (FOLD, "--trainer.max_steps=3600"),
     "full_longer": (COMPACT, ALL_LAYERS, "--trainer.max_steps=3600"),
+    "fold_first": (FOLD, "--model.network.keep=first"),
+    "fold_mean": (FOLD, "--model.network.keep=mean"),
     "untrained_full": (COMPACT, ALL_LAYERS, "--trainer.max_steps=0"),
     "untrained_even": (FOLD, "--trainer.max_steps=0"),
     "untrained_first": (FOLD, "--model.network.keep=first", "--trainer.max_steps=0"),
