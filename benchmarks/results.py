@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.results_page import update_page
+from benchmarks.results_page import beyond_table, comparison, figure, rates_table, update_page, variants_table
 from benchmarks.runs import Run, fold, keep, train_all
 
 STUDY = "study"
@@ -66,7 +66,23 @@ def main() -> None:
         train_all(dict.fromkeys(everything()), places, arguments.jobs)
         for run in deeper():
             beyond_training(run)
-    update_page(PAGE, searches(), claim, varied, deeper)
+    update_page(PAGE, parts())
+
+
+def parts() -> dict[str, str]:
+    """Of the page, made of what is finished."""
+    made = {"learning rates": rates_table(finished(searches()))}
+    if len(finished(searches())) < len(searches()):  # what the others train depends on it
+        return made
+    for corpus in UPDATES:
+        runs = finished(claim(corpus))
+        made |= {f"A {corpus}": comparison(runs), f"figure {corpus}": figure(runs, f"{corpus}: WER on the test split")}
+    made |= {part: variants_table(varied(part)) for part in "BC"}
+    return {**made, "beyond": beyond_table([run for run in deeper() if run.file("beyond").exists()])}
+
+
+def finished(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.finished]
 
 
 def foldable(lr: float, corpus: str, seed: int, name: str = "", options: Sequence[str] = ()) -> Run:

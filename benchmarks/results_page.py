@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -13,37 +14,17 @@ from fold.report.compare import figures
 from fold.report.compare import table as tables
 from fold.report.compare.systems import System, group, mean_and_deviation
 
-MARGIN = 0.5
-CORPORA = ("fsdd", "commands")
+MARGIN = 0.5  # of WER, within which systems count as equivalent
+LEFT_OUT = ("RTF", "hours")  # runs shared the machine, and processor time says more
+FACTS = ("parameters", "updates", "minutes", "of processor", "date")
 
 
-def update_page(
-    page: Path,
-    searches: Sequence[Run],
-    claim: Callable[[str], list[Run]],
-    varied: Callable[[str], dict[str, list[Run]]],
-    deeper: Callable[[], list[Run]],
-) -> None:
-    """Puts each part's tables between its marks in the page; parts without a finished run stay as they are."""
+def update_page(page: Path, parts: Mapping[str, str]) -> None:
+    """Puts each part between its marks in the page; what is empty stays as it was."""
     text = page.read_text(encoding="utf-8")
-    text = filled(text, "learning rates", rates_table([run for run in searches if run.finished]))
-    if all(run.finished for run in searches):  # what the others train depends on it
-        text = parts(text, claim, varied, deeper)
+    for name, content in parts.items():
+        text = filled(text, name, content)
     page.write_text(text, encoding="utf-8")
-
-
-def parts(
-    text: str,
-    claim: Callable[[str], list[Run]],
-    varied: Callable[[str], dict[str, list[Run]]],
-    deeper: Callable[[], list[Run]],
-) -> str:
-    for corpus in CORPORA:
-        text = filled(text, f"A {corpus}", claim_tables(corpus, [run for run in claim(corpus) if run.finished]))
-    for part in "BC":
-        finished = {name: [run for run in runs if run.finished] for name, runs in varied(part).items()}
-        text = filled(text, part, variants_table({name: runs for name, runs in finished.items() if runs}))
-    return filled(text, "beyond", beyond_table([run for run in deeper() if run.file("beyond").exists()]))
 
 
 def filled(text: str, name: str, content: str) -> str:
@@ -68,38 +49,69 @@ def mean_wer(run: Run, split: str) -> float:
     return fmean(row.wer for row in run.record(split).canonical.values())
 
 
-FACTS = ("parameters", "updates", "minutes", "of processor", "date")
-
-
 def facts(runs: Sequence[Run]) -> list[str]:
-    """For each of FACTS, the mean where runs differ."""
+    """For each of FACTS, the mean where runs differ; empty times of what was not trained."""
     records = [run.record("test") for run in runs]
-    wall, processor = (fmean(60 * getattr(r.training, name) for r in records) for name in ("hours", "cpu_hours"))
+    times = [record.training for record in records if record.training]
     dates = sorted({record.date for record in records})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return [f"{records[0].num_params:,}", f"{records[0].training.updates:,}", f"{wall:.1f}", f"{processor:.1f}", when]
+    if not times:
+        return [f"{records[0].num_params:,}", "0", "", "", when]
+    minutes = (fmean(60 * getattr(t, name) for t in times) for name in ("hours", "cpu_hours"))
+    return [f"{records[0].num_params:,}", f"{times[0].updates:,}", *(f"{spent:.1f}" for spent in minutes), when]
 
 
-def claim_tables(corpus: str, runs: Sequence[Run]) -> str:
-    """Part A on one corpus: the comparison, its notes and its figure."""
+def comparison(runs: Sequence[Run], against: str | None = None, margin: float = MARGIN) -> str:
+    """Runs on one test set: table, notes, facts and commands. against: the system that all are tested against (default:
+    each depth against the individually trained system of that depth)."""
     if not runs:
         return ""
-    systems = group([run.record("test") for run in runs], [run.name for run in runs])
-    table = tables.rows(systems, None, MARGIN)
-    file = files.RESULTS / f"{runs[0].study}-{corpus}.png"
-    figures.wer_by_depth(systems, f"{corpus}: WER on the test split").savefig(file)
-    lines = [*tables.summary(systems), *tables.notes(table, MARGIN)]
-    image = f"![WER against executed depth]({file.relative_to(files.RESULTS.parent.parent)})"
-    shown = markdown(["system", *FACTS], [[s.label, *facts(of_system(s, runs))] for s in systems])
-    return "\n\n".join([tables.to_markdown(table).strip(), "\n".join(f"- {line}" for line in lines), image, shown])
+    systems, named = systems_of(runs), by_name(runs)
+    table = tables.rows(systems, next((system for system in systems if system.label == against), None), margin)
+    return "\n\n".join(
+        [
+            tables.to_markdown(table, without=LEFT_OUT).strip(),
+            "\n".join(f"- {line}" for line in [*tables.summary(systems), *tables.notes(table, margin)]),
+            markdown(["system", "seeds", *FACTS], [[name, seeds(some), *facts(some)] for name, some in named.items()]),
+            commands(named),
+        ]
+    )
 
 
-def of_system(system: System, runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.name == system.label]
+def figure(runs: Sequence[Run], title: str) -> str:
+    """WER against depth, drawn beside the records."""
+    if not runs:
+        return ""
+    file = files.RESULTS / f"{runs[0].study}-{runs[0].corpus}.png"
+    figures.wer_by_depth(systems_of(runs), title).savefig(file)
+    return f"![WER against executed depth]({file.relative_to(files.RESULTS.parent.parent)})"
 
 
-def variants_table(variants: dict[str, list[Run]]) -> str:
+def systems_of(runs: Sequence[Run]) -> list[System]:
+    return group([run.record("test") for run in runs], [run.name for run in runs])
+
+
+def by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    return {run.name: [other for other in runs if other.name == run.name] for run in runs}
+
+
+def seeds(runs: Sequence[Run]) -> str:
+    return ", ".join(str(run.seed) for run in runs)
+
+
+def commands(named: Mapping[str, Sequence[Run]]) -> str:
+    """How each system was trained, folded away."""
+    lines = []
+    for name, runs in named.items():
+        arguments = [re.sub(r"(seed\w*)=\d+$", r"\1=SEED", shlex.quote(text)) for text in runs[0].arguments()]
+        lines += [f"# {name}: SEED {seeds(runs)}", f"python -m benchmarks.variants fit {' '.join(arguments)}"]
+    block = "\n".join(["```bash", *lines, "```"])
+    return f"<details><summary>Commands</summary>\n\n{block}\n\n</details>"
+
+
+def variants_table(variants: Mapping[str, Sequence[Run]]) -> str:
     """Part B or C: dev and test WER of the shallowest and the deepest depth and the mean over all paths."""
+    variants = {name: finished for name, runs in variants.items() if (finished := [r for r in runs if r.finished])}
     if not variants:
         return ""
     headings = ["variant"]
@@ -108,7 +120,7 @@ def variants_table(variants: dict[str, list[Run]]) -> str:
         [name, *(cell for split in ("dev", "test") for cell in three_wers(runs, split)), *facts(runs)]
         for name, runs in variants.items()
     ]
-    return markdown([*headings, *FACTS], rows)
+    return f"{markdown([*headings, *FACTS], rows)}\n\n{commands(variants)}"
 
 
 def three_wers(runs: Sequence[Run], split: str) -> list[str]:

@@ -114,21 +114,25 @@ def real_time_factors(
     """Seconds of computing a second of audio, for the canonical path of each depth: the median over the utterances,
     each by itself as on a device.
 
-    utterances: (samples,) each, on the CPU; bringing them to the model's device is counted. The first is run once
-    more before, untimed.
+    utterances: (samples,) each, on the CPU; bringing them to the model's device is counted. Depths take turns, so that
+    what else the machine does slows all of them alike; each utterance is run once more before, untimed, as the first
+    run of a length prepares the others.
     """
     device = next(model.parameters()).device
-    space, rate = description.space, description.sample_rate
-    factors: dict[str, float] = {}
-    for path in map(space.canonical, space.depths if utterances else ()):
-        found = []
-        for waveform in (utterances[0], *utterances):
-            started = time.perf_counter()
-            alone = waveform[None].to(device), torch.tensor([len(waveform)], device=device)
-            transcribe(model, description.units, *alone, [path], decoding)  # ends on the CPU: nothing is left running
-            found.append((time.perf_counter() - started) * rate / len(waveform))
-        factors[str(path)] = median(found[1:])
-    return factors
+    paths = [description.space.canonical(depth) for depth in description.space.depths]
+    factors: dict[str, list[float]] = {str(path): [] for path in paths}
+
+    def factor(waveform: Tensor, path: Path) -> float:
+        started = time.perf_counter()
+        alone = waveform[None].to(device), torch.tensor([len(waveform)], device=device)
+        transcribe(model, description.units, *alone, [path], decoding)  # ends on the CPU: nothing is left running
+        return (time.perf_counter() - started) * description.sample_rate / len(waveform)
+
+    for waveform in utterances:
+        factor(waveform, paths[0])
+        for path in paths:
+            factors[str(path)].append(factor(waveform, path))
+    return {path: median(found) for path, found in factors.items() if found}
 
 
 def make_record(

@@ -1,12 +1,13 @@
 """The page of results is made of records alone, and the study goes on where it was interrupted."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 from report.records import make_record
 
-from benchmarks import results, runs
+from benchmarks import foundation, results, runs
 from fold.report.record import read_record, write_record
 
 PAGE = Path(__file__).parent.parent.parent / "RESULTS.md"
@@ -16,10 +17,8 @@ PAGE = Path(__file__).parent.parent.parent / "RESULTS.md"
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runs, "RESULTS", tmp_path / "benchmarks" / "results")
-    (tmp_path / "RESULTS.md").write_text(PAGE.read_text().split("<!-- learning")[0])
-    marks = ["learning rates", "A fsdd", "A commands", "B", "C", "beyond"]
-    with (tmp_path / "RESULTS.md").open("a") as page:
-        page.writelines(f"<!-- {mark} -->\n<!-- end of {mark} -->\n" for mark in marks)
+    emptied = re.sub(r"(<!-- ([\w ]+) -->).*?(<!-- end of \2 -->)", r"\1\n\3", PAGE.read_text(), flags=re.S)
+    (tmp_path / "RESULTS.md").write_text(emptied)
 
 
 def finish(run: runs.Run, rate: float = 0.1) -> None:
@@ -89,3 +88,17 @@ def test_a_kept_record_names_no_place_of_this_machine(tmp_path: Path) -> None:
     kept = read_record(tmp_path / "kept" / "b.json")
     assert kept.settings["data"] == {"batch_seconds": 25}
     assert (kept.rows, kept.errors) == (record.rows, record.errors)
+
+
+def test_the_foundation_study_fills_its_part_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["foundation", "--page-only"])
+    rates = {"full": {6: 0.1}, "compact": {4: 0.2}, "fold": dict.fromkeys((4, 5, 6), 0.1)}
+    for run in foundation.systems("commands"):
+        record = make_record(rates[run.name], num_layers=4, name=run.experiment, seed=run.seed)
+        write_record(record, run.file("dev"))
+        write_record(record, run.file("test"))
+    foundation.main()
+    shown = Path("RESULTS.md").read_text()
+    assert "| compact |" in shown and "Counterparts: full." in shown
+    assert "| fold_first |" not in shown and "foundation-fsdd.png" not in shown
+    assert "--model.seed=SEED" in shown

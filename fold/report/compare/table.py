@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -174,8 +174,9 @@ def to_terminal(table: Sequence[Row]) -> list[str]:
     return lines
 
 
-def to_markdown(table: Sequence[Row]) -> str:
-    kept = _used_columns(table)
+def to_markdown(table: Sequence[Row], without: Collection[str] = ()) -> str:
+    """without: headings to leave out."""
+    kept = [index for index in _used_columns(table) if HEADINGS[index] not in without]
     lines = [[HEADINGS[i] for i in kept], ["---" if i in LEFT else "---:" for i in kept]]
     lines += [[row.cells()[i] for i in kept] for row in table]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
