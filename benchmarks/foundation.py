@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.results_page import comparison, figure, update_page
@@ -23,36 +24,53 @@ STUDY = "foundation"
 PAGE = Path("RESULTS.md")
 SOURCE = Path("runs") / "studies" / STUDY / "pretrained" / "huggingface"
 SEEDS = (1, 2, 3)
-ALL_LAYERS = "--model.network.num_layers=6"
+MARGIN = 1.0  # of WER: what folding may cost
 UPDATES = {"commands": 1200, "fsdd": 400}
 CORPORA = {"commands": (), "fsdd": ("--data.sample_rate=16000",)}
-COMPACT, FOLD = "wav2vec2_small_compact", "wav2vec2_small_fold"
+FULL, COMPACT = ("wav2vec2_small_compact", "--model.network.num_layers=6"), ("wav2vec2_small_compact",)
+FOLD = ("wav2vec2_small_fold",)
+FIRST, MEAN = "--model.network.keep=first", "--model.network.keep=mean"
+LONGER, UNTRAINED = "--trainer.max_steps=3600", "--trainer.max_steps=0"
 SYSTEMS: dict[str, tuple[str, ...]] = {  # experiment, then its changes
-    "full": (COMPACT, ALL_LAYERS),
-    "compact": (COMPACT,),
-    "fold": (FOLD,),
+    "full": FULL,
+    "compact": COMPACT,
+    "fold": FOLD,
+    "full_longer": (*FULL, LONGER),
+    "fold_longer": (*FOLD, LONGER),
+    "fold_first": (*FOLD, FIRST),
+    "fold_mean": (*FOLD, MEAN),
+    "untrained_full": (*FULL, UNTRAINED),
+    "untrained_even": (*FOLD, UNTRAINED),
+    "untrained_first": (*FOLD, FIRST, UNTRAINED),
+    "untrained_mean": (*FOLD, MEAN, UNTRAINED),
 }
-# Of the first seed and the default corpus alone:
-LONGER = {
-    "fold_longer": (FOLD, "--trainer.max_steps=3600"),
-    "full_longer": (COMPACT, ALL_LAYERS, "--trainer.max_steps=3600"),
+
+
+@dataclass(frozen=True)
+class Table:
+    """A part of the page. against: the system that the others are tested against."""
+
+    corpus: str
+    systems: tuple[str, ...]
+    seeds: tuple[int, ...]
+    against: str
+
+    def runs(self) -> list[Run]:
+        return [run(system, self.corpus, seed) for seed in self.seeds for system in self.systems]
+
+
+TABLES = {
+    "foundation commands": Table("commands", ("full", "compact", "fold"), SEEDS, "full"),
+    "foundation fsdd": Table("fsdd", ("full", "compact", "fold"), SEEDS, "full"),
+    "foundation untrained": Table(
+        "commands",
+        ("untrained_full", "untrained_even", "untrained_first", "untrained_mean"),
+        SEEDS[:1],
+        "untrained_full",
+    ),
+    "foundation other layers": Table("commands", ("fold", "fold_first", "fold_mean"), SEEDS[:1], "fold"),
+    "foundation longer": Table("commands", ("fold_longer", "full_longer"), SEEDS, "full_longer"),
 }
-OTHER_LAYERS = {
-    "fold_first": (FOLD, "--model.network.keep=first"),
-    "fold_mean": (FOLD, "--model.network.keep=mean"),
-}
-UNTRAINED = {
-    "untrained_full": (COMPACT, ALL_LAYERS, "--trainer.max_steps=0"),
-    "untrained_even": (FOLD, "--trainer.max_steps=0"),
-    "untrained_first": (FOLD, "--model.network.keep=first", "--trainer.max_steps=0"),
-    "untrained_mean": (FOLD, "--model.network.keep=mean", "--trainer.max_steps=0"),
-}
-CHOICES = {  # a table each: the systems in it
-    "longer": tuple(LONGER),
-    "other layers": ("fold", *OTHER_LAYERS),
-    "untrained": tuple(UNTRAINED),
-}
-MARGIN = 1.0  # of WER: what folding may cost
 
 
 def main() -> None:
@@ -81,19 +99,11 @@ def pretrain(shards: str) -> None:
 
 
 def runs() -> Iterator[Run]:
-    """All runs; what the tables need most first."""
-    for corpus in CORPORA:
-        yield from systems(corpus)
-    for names in CHOICES.values():
-        yield from (run(name, "commands", SEEDS[0]) for name in names)
-
-
-def systems(corpus: str) -> Iterator[Run]:
-    return (run(system, corpus, seed) for seed in SEEDS for system in SYSTEMS)
+    return (run for table in TABLES.values() for run in table.runs())
 
 
 def run(system: str, corpus: str, seed: int) -> Run:
-    experiment, *changes = {**SYSTEMS, **LONGER, **OTHER_LAYERS, **UNTRAINED}[system]
+    experiment, *changes = SYSTEMS[system]
     fixed = [f"--model.network.source={SOURCE}", "--data.batch_seconds=50", f"--trainer.max_steps={UPDATES[corpus]}"]
     return Run(STUDY, system, experiment, corpus, (*fixed, *CORPORA[corpus], *changes), seed)
 
@@ -101,15 +111,10 @@ def run(system: str, corpus: str, seed: int) -> Run:
 def parts() -> dict[str, str]:
     """Of the page, made of what is finished."""
     made = {}
-    for corpus in CORPORA:
-        finished = [run for run in systems(corpus) if run.finished]
-        made[f"foundation {corpus}"] = comparison(finished, "full", MARGIN)
-        made[f"figure foundation {corpus}"] = figure(
-            finished, f"Folded foundation model, {corpus}: WER on the test split"
-        )
-    for name, against in (("longer", "full_longer"), ("other layers", "fold"), ("untrained", "untrained_full")):
-        chosen = [run(system, "commands", SEEDS[0]) for system in CHOICES[name]]
-        made[f"foundation {name}"] = comparison([run for run in chosen if run.finished], against, MARGIN)
+    for name, table in TABLES.items():
+        finished = [run for run in table.runs() if run.finished]
+        made[name] = comparison(finished, table.against, MARGIN)
+        made[f"figure {name}"] = figure(finished, name, f"{name}: WER on the test split")
     return made
 
 

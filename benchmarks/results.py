@@ -76,7 +76,10 @@ def parts() -> dict[str, str]:
         return made
     for corpus in UPDATES:
         runs = finished(claim(corpus))
-        made |= {f"A {corpus}": comparison(runs), f"figure {corpus}": figure(runs, f"{corpus}: WER on the test split")}
+        made |= {
+            f"A {corpus}": comparison(runs),
+            f"figure A {corpus}": figure(runs, f"A {corpus}", f"{corpus}: WER on the test split"),
+        }
     made |= {part: variants_table(varied(part)) for part in "BC"}
     return {**made, "beyond": beyond_table([run for run in deeper() if run.file("beyond").exists()])}
 

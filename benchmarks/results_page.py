@@ -78,11 +78,11 @@ def comparison(runs: Sequence[Run], against: str | None = None, margin: float = 
     )
 
 
-def figure(runs: Sequence[Run], title: str) -> str:
-    """WER against depth, drawn beside the records."""
+def figure(runs: Sequence[Run], name: str, title: str) -> str:
+    """WER against depth, drawn beside the records in a file of that name."""
     if not runs:
         return ""
-    file = files.RESULTS / f"{runs[0].study}-{runs[0].corpus}.png"
+    file = files.RESULTS / f"{name.replace(' ', '-')}.png"
     figures.wer_by_depth(systems_of(runs), title).savefig(file)
     return f"![WER against executed depth]({file.relative_to(files.RESULTS.parent.parent)})"
 

@@ -52,8 +52,7 @@ def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.Monke
         finish(run)
     shown = page(monkeypatch)
     assert (
-        "| physical 5 lr 0.0015 |" in shown
-        and "![WER against executed depth](benchmarks/results/study-fsdd.png)" in shown
+        "| physical 5 lr 0.0015 |" in shown and "![WER against executed depth](benchmarks/results/A-fsdd.png)" in shown
     )
     assert "| no KL |" not in shown
     finish(results.varied("B")["no KL"][0])
@@ -93,7 +92,7 @@ def test_a_kept_record_names_no_place_of_this_machine(tmp_path: Path) -> None:
 def test_the_foundation_study_fills_its_part_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["foundation", "--page-only"])
     rates = {"full": {6: 0.1}, "compact": {4: 0.2}, "fold": dict.fromkeys((4, 5, 6), 0.1)}
-    for run in foundation.systems("commands"):
+    for run in foundation.TABLES["foundation commands"].runs():
         record = make_record(rates[run.name], num_layers=4, name=run.experiment, seed=run.seed)
         write_record(record, run.file("dev"))
         write_record(record, run.file("test"))
