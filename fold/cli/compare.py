@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
+from jsonargparse.typing import NonNegativeFloat
 from tqdm import tqdm
 
 from fold.cli.parser import OneLineErrors
@@ -35,7 +36,7 @@ def compare(
     runs: list[str],
     output: str = "comparison",
     against: str | None = None,
-    margin: float = MARGIN,
+    margin: NonNegativeFloat = MARGIN,
     title: str = "Systems by depth",
     split: Split = "test",
     device: str | None = None,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
 from fold.data.files import write_json
 from fold.errors import FoldError
 from fold.metrics.significance import Triple
@@ -31,6 +33,7 @@ class Training:
     processes: int
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Record:
     """The evaluation of one model on one test set.
@@ -106,14 +109,30 @@ def read_record(file: str | Path) -> Record:
         plain = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FoldError(f"cannot read the record {file}: {getattr(error, 'strerror', None) or error}") from error
+    found = plain.pop("format", None) if isinstance(plain, dict) else None
+    if found != FORMAT:
+        raise FoldError(
+            f"{file} is no record of an evaluation, as `fold sweep` writes: its format is {found}, not {FORMAT}"
+        )
     try:
-        if plain.pop("format") != FORMAT:
-            raise ValueError(f"its format is not {FORMAT}")
-        plain["rows"] = tuple(SweepRow(**row) for row in plain["rows"])
-        plain["training"] = plain["training"] and Training(**plain["training"])
-        return Record(**plain)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise FoldError(f"{file} is no record of an evaluation, as `fold sweep` writes: {error}") from error
+        record = TypeAdapter(Record).validate_python(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise FoldError(
+            f"{file} is no record of an evaluation, as `fold sweep` writes: {place}: {first['msg']}"
+        ) from error
+    return _checked(record, file)
+
+
+def _checked(record: Record, file: str | Path) -> Record:
+    """The record, if what it says of its paths fits together. Raises FoldError."""
+    if not record.canonical:
+        raise FoldError(f"{file}: no canonical path was evaluated")
+    for row in record.canonical.values() if record.references else ():
+        if not record.errors.get(row.path, {None: ""}).keys() <= record.references.keys():
+            raise FoldError(f"{file}: the transcripts of path {row.path} are missing or are of other utterances")
+    return record
 
 
 def record_of_sweep(file: str | Path) -> Record:
@@ -121,7 +140,7 @@ def record_of_sweep(file: str | Path) -> Record:
     rows = read_sweep(file)
     if not rows:
         raise FoldError(f"{file}: no path was evaluated")
-    return Record(
+    record = Record(
         name=Path(file).resolve().parent.name,
         corpus="",
         split="",
@@ -137,3 +156,4 @@ def record_of_sweep(file: str | Path) -> Record:
         settings={},
         date="",
     )
+    return _checked(record, file)

@@ -64,6 +64,27 @@ def test_a_record_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
         read_record(tmp_path / "a.json")
 
 
+BROKEN = {
+    "rows.0.wer": lambda plain: plain["rows"][0].update(wer="low"),
+    "training.hours": lambda plain: plain["training"].pop("hours"),
+    "references.utt-000": lambda plain: plain["references"].update({"utt-000": 3}),
+    "no canonical path": lambda plain: plain.update(rows=[]),
+    "path 1-2 are missing": lambda plain: plain["errors"].pop("1-2"),
+    "are of other utterances": lambda plain: plain["errors"]["1-2"].update(nobody="x"),
+}
+
+
+@pytest.mark.parametrize("named", BROKEN)
+def test_what_is_wrong_in_a_record_is_named(named: str, tmp_path: Path) -> None:
+    file = tmp_path / "depth_sweep.json"
+    write_record(make_record({2: 0.1, 3: 0.1}), file)
+    plain = json.loads(file.read_text())
+    BROKEN[named](plain)
+    file.write_text(json.dumps(plain))
+    with pytest.raises(FoldError, match=rf"depth_sweep\.json.*{named}"):
+        read_record(file)
+
+
 def test_a_sweep_alone_is_a_record_without_transcripts(tmp_path: Path) -> None:
     record = make_record({2: 0.3, 4: 0.1})
     file = tmp_path / "run" / "depth_sweep.csv"
