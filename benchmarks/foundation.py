@@ -5,8 +5,8 @@
 Trains wav2vec2_small_full on the default corpus and exports it: one foundation model, as a published one would be. From
 that export it fine-tunes, for each seed and on both corpora, all 6 layers (full), 4 of them (compact) and 4 unfolded to
 6 (fold), each for the same updates, on the default corpus also for three times as many; the first seed also with other
-choices of the layers that stay, and without any fine-tuning. Every finished run leaves its records in benchmarks/results/foundation/; the study
-goes on where it was interrupted, and fills its part of RESULTS.md.
+choices of the layers that stay, and without any fine-tuning. Every finished run leaves its records in
+benchmarks/results/foundation/; the study goes on where it was interrupted, and fills its part of RESULTS.md.
 """
 
 from __future__ import annotations
