@@ -116,7 +116,9 @@ def parts() -> dict[str, str]:
         finished = [run for run in table.runs() if run.finished]
         made[name] = comparison(finished, table.against, MARGIN)
         if table.seeds == SEEDS:
-            made[f"figure {name}"] = figure(finished, name, f"{name}: WER on the test split")
+            made[f"figure {name}"] = figure(
+                finished, name, f"Folded foundation model, {table.corpus}: WER on the test split"
+            )
     return made
 
 

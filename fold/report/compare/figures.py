@@ -12,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from fold.report import style
 from fold.report.compare.systems import System
 
+LABEL_WIDTH = 40  # characters that a legend has room for
+
 
 def wer_by_depth(systems: Sequence[System], title: str) -> Figure:
     """In the manner of Figures 2 and 3 of arXiv 2505.21237: for a foldable system the mean over its paths as a line,
@@ -76,16 +78,17 @@ def _foldable(systems: Sequence[System]) -> list[System]:
 
 
 def _dots(systems: Sequence[System]) -> list[tuple[System, str, str]]:
-    """Systems of a single depth with colour and label: those of one experiment share both."""
-    alone = [system for system in systems if not system.foldable]
-    names = list(dict.fromkeys(system.record.name for system in alone))
-    colours = dict(zip(names, _cycle(style.BASELINES), strict=False))
-    seen: set[str] = set()
+    """Systems of a single depth with colour and label: those of one experiment share a colour, and a label, which the
+    first of them brings."""
+    by_experiment: dict[str, list[System]] = {}
+    for system in systems:
+        if not system.foldable:
+            by_experiment.setdefault(system.record.name, []).append(system)
     found = []
-    for system in alone:
-        name = system.record.name
-        found.append((system, colours[name], f"{name}, trained individually" if name not in seen else ""))
-        seen.add(name)
+    for (name, alone), colour in zip(by_experiment.items(), _cycle(style.BASELINES), strict=False):
+        labels = ", ".join(system.label for system in alone)
+        label = f"{labels if len(labels) <= LABEL_WIDTH else name}, trained individually"
+        found += [(system, colour, label if system is alone[0] else "") for system in alone]
     return found
 
 
