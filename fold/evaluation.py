@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import random
 import time
@@ -55,7 +56,7 @@ class Transcripts:
     """What was said and what canonical paths made of it.
 
     references: text by utterance id; errors: by path, the hypotheses that differ from their reference, by id;
-    timed: some utterances, (samples,) each, for `real_time_factors`.
+    timed: the first utterances, (samples,) each, on the CPU, for `real_time_factors`.
     """
 
     def __init__(self, space: PathSpace, paths: Sequence[Path]) -> None:
@@ -71,8 +72,9 @@ class Transcripts:
         for index, path in self.canonical.items():
             hypotheses = zip(batch.ids, map(one_spaced, transcripts[index]), strict=True)
             self.errors[path].update({id: text for id, text in hypotheses if text != references[id]})
-        rows = zip(batch.waveforms, batch.num_samples, batch.ids, strict=False)
-        self.timed += [waveform[:length].clone() for waveform, length, _ in rows][: TIMED_UTTERANCES - len(self.timed)]
+        wanted = min(TIMED_UTTERANCES - len(self.timed), len(batch.ids))  # a batch may be padded with empty rows
+        for waveform, length in zip(batch.waveforms[:wanted], batch.num_samples[:wanted], strict=True):
+            self.timed.append(waveform[:length].to("cpu", copy=True))
 
     def merge(self, references: dict[str, str], errors: dict[str, dict[str, str]]) -> None:
         """Takes in what another process evaluated."""
@@ -146,6 +148,7 @@ def make_record(
     split: str,
     training: Training | None,
     settings: Mapping[str, Any],
+    decoding: Decoding,
 ) -> Record:
     """The record of a sweep (see `fold.report.record.Record` for what each is); factors: of `real_time_factors`."""
     return Record(
@@ -163,11 +166,12 @@ def make_record(
         training=training,
         settings=settings,
         date=date.today().isoformat(),
+        decoding=dataclasses.asdict(decoding),
     )
 
 
 def device_name(device: Device) -> str:
-    """What a real-time factor was measured on."""
+    """What times are measured on."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":

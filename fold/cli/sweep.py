@@ -139,4 +139,5 @@ def evaluate(
         split=split,
         training=took and Training(**took),
         settings=settings,
+        decoding=decoding,
     )

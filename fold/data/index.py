@@ -50,6 +50,11 @@ class Split:
         durations = {int(n): (int(counts[n]), round(float(sums[n]), 3)) for n in np.flatnonzero(counts)}
         return cls(len(seconds), round(sum(s.seconds for s in shards), 3), shards, durations)
 
+    @property
+    def fingerprint(self) -> str:
+        """Equal for splits of the same utterances, prepared alike."""
+        return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()[:16]
+
     def usable(self, max_seconds: float) -> tuple[int, float]:
         """Return how many utterances are no longer than `max_seconds` (to the second), and their seconds."""
         kept = [both for whole, both in self.durations.items() if whole < max_seconds]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from rapidfuzz.distance import Levenshtein
 
 from fold.data.files import write_json
 from fold.errors import FoldError
@@ -24,13 +25,16 @@ class Training:
     """What training a model took.
 
     updates: optimizer steps; hours: wall time of its steps, validations left out; cpu_hours: processor time of the
-    first process over the same steps; processes: that trained together.
+    first process over the same steps; processes: that trained together; device: of the first process, several joined
+    by " + " if training went on elsewhere; data: fingerprint of the training utterances; both empty if unknown.
     """
 
     updates: int
     hours: float
     cpu_hours: float
     processes: int
+    device: str = ""
+    data: str = ""
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -44,7 +48,8 @@ class Record:
     errors: for the canonical path of each depth, by its text form: the hypotheses that differ from their reference, by
     utterance id;
     real_time_factors: seconds a second of audio, by path, one utterance at a time; device: that they were taken on;
-    training: None if unknown; settings: the resolved configuration, nested; date: of the evaluation.
+    training: None if unknown; settings: the resolved configuration, nested; date: of the evaluation;
+    decoding: how transcripts were found (settings of `fold.decoding.decode.Decoding`), empty if unknown.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Record:
     training: Training | None
     settings: Mapping[str, Any]
     date: str
+    decoding: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def canonical(self) -> dict[int, SweepRow]:
@@ -130,8 +136,12 @@ def _checked(record: Record, file: str | Path) -> Record:
     if not record.canonical:
         raise FoldError(f"{file}: no canonical path was evaluated")
     for row in record.canonical.values() if record.references else ():
-        if not record.errors.get(row.path, {None: ""}).keys() <= record.references.keys():
+        said = record.errors.get(row.path, {None: ""})
+        if not said.keys() <= record.references.keys():
             raise FoldError(f"{file}: the transcripts of path {row.path} are missing or are of other utterances")
+        found = sum(Levenshtein.distance(record.references[id].split(), text.split()) for id, text in said.items())
+        if found != row.substitutions + row.deletions + row.insertions or len(record.references) != row.sentences:
+            raise FoldError(f"{file}: the transcripts of path {row.path} are not those that its errors were counted in")
     return record
 
 

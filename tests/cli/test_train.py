@@ -96,6 +96,8 @@ def test_the_record_of_a_run_has_what_was_said_and_what_it_took(trained: tuple[P
     assert (record.name, record.num_layers, record.split) == ("tones", 2, "test")
     assert (record.training.updates, record.training.processes) == (STEPS, 1)
     assert 0 < record.training.hours < 0.1 and 0 < record.training.cpu_hours < 0.1
+    assert record.training.device == record.device and len(record.training.data) == 16
+    assert record.decoding["method"] == "greedy"
     assert record.settings["model"]["network"]["init_args"]["dim"] == 32
 
 

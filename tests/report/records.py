@@ -40,6 +40,8 @@ def make_record(
     num_params: int = 1000,
     settings: Mapping[str, Any] | None = None,
     hours: float = 1.0,
+    device: str = "x86_64 CPU, 1 threads",
+    data: str = "0123456789abcdef",
 ) -> Record:
     """A record whose canonical path of each depth errs at the rate given for it."""
     said = said or references()
@@ -63,8 +65,9 @@ def make_record(
         references=said,
         errors=errors,
         real_time_factors={row.path: 0.01 * row.depth for row in rows},
-        device="x86_64 CPU, 1 threads",
-        training=Training(updates=100, hours=hours, cpu_hours=hours, processes=1),
+        device=device,
+        training=Training(updates=100, hours=hours, cpu_hours=hours, processes=1, device=device, data=data),
         settings={"seed_everything": seed, "model": {"num_layers": num_layers, "seed": seed}, **(settings or {})},
         date="2026-01-01",
+        decoding={"method": "greedy"},
     )

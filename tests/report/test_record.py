@@ -71,6 +71,8 @@ BROKEN = {
     "no canonical path": lambda plain: plain.update(rows=[]),
     "path 1-2 are missing": lambda plain: plain["errors"].pop("1-2"),
     "are of other utterances": lambda plain: plain["errors"]["1-2"].update(nobody="x"),
+    "path 1-2 are not those": lambda plain: plain["errors"]["1-2"].popitem(),
+    "path 1-2-2 are not those": lambda plain: plain["rows"][1].update(sentences=79),
 }
 
 

@@ -125,6 +125,7 @@ class DepthSweep(lightning.Callback):
             split="test",
             training=took,
             settings=self.settings,
+            decoding=pl_module.decoding,
         )
 
     @rank_zero_only

@@ -9,6 +9,7 @@ from typing import Any
 import lightning
 
 from fold.checkpoint import TRAINING
+from fold.evaluation import device_name
 from fold.report.record import Training
 
 
@@ -23,18 +24,16 @@ class TrainingTime(lightning.Callback):
         self._wall = self._cpu = 0.0  # seconds since
         self._since: tuple[float, float] | None = None  # both clocks, while they run
 
-    def on_train_start(self, *_: Any) -> None:
-        self._since = time.perf_counter(), time.process_time()
+    def on_train_batch_start(self, *_: Any) -> None:
+        if self._since is None:
+            self._since = time.perf_counter(), time.process_time()
 
     def on_train_end(self, *_: Any) -> None:
         self._count()
         self._since = None
 
+    on_train_start = on_train_batch_start
     on_validation_start = on_train_end
-
-    def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        if trainer.state.fn == "fit":
-            self.on_train_start()
 
     def _count(self) -> None:
         if self._since is not None:
@@ -48,12 +47,15 @@ class TrainingTime(lightning.Callback):
         self._count()
         if not self._wall:
             return self._before
-        hours, cpu_hours = (self._before.hours, self._before.cpu_hours) if self._before else (0.0, 0.0)
+        before = self._before or Training(updates=0, hours=0.0, cpu_hours=0.0, processes=trainer.world_size)
+        devices = [*before.device.split(" + "), device_name(trainer.strategy.root_device)]
         return Training(
             updates=trainer.global_step,
-            hours=hours + self._wall / 3600,
-            cpu_hours=cpu_hours + self._cpu / 3600,
+            hours=before.hours + self._wall / 3600,
+            cpu_hours=before.cpu_hours + self._cpu / 3600,
             processes=trainer.world_size,
+            device=" + ".join(dict.fromkeys(filter(None, devices))),
+            data=trainer.datamodule.index.splits["train"].fingerprint,
         )
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
