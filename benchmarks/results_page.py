@@ -10,7 +10,7 @@ from statistics import fmean
 
 from benchmarks import runs as files
 from benchmarks.runs import Run
-from fold.report.compare import figures
+from fold.report.compare import figures, formats
 from fold.report.compare import table as tables
 from fold.report.compare.systems import System, group, mean_and_deviation
 
@@ -70,7 +70,7 @@ def comparison(runs: Sequence[Run], against: str | None = None, margin: float = 
     table = tables.rows(systems, next((system for system in systems if system.label == against), None), margin)
     return "\n\n".join(
         [
-            tables.to_markdown(table, without=LEFT_OUT).strip(),
+            formats.to_markdown(table, without=LEFT_OUT).strip(),
             "\n".join(f"- {line}" for line in [*tables.summary(systems), *tables.notes(table, margin)]),
             markdown(["system", "seeds", *FACTS], [[name, seeds(some), *facts(some)] for name, some in named.items()]),
             commands(named),

@@ -16,9 +16,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from fold.metrics.significance import Triple, bootstrap, error_differences, mapsswe
+from fold.metrics.significance import Triple, bootstrap, mapsswe, word_errors
 
 LARGE, SMALL = 2000, 20  # words: with few, alignments are ambiguous and sclite, which weighs edits, takes others
 LEVEL = 0.05
@@ -77,12 +78,13 @@ def share_found(rate_a: float, rate_b: float, utterances: int, trials: int, gene
 
 def coverage(trials: int, utterances: int, generator: random.Random) -> float:
     """Share of test sets, drawn from a large one, whose 95 % interval holds the difference on the large one."""
-    population = simulated(0.2, 0.15, 5000, generator)
-    differences, words = error_differences(population), [len(reference.split()) for reference, _, _ in population]
-    truth, covered = 100 * sum(differences) / sum(words), 0
+    references, a, b = zip(*simulated(0.2, 0.15, 5000, generator), strict=True)
+    errors = [np.array([word_errors(references, said)]) for said in (a, b)]
+    words = np.array([len(reference.split()) for reference in references])
+    truth, covered = 100 * (errors[0] - errors[1]).sum() / words.sum(), 0
     for trial in tqdm(range(trials), desc="bootstrap", leave=False, disable=None):
-        chosen = generator.choices(range(len(population)), k=utterances)
-        found = bootstrap([differences[i] for i in chosen], [words[i] for i in chosen], resamples=1000, seed=trial)
+        chosen = generator.choices(range(len(words)), k=utterances)
+        found = bootstrap(*(of_one[:, chosen] for of_one in errors), words[chosen], resamples=1000, seed=trial)
         covered += found.low <= truth <= found.high
     return covered / trials
 

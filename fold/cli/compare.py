@@ -15,6 +15,7 @@ from fold.data.faults import FaultPolicy
 from fold.decoding.decode import Decoding
 from fold.errors import FoldError
 from fold.report.compare import figures as draw
+from fold.report.compare import formats
 from fold.report.compare import table as tables
 from fold.report.compare.page import render
 from fold.report.compare.pairs import Pair, all_pairs
@@ -62,7 +63,7 @@ def compare(
     pairs = list(tqdm(all_pairs(systems, margin), desc="testing", unit=" pairs", leave=False, disable=None))
     lines = [*tables.summary(systems), *tables.notes(table, margin)]
     _write(Path(output), title, systems, table, lines, pairs)
-    print(title, *tables.to_terminal(table), "", *(textwrap.fill(line, 80) for line in lines), sep="\n")
+    print(title, *formats.to_terminal(table), "", *(textwrap.fill(line, 80) for line in lines), sep="\n")
     print(f"comparison: {output}/report.html")
 
 
@@ -93,7 +94,7 @@ def find_record(path: Path, split: Split, device: str | None) -> Record:
     if path.suffix == ".csv":
         return record_of_sweep(path)
     if path.suffix == ".ckpt" and path.exists():
-        kept = path.parent.parent / f"sweep-{split}" / "depth_sweep.json"
+        kept = path.with_suffix(f".{split}.json")  # not that of `fold sweep`, which may have decoded otherwise
         if not kept.exists() or kept.stat().st_mtime < path.stat().st_mtime:
             cache = ShardCache(Path("shards/cache"), 50 * 10**9)
             record = evaluate(path, split, None, cache, None, None, 8, 120.0, Decoding(), FaultPolicy(), device)
@@ -116,10 +117,10 @@ def _write(
         figure.savefig(folder / f"{name}.png")
         figure.savefig(folder / f"{name}.svg")
     texts = {
-        "table.csv": tables.to_csv(table),
-        "table.md": tables.to_markdown(table),
-        "table.tex": tables.to_latex(table),
-        "significance.csv": tables.pairs_to_csv(pairs),
+        "table.csv": formats.to_csv(table),
+        "table.md": formats.to_markdown(table),
+        "table.tex": formats.to_latex(table),
+        "significance.csv": formats.pairs_to_csv(pairs),
         "report.html": render(title, table, lines, pairs, list(drawn.values()), systems),
     }
     for name, text in texts.items():

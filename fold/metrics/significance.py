@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist, fmean, median, stdev
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from rapidfuzz.distance import Levenshtein
 
 from fold.errors import FoldError
@@ -22,7 +24,9 @@ Triple = tuple[str, str, str]
 Verdict = Literal["better", "worse", "equivalent", "no significant difference"]
 
 GOOD_WORDS = 2  # words that both systems have right, in a row, end a segment (as in NIST's sc_stats)
+FEW_SEGMENTS = 30  # below it the normal approximation is not trusted
 LEVEL = 0.05
+UNSEEN = 3  # rule of three: what befalls none of n words has, with 95 % confidence, a rate below 3 / n
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class MatchedPairs:
     """Outcome of the matched-pair sentence-segment word error test.
 
     segments: stretches in which either system errs; mean, deviation: of their differences in errors, A minus B;
-    z: of the mean, standard normal where the systems err alike; p: of as large a difference either way.
+    z: of the mean, standard normal where the systems err alike; p: of as large a difference either way, with few
+    segments from the exact sign-flip test.
     """
 
     segments: int
@@ -45,7 +50,7 @@ class Bootstrap:
     """Outcome of the paired bootstrap, in percent of WER, A minus B.
 
     low, high: 95 % confidence interval; low90, high90: 90 %, which serves two one-sided tests at 5 %;
-    p: share of resamples on the other side of zero, twice.
+    p: share of resamples on the other side of zero, twice; words: of the references.
     """
 
     difference: float
@@ -54,6 +59,7 @@ class Bootstrap:
     low90: float
     high90: float
     p: float
+    words: int
 
 
 def mapsswe(triples: Iterable[Triple]) -> MatchedPairs:
@@ -62,8 +68,8 @@ def mapsswe(triples: Iterable[Triple]) -> MatchedPairs:
 
     Errors are counted in segments between stretches of at least two words that both systems have right, so that the
     differences of segments are nearly independent; ends of utterances are boundaries too.
-    The normal approximation wants some dozens of segments. Where all differences are equal it says nothing, and p is
-    that of so many equal signs.
+    The normal approximation wants some dozens of segments and differences that are not all equal; elsewhere p is that
+    of `sign_flip`.
     """
     differences = [a - b for triple in triples for a, b in segments(*triple)]
     count = len(differences)
@@ -71,14 +77,27 @@ def mapsswe(triples: Iterable[Triple]) -> MatchedPairs:
         return MatchedPairs(count, 0.0, 0.0, 0.0, 1.0)
     mean = fmean(differences)
     deviation = stdev(differences) if count > 1 else 0.0
-    if deviation == 0:
-        return MatchedPairs(count, mean, 0.0, math.copysign(math.inf, mean), 2.0 ** (1 - count))
-    z = mean / (deviation / math.sqrt(count))
-    return MatchedPairs(count, mean, deviation, z, 2 * NormalDist().cdf(-abs(z)))
+    z = mean / (deviation / math.sqrt(count)) if deviation else math.copysign(math.inf, mean)
+    normal = deviation > 0 and count >= FEW_SEGMENTS
+    return MatchedPairs(count, mean, deviation, z, 2 * NormalDist().cdf(-abs(z)) if normal else sign_flip(differences))
+
+
+def sign_flip(differences: Sequence[int]) -> float:
+    """Share of all choices of signs that make a sum at least as far from zero: exact where A and B err alike (Fisher's
+    randomisation test for pairs; Pitman, 1937, "Significance tests which may be applied to samples from any
+    populations")."""
+    largest = sum(map(abs, differences))
+    share = np.zeros(2 * largest + 1)  # of choices so far, by their sum + largest
+    share[largest] = 1
+    for difference in differences:
+        share = (np.roll(share, difference) + np.roll(share, -difference)) / 2
+    return float(share[np.abs(np.arange(-largest, largest + 1)) >= abs(sum(differences))].sum())
 
 
 def segments(reference: str, hypothesis_a: str, hypothesis_b: str) -> list[tuple[int, int]]:
     """The segments of an utterance, as the errors of A and B in each; none where both are right throughout."""
+    if hypothesis_a == hypothesis_b == reference:
+        return []
     words = reference.split()
     found: list[tuple[int, int]] = []
     good = GOOD_WORDS  # a segment may begin with the utterance
@@ -101,49 +120,83 @@ def _errors_by_place(words: Sequence[str], hypothesis: str) -> list[int]:
     return errors
 
 
-def bootstrap(differences: Sequence[float], words: Sequence[int], resamples: int = 10_000, seed: int = 0) -> Bootstrap:
+def bootstrap(
+    errors_a: ArrayLike, errors_b: ArrayLike, words: ArrayLike, resamples: int = 10_000, seed: int = 0
+) -> Bootstrap:
     """The paired bootstrap over utterances (Bisani & Ney, 2004, "Bootstrap estimates for confidence intervals in ASR
-    performance evaluation"): both systems are scored on the same resampled utterances.
+    performance evaluation"): both systems are scored on the same resampled utterances. Of several runs each system's
+    are resampled too, so that the interval is that of systems and not of these very runs.
 
-    differences: word errors of A minus those of B, an utterance each (see `error_differences`); words: of references.
-    Raises FoldError if the references have no word.
+    errors_a, errors_b: word errors, (runs, utterances), where the numbers of runs may differ; words: of the
+    references, (utterances,). Raises FoldError if the references have no word.
     """
-    errors, lengths = np.asarray(differences, dtype=np.float64), np.asarray(words, dtype=np.int64)
+    a, b, lengths = np.asarray(errors_a), np.asarray(errors_b), np.asarray(words)
     if not lengths.sum():
         raise FoldError("the references have no word: there is nothing to compare")
-    generator = np.random.default_rng(seed)
-    drawn: list[float] = []
-    while len(drawn) < resamples:
-        chosen = generator.integers(len(errors), size=(min(500, resamples - len(drawn)), len(errors)))
-        drawn += (100 * errors[chosen].sum(1) / lengths[chosen].sum(1).clip(min=1)).tolist()
+    generator = np.random.default_rng([seed, 1])  # not the draws of utterances
+    drawn_a, drawn_b, drawn_words = (_of_resamples(values, resamples, seed) for values in (a, b, lengths[None]))
+    difference = _mean_of_drawn(drawn_a, generator) - _mean_of_drawn(drawn_b, generator)
+    drawn = 100 * difference / drawn_words[0].clip(min=1)
     low, low90, high90, high = np.quantile(drawn, [0.025, 0.05, 0.95, 0.975]).tolist()
     # Ties count for both sides, so that identical systems have p = 1.
     sides = [np.mean(np.less_equal(drawn, 0)), np.mean(np.greater_equal(drawn, 0))]
-    difference = 100 * float(errors.sum() / lengths.sum())
-    return Bootstrap(difference, low, high, low90, high90, min(1.0, 2 * float(min(sides))))
+    difference = 100 * float((a.mean(0) - b.mean(0)).sum() / lengths.sum())
+    return Bootstrap(difference, low, high, low90, high90, min(1.0, 2 * float(min(sides))), int(lengths.sum()))
 
 
-def error_differences(triples: Iterable[Triple]) -> list[int]:
-    """Word errors of A minus those of B in each utterance."""
-    return [count_errors(ref, a).word_errors - count_errors(ref, b).word_errors for ref, a, b in triples]
+def _of_resamples(values: NDArray, resamples: int, seed: int) -> NDArray:
+    """Sums over resampled utterances, (runs, resamples); values: (runs, utterances)."""
+    values = values.astype(np.float32)  # whole numbers, exact up to 2 ** 24
+    return np.concatenate(
+        [values @ times.T.astype(np.float32) for times in _resamples(values.shape[1], resamples, seed)], axis=1
+    )
 
 
-def combined(p_values: Sequence[float]) -> float:
-    """One p for several tests of the same hypothesis, however they depend on each other: twice their median
-    (Rueschendorf, 1982, "Random variables with maximum sums"). Of a single test, its own."""
-    return p_values[0] if len(p_values) == 1 else min(1.0, 2 * median(p_values))
+@lru_cache(maxsize=1)
+def _resamples(utterances: int, resamples: int, seed: int) -> list[NDArray]:
+    """How often each utterance is drawn, (some resamples, utterances) each."""
+    generator = np.random.default_rng(seed)
+    found = []
+    for start in range(0, resamples, 500):
+        size = min(500, resamples - start)
+        drawn = generator.integers(utterances, size=(size, utterances)) + utterances * np.arange(size)[:, None]
+        found.append(np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.uint8))
+    return found
 
 
-def verdict(difference: float, p: float, interval: Bootstrap, margin: float) -> Verdict:
+def _mean_of_drawn(errors: NDArray, generator: np.random.Generator) -> NDArray:
+    """Mean over as many runs as there are, drawn with replacement; errors: (runs, resamples)."""
+    return np.take_along_axis(errors, generator.integers(len(errors), size=errors.shape), axis=0).mean(0)
+
+
+def word_errors(references: Iterable[str], hypotheses: Iterable[str]) -> list[int]:
+    """Of each utterance."""
+    return [count_errors(*texts).word_errors for texts in zip(references, hypotheses, strict=True)]
+
+
+def combined(tests: Sequence[MatchedPairs], difference: float) -> float:
+    """One p for tests of several pairs of runs, however they depend on each other: twice the median p (Rueger, 1978,
+    "Das maximale Signifikanzniveau des Tests: Lehne H0 ab, wenn k unter n gegebenen Tests zur Ablehnung fuehren").
+
+    difference: of all runs together. Tests count for its direction, so that runs that contradict each other prove
+    nothing. Of a single test its own p.
+    """
+    if len(tests) == 1:
+        return tests[0].p
+    one_sided = [test.p / 2 if test.z * difference > 0 else 1 - test.p / 2 for test in tests]
+    return min(1.0, 2 * 2 * median(one_sided))
+
+
+def verdict(p: float, interval: Bootstrap, margin: float) -> Verdict:
     """What may be said of A beside B, at the 5 % level.
 
-    difference: of A minus B, of which the sign counts; p: of the test that they are alike; margin: percent of WER.
+    p: of the test that they are alike; interval: of A minus B; margin: percent of WER.
     "better" or "worse" where the test finds a difference. Otherwise "equivalent" if the 90 % interval lies within
-    +- margin (two one-sided tests, Schuirmann, 1987), and if it does not, "no significant difference": the test set is
-    too small to tell.
+    +- margin (two one-sided tests, Schuirmann, 1987) on a test set that would show so small a difference at all; and
+    else "no significant difference": the test set is too small to tell.
     """
     if p < LEVEL:
-        return "worse" if difference > 0 else "better"
-    if -margin < interval.low90 and interval.high90 < margin:
+        return "worse" if interval.difference > 0 else "better"
+    if -margin < interval.low90 and interval.high90 < margin and 100 * UNSEEN / interval.words < margin:
         return "equivalent"
     return "no significant difference"

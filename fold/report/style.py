@@ -31,10 +31,13 @@ def label_axes(axes: Axes, x: str, y: str = "WER (%)") -> None:
 
 def titled(axes: Axes, title: str, facts: str = "") -> None:
     """A title at the left, with a line of facts below it."""
-    axes.set_title(title, loc="left", color=INK, fontsize=12.5, fontweight="bold", pad=26 if facts else 10)
+    pad = 26 if facts else 10
+    axes.set_title(title, loc="left", color=INK, fontsize=12.5, fontweight="bold", pad=pad, parse_math=False)
     axes.text(0, 1.03, facts, color=MUTED, fontsize=9, transform=axes.transAxes, va="bottom")
 
 
 def legend(axes: Axes, columns: int = 2) -> None:
     shown = axes.legend(loc="best", ncols=columns, fontsize=8.5, labelcolor=INK, borderaxespad=1)
     shown.get_frame().set(facecolor="white", edgecolor="none", alpha=0.9)
+    for text in shown.get_texts():
+        text.set_parse_math(False)  # labels are the users'

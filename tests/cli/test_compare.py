@@ -96,6 +96,33 @@ def test_what_cannot_be_compared(
     assert named in done.stderr
 
 
+def test_labels_may_hold_anything(runs: list[Path], fold_command: Command, tmp_path: Path) -> None:
+    labels = ["_ours $x_1^2 (50%)", r"a|b \\{c} ~#&", "two <b>$"]
+    named = [f"{label}={run}" for label, run in zip(labels, runs[1:], strict=True)]
+    fold_command("compare", *named, "--output", tmp_path / "out", f"--against={labels[1]}", "--title=$\\frac$")
+    with (tmp_path / "out" / "table.csv").open() as stream:
+        assert {row["system"] for row in csv.DictReader(stream)} == set(labels)
+    markdown = (tmp_path / "out" / "table.md").read_text().splitlines()
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in markdown}) == 1
+    latex = (tmp_path / "out" / "table.tex").read_text()
+    assert r"\_ours \$x\_1\textasciicircum{}2 (50\%)" in latex and r"two $<$b$>$\$" in latex
+    drawn = (tmp_path / "out" / "wer_by_parameters.svg").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<b>$" not in page and "two &lt;b&gt;$" in page and "<path" in drawn
+
+
+def test_times_of_several_machines_are_not_compared(runs: list[Path], fold_command: Command, tmp_path: Path) -> None:
+    elsewhere = make_record({3: 0.1}, num_layers=3, name="physical", device="NVIDIA H100")
+    write_record(elsewhere, tmp_path / "elsewhere" / "depth_sweep.json")
+    done = fold_command("compare", *runs, tmp_path / "elsewhere", "--output", tmp_path / "out")
+    assert "one run of" not in done.stdout
+    told = " ".join(done.stdout.split())
+    assert "RTF (real-time factor, one utterance at a time): not shown, taken on x86_64 CPU, 1 threads; NVIDIA" in told
+    assert "so hours are not comparable" in told
+    assert not (tmp_path / "out" / "wer_by_real_time_factor.png").exists()
+    assert "RTF" not in (tmp_path / "out" / "table.md").read_text().splitlines()[0]
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome to show the page in")
 @pytest.mark.parametrize("width", [1280, 420])
 def test_the_page_fits_a_browser(width: int, runs: list[Path], fold_command: Command, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -99,6 +100,22 @@ def test_the_record_of_a_run_has_what_was_said_and_what_it_took(trained: tuple[P
     assert record.training.device == record.device and len(record.training.data) == 16
     assert record.decoding["method"] == "greedy"
     assert record.settings["model"]["network"]["init_args"]["dim"] == 32
+
+
+def test_checkpoints_of_one_run_are_compared_each_by_itself(
+    trained: tuple[Path, str], fold_command: Command, tmp_path: Path
+) -> None:
+    for name in ("best", "last"):
+        shutil.copy(trained[0] / "checkpoints" / f"{name}.ckpt", tmp_path)
+    best, last = tmp_path / "best.ckpt", tmp_path / "last.ckpt"
+    done = fold_command("compare", f"a={best}", f"b={last}", "--output", tmp_path / "out")
+    kept = [read_record(tmp_path / f"{file.stem}.test.json") for file in (best, last)]
+    assert [record.training.updates for record in kept] == [150, STEPS]
+    assert "\na\n" in done.stdout and "\nb\n" in done.stdout
+    written = (tmp_path / "best.test.json").stat().st_mtime_ns
+    refused = fold_command("compare", best, last, check=False)
+    assert "2 evaluations of runs with the same random seeds" in refused.stderr
+    assert (tmp_path / "best.test.json").stat().st_mtime_ns == written  # not evaluated once more
 
 
 def test_checkpoint_describes_itself(trained: tuple[Path, str], fold_command: Command, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fold.report import style
-from fold.report.compare.systems import System
+from fold.report.compare.systems import System, timed_on
 
 LABEL_WIDTH = 40  # characters that a legend has room for
 
@@ -21,7 +21,9 @@ def wer_by_depth(systems: Sequence[System], title: str) -> Figure:
     figure, axes = style.new_figure()
     for system, colour in zip(_foldable(systems), _cycle(style.FOLDED), strict=False):
         means, lows, highs = zip(*map(system.over_paths, system.depths), strict=True)
-        axes.plot(system.depths, means, color=colour, linewidth=2, zorder=3, label=f"{system.label}, mean over paths")
+        axes.plot(
+            system.depths, means, color=colour, linewidth=2, zorder=3, label=f"{_shown(system.label)}, mean over paths"
+        )
         axes.fill_between(system.depths, lows, highs, color=colour, alpha=0.15, linewidth=0, label="range over paths")
         canonical = [fmean(system.wers(depth)) for depth in system.depths]
         ring = {"facecolor": "white", "edgecolor": colour, "linewidth": 1.6, "s": 38, "zorder": 4}
@@ -41,7 +43,7 @@ def wer_by_parameters(systems: Sequence[System], title: str) -> Figure:
     for system, colour in zip(_foldable(systems), _cycle(style.FOLDED), strict=False):
         millions = [system.record.num_params / 1e6] * len(system.depths)
         wers = [fmean(system.wers(depth)) for depth in system.depths]
-        axes.plot(millions, wers, "o-", color=colour, label=system.label)
+        axes.plot(millions, wers, "o-", color=colour, label=_shown(system.label))
         for depth in (system.depths[0], system.depths[-1]):
             place = (millions[0], fmean(system.wers(depth)))
             _note(axes, f"depth {depth}", place, colour)
@@ -54,15 +56,15 @@ def wer_by_parameters(systems: Sequence[System], title: str) -> Figure:
 
 
 def wer_by_real_time_factor(systems: Sequence[System], title: str) -> Figure | None:
-    """WER of every depth against the time it takes; None where no time was measured."""
+    """WER of every depth against the time it takes; None where no time was measured, or not all on one device."""
     timed = [s for s in systems if all(s.real_time_factor(depth) is not None for depth in s.depths)]
-    if not timed:
+    if len(timed_on(timed)) != 1:
         return None
     figure, axes = style.new_figure()
     for system, colour in zip(_foldable(timed), _cycle(style.FOLDED), strict=False):
         factors = [system.real_time_factor(depth) for depth in system.depths]
         wers = [fmean(system.wers(depth)) for depth in system.depths]
-        axes.plot(factors, wers, "o-", color=colour, label=system.label)
+        axes.plot(factors, wers, "o-", color=colour, label=_shown(system.label))
         for depth, factor, wer in zip(system.depths, factors, wers, strict=True):
             _note(axes, str(depth), (factor, wer), colour)
     for system, colour, label in _dots(timed):
@@ -70,7 +72,7 @@ def wer_by_real_time_factor(systems: Sequence[System], title: str) -> Figure | N
         place = (system.real_time_factor(depth), fmean(system.wers(depth)))
         axes.scatter(*place, color=colour, s=40, zorder=5, label=label)
         _note(axes, str(depth), place, colour)
-    return _finish(figure, axes, "real-time factor (seconds a second of audio)", title, timed)
+    return _finish(figure, axes, f"real-time factor on {timed_on(timed)[0]}", title, timed)
 
 
 def _foldable(systems: Sequence[System]) -> list[System]:
@@ -88,8 +90,13 @@ def _dots(systems: Sequence[System]) -> list[tuple[System, str, str]]:
     for (name, alone), colour in zip(by_experiment.items(), _cycle(style.BASELINES), strict=False):
         labels = ", ".join(system.label for system in alone)
         label = f"{labels if len(labels) <= LABEL_WIDTH else name}, trained individually"
-        found += [(system, colour, label if system is alone[0] else "") for system in alone]
+        found += [(system, colour, _shown(label) if system is alone[0] else "") for system in alone]
     return found
+
+
+def _shown(label: str) -> str:
+    """A label that Matplotlib does not take for a private one."""
+    return f" {label}" if label.startswith("_") else label
 
 
 def _note(axes: Axes, text: str, place: tuple[float, float], colour: str) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from statistics import fmean
 
-from fold.metrics.significance import Bootstrap, Verdict, bootstrap, combined, error_differences, mapsswe, verdict
+from fold.metrics.significance import Bootstrap, MatchedPairs, Verdict, bootstrap, combined, mapsswe, verdict
 from fold.report.compare.systems import System
 from fold.report.record import triples
 
@@ -32,13 +32,13 @@ class Node:
 class Pair:
     """What may be said of `node` beside `other`; differences are node minus other.
 
-    p_values: of MAPSSWE, a pair of runs each (the first seed of one with the first of the other, and so on);
-    p: these combined; interval: of the difference in WER, averaged over the pairs of runs.
+    tests: MAPSSWE, of every run of one with every run of the other; p: these combined; interval: of the difference in
+    mean WER.
     """
 
     node: Node
     other: Node
-    p_values: tuple[float, ...]
+    tests: tuple[MatchedPairs, ...]
     p: float
     interval: Bootstrap
     verdict: Verdict
@@ -46,16 +46,17 @@ class Pair:
 
 def compare(node: Node, other: Node, margin: float) -> Pair | None:
     """Tests node against other; None where transcripts are missing. margin: percent of WER that counts as nothing."""
-    runs = list(zip(node.system.records, other.system.records, strict=False))
-    paths = [(a.canonical[node.depth].path, b.canonical[other.depth].path) for a, b in runs]
-    if not all(a.references and b.references for a, b in runs):
+    ours, theirs = node.system, other.system
+    if not all(record.references for record in (*ours.records, *theirs.records)):
         return None
-    said = [triples(a, path_a, b, path_b) for (a, b), (path_a, path_b) in zip(runs, paths, strict=True)]
-    p_values = tuple(mapsswe(found).p for found in said)
-    differences = [fmean(of_runs) for of_runs in zip(*map(error_differences, said), strict=True)]
-    interval = bootstrap(differences, [len(reference.split()) for reference, _, _ in said[0]])
-    p = combined(p_values)
-    return Pair(node, other, p_values, p, interval, verdict(interval.difference, p, interval, margin))
+    tests = tuple(
+        mapsswe(triples(a, a.canonical[node.depth].path, b, b.canonical[other.depth].path))
+        for a, b in product(ours.records, theirs.records)
+    )
+    errors = ours.word_errors[node.depth], theirs.word_errors[other.depth]
+    interval = bootstrap(*errors, [len(reference.split()) for reference in ours.ordered_references])
+    p = combined(tests, interval.difference)
+    return Pair(node, other, tests, p, interval, verdict(p, interval, margin))
 
 
 def counterpart(node: Node, systems: Sequence[System], against: System | None) -> Node | None:

@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Any
 
 from fold.errors import FoldError
+from fold.metrics.significance import word_errors
 from fold.report.record import Record, difference
 from fold.report.sweep import summarise
 
@@ -22,12 +24,12 @@ PLACES = (  # where a run found or left things, and how it used the machine
     "data.num_workers",
     "data.prepare_workers",
     "trainer.enable_progress_bar",
-    "model.network.init_args.source",
 )
+SOURCE = "model.network.init_args.source"  # of which the folder is a place too, but not the name
 NAMED_SETTINGS = 3  # in a label
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class System:
     """Runs that differ in their random seeds alone. label: names it in tables and figures."""
 
@@ -48,6 +50,20 @@ class System:
     def foldable(self) -> bool:
         return len(self.depths) > 1
 
+    @cached_property
+    def ordered_references(self) -> list[str]:
+        """In the order of utterance ids."""
+        return [text for _, text in sorted(self.record.references.items())]
+
+    @cached_property
+    def word_errors(self) -> dict[int, list[list[int]]]:
+        """By depth: word errors of the canonical path, a list a run, in the order of `ordered_references`."""
+        return {depth: [self._word_errors(record, depth) for record in self.records] for depth in self.depths}
+
+    def _word_errors(self, record: Record, depth: int) -> list[int]:
+        said = sorted(record.hypotheses(record.canonical[depth].path).items())
+        return word_errors(self.ordered_references, [text for _, text in said])
+
     def wers(self, depth: int) -> list[float]:
         """WER of the canonical path, a run each."""
         return [record.canonical[depth].wer for record in self.records]
@@ -67,6 +83,12 @@ class System:
         return fmean(found) if found else None
 
 
+def timed_on(systems: Iterable[System]) -> list[str]:
+    """The devices that real-time factors were measured on. Those of several are not comparable."""
+    records = [record for system in systems for record in system.records if record.real_time_factors]
+    return list(dict.fromkeys(record.device for record in records))
+
+
 def mean_and_deviation(values: Sequence[float], digits: int = 2) -> str:
     """`4.03 ± 0.21`; the mean alone of a single value."""
     shown = f"{fmean(values):.{digits}f}"
@@ -76,19 +98,33 @@ def mean_and_deviation(values: Sequence[float], digits: int = 2) -> str:
 def group(records: Sequence[Record], labels: Sequence[str | None]) -> list[System]:
     """Systems of records, in the order of their first. labels: given ones, which also decide what belongs together.
 
-    Raises FoldError if the records are not of one test set, or if runs of one system have different depths.
+    A record that comes twice counts once. Raises FoldError if the records are not of one test set, or if runs of one
+    system have different depths or the same random seeds.
     """
     check_same_test_set(records)
     groups: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for index, (record, label) in enumerate(zip(records, labels, strict=True)):
         own = (label,) if label else (None, record.name, *_key(record, index))
-        groups[own].append(record)
+        if record not in groups[own]:
+            groups[own].append(record)
     named = [(key[0] or _name(runs[0], groups.values()), runs) for key, runs in groups.items()]
-    systems = [System(label, tuple(sorted(runs, key=_seed))) for label, runs in _distinct(named)]
+    systems = [System(label, tuple(sorted(runs, key=lambda run: str(_seed(run))))) for label, runs in _distinct(named)]
     for system in systems:
-        if len({tuple(record.canonical) for record in system.records}) > 1:
-            raise FoldError(f"{system.label}: its runs were evaluated at different depths; give them different labels")
+        _check_runs(system)
     return systems
+
+
+def _check_runs(system: System) -> None:
+    if len({tuple(record.canonical) for record in system.records}) > 1:
+        raise FoldError(f"{system.label}: its runs were evaluated at different depths; give them different labels")
+    seeds = [_seed(record) for record in system.records if record.settings]
+    twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
+    if twice is not None:
+        named = ", ".join(f"{name} {value}" for name, value in zip(SEEDS, twice, strict=True) if value is not None)
+        raise FoldError(
+            f"{system.label}: {seeds.count(twice)} evaluations of runs with the same random seeds ({named or 'none'}); "
+            "give them different labels (LABEL=PATH)"
+        )
 
 
 def check_same_test_set(records: Sequence[Record]) -> None:
@@ -117,8 +153,14 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def compared_settings(record: Record) -> dict[str, Any]:
-    """The settings that make a system what it is."""
-    return {name: value for name, value in flat(record.settings) if name not in (*SEEDS, *PLACES)}
+    """The settings that make a system what it is, and what it was trained on."""
+    settings = {name: value for name, value in flat(record.settings) if name not in (*SEEDS, *PLACES)}
+    if settings.get(SOURCE):
+        settings[SOURCE] = PurePath(settings[SOURCE]).name
+    settings |= {f"decoding.{name}": value for name, value in record.decoding.items()}
+    if record.training and record.training.data:
+        settings["training utterances"] = record.training.data
+    return settings
 
 
 def _key(record: Record, index: int) -> tuple[Any, ...]:
@@ -130,7 +172,7 @@ def _key(record: Record, index: int) -> tuple[Any, ...]:
 
 def _seed(record: Record) -> tuple[Any, ...]:
     settings = dict(flat(record.settings))
-    return tuple(settings.get(name, 0) for name in SEEDS)
+    return tuple(settings.get(name) for name in SEEDS)
 
 
 def _name(record: Record, groups: Iterable[list[Record]]) -> str:

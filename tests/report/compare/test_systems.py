@@ -1,5 +1,7 @@
 """Which runs are one system, what it is called, and what is refused."""
 
+import dataclasses
+
 import pytest
 from report.records import make_record, references
 
@@ -29,7 +31,7 @@ def test_systems_of_one_experiment_are_named_by_what_they_have_otherwise() -> No
 
 
 def test_given_labels_decide_what_belongs_together() -> None:
-    runs = [make_record({2: 0.1}, settings={"x": x}) for x in (1, 2)]
+    runs = [make_record({2: 0.1}, seed=x, settings={"x": x}) for x in (1, 2)]
     assert [len(system.records) for system in group(runs, ["ours", "ours"])] == [2]
     assert [system.label for system in group(runs, ["a", "b"])] == ["a", "b"]
 
@@ -60,14 +62,50 @@ def test_a_foldable_system_is_held_against_those_trained_for_one_depth() -> None
     assert len(list(all_pairs(systems, MARGIN))) == 5 * 4 // 2
 
 
-def test_the_difference_is_that_of_the_mean_word_error_rates() -> None:
-    ours, theirs = (
-        [make_record({2: rate}, name=name, seed=s) for s in (1, 2, 3)] for name, rate in (("a", 0.2), ("b", 0.1))
-    )
-    [a, b] = group([*ours, *theirs], [None] * 6)
+@pytest.mark.parametrize("seeds", [(1, 2, 3), (1, 2), (3,)])
+def test_the_difference_is_that_of_the_mean_word_error_rates(seeds: tuple[int, ...]) -> None:
+    """Also where one system has more runs than the other."""
+    ours = [make_record({2: 0.2}, name="a", seed=seed) for seed in seeds]
+    theirs = [make_record({2: 0.1}, name="b", seed=seed) for seed in (1, 2, 3)]
+    [a, b] = group([*ours, *theirs], [None] * (len(seeds) + 3))
     pair = compare(Node(a, 2), Node(b, 2), MARGIN)
     assert pair.interval.difference == pytest.approx(Node(a, 2).wer - Node(b, 2).wer)
-    assert len(pair.p_values) == 3
+    assert pair.interval.low < pair.interval.difference < pair.interval.high
+    assert len(pair.tests) == 3 * len(seeds)
+
+
+def test_a_run_that_comes_twice_counts_once_but_not_one_of_the_same_seeds() -> None:
+    run, other = make_record({2: 0.1}, seed=1), make_record({2: 0.1}, seed=2)
+    [system] = group([run, other, dataclasses.replace(run)], [None] * 3)
+    assert len(system.records) == 2
+    later = dataclasses.replace(run, date="2026-01-02")
+    with pytest.raises(
+        FoldError, match=r"foldable: 2 evaluations .* same random seeds \(seed_everything 1, model\.seed 1"
+    ):
+        group([run, other, later], [None] * 3)
+    assert [system.label for system in group([run, later], ["a", "b"])] == ["a", "b"]
+
+
+OTHERWISE = {
+    "training utterances=f": {"data": "f"},
+    "method=beam": {"decoding": {"method": "beam"}},
+    "source=b": {"settings": {"model": {"network": {"init_args": {"source": "there/b"}}}}},
+}
+
+
+@pytest.mark.parametrize("named", OTHERWISE)
+def test_other_training_data_decoding_or_weights_make_another_system(named: str) -> None:
+    source = {"model": {"network": {"init_args": {"source": "here/a"}}}}
+    same = {"settings": {"model": {"network": {"init_args": {"source": "elsewhere/a"}}}}}
+    plain = {"settings": source}
+    runs = [make_record({2: 0.1}, seed=seed, **with_) for seed, with_ in ((1, plain), (2, same))]
+    other = {**plain, **OTHERWISE[named]}
+    decoding = other.pop("decoding", None)
+    odd = make_record({2: 0.1}, seed=3, **other)
+    odd = dataclasses.replace(odd, decoding=decoding) if decoding else odd
+    systems = group([*runs, odd], [None] * 3)
+    assert [len(system.records) for system in systems] == [2, 1]
+    assert systems[1].label == f"foldable ({named})"
 
 
 def test_mean_and_deviation() -> None:
