@@ -154,10 +154,11 @@ def deeper() -> list[Run]:
 
 
 def everything() -> Iterator[Run]:
+    """First what tells most."""
+    variants = [run for part in "BC" for runs in varied(part).values() for run in runs]
+    yield from (run for run in variants if run.seed == FEWER_SEEDS[0])
     yield from claim("fsdd")
-    for part in "BC":
-        for runs in varied(part).values():
-            yield from runs
+    yield from variants
     yield from claim("commands")
 
 
