@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -23,7 +23,8 @@ PAGE = Path("RESULTS.md")
 UPDATES = {"fsdd": 1200, "commands": 2000}
 SEEDS, FEWER_SEEDS = (1, 2, 3), (1, 2)
 DEPTHS = range(4, 9)
-LEARNING_RATES = (1.5e-3, 3e-3, 6e-3)
+LEARNING_RATES = (7.5e-4, 1.5e-3, 3e-3, 6e-3)
+SEARCHED = (4, 6, 8)  # layers of the individually trained models that learning rates are chosen with
 VARIANT = "--model.network.class_path=benchmarks.variants"
 PLAN = "--trainer.callbacks+=benchmarks.variants"
 KL = "--model.objective.distillation"
@@ -62,8 +63,8 @@ def main() -> None:
     root = [f"--data.root={arguments.root}"] if arguments.root else []
     places = {"commands": [shards], "fsdd": [shards, *root]}
     if not arguments.page_only:
-        train_all(searches(), places, arguments.jobs)
-        train_all(dict.fromkeys(everything()), places, arguments.jobs)
+        for stage in (fold_search, first_variants, searches, everything):  # each rests on those before
+            train_all(dict.fromkeys(stage()), places, arguments.jobs)
         for run in deeper():
             beyond_training(run)
     update_page(PAGE, parts())
@@ -112,8 +113,15 @@ def base(lr: float, corpus: str) -> tuple[str, ...]:
 
 def searches() -> list[Run]:
     """Learning rates of both families, on recorded digits."""
-    ours = [foldable(lr, "fsdd", 1) for lr in LEARNING_RATES]
-    return [*ours, *(physical(lr, "fsdd", 1, DEPTHS[-1]) for lr in LEARNING_RATES)]
+    return [*fold_search(), *(run for depth in SEARCHED for run in physical_search(depth))]
+
+
+def fold_search() -> list[Run]:
+    return [foldable(lr, "fsdd", 1) for lr in LEARNING_RATES]
+
+
+def physical_search(depth: int) -> list[Run]:
+    return [physical(lr, "fsdd", 1, depth) for lr in LEARNING_RATES]
 
 
 def best_rate(runs: Sequence[Run]) -> float:
@@ -122,44 +130,50 @@ def best_rate(runs: Sequence[Run]) -> float:
     return LEARNING_RATES[wers.index(min(wers))]
 
 
-def rates() -> tuple[float, float]:
-    """Of foldable and of individually trained models."""
-    runs = searches()
-    return best_rate(runs[: len(LEARNING_RATES)]), best_rate(runs[len(LEARNING_RATES) :])
+def fold_rate() -> float:
+    return best_rate(fold_search())
+
+
+def physical_rate(depth: int) -> float:
+    """That of the searched depth nearest to it, of two the deeper."""
+    return best_rate(physical_search(min(reversed(SEARCHED), key=lambda searched: abs(searched - depth))))
 
 
 def claim(corpus: str) -> list[Run]:
     """Part A."""
-    ours, theirs = rates()
-    found = []
+    lr, found = fold_rate(), []
     for seed in SEEDS:
-        found += [foldable(ours, corpus, seed), *(physical(theirs, corpus, seed, depth) for depth in DEPTHS)]
+        alone = [physical(physical_rate(depth), corpus, seed, depth) for depth in DEPTHS]
+        found += [foldable(lr, corpus, seed), *alone]
     return found
 
 
 def varied(part: str) -> dict[str, list[Run]]:
     """Part B or C: runs by name, fold's own first."""
-    lr, _ = rates()
-    variants = {"fold": (), **{"B": PARTS, "C": BEYOND}[part]}
+    lr = fold_rate()
+    changes = {"fold": (), **{"B": PARTS, "C": BEYOND}[part]}
     return {
         name: [foldable(lr, "fsdd", seed, name if options else "", options) for seed in FEWER_SEEDS]
-        for name, options in variants.items()
+        for name, options in changes.items()
     }
 
 
 def deeper() -> list[Run]:
     """Runs evaluated at more repeats than they were trained with."""
-    lr, _ = rates()
-    return [foldable(lr, "fsdd", seed) for seed in FEWER_SEEDS]
+    return [foldable(fold_rate(), "fsdd", seed) for seed in FEWER_SEEDS]
 
 
-def everything() -> Iterator[Run]:
-    """First what tells most."""
-    variants = [run for part in "BC" for runs in varied(part).values() for run in runs]
-    yield from (run for run in variants if run.seed == FEWER_SEEDS[0])
-    yield from claim("fsdd")
-    yield from variants
-    yield from claim("commands")
+def variants() -> list[Run]:
+    return [run for part in "BC" for runs in varied(part).values() for run in runs]
+
+
+def first_variants() -> list[Run]:
+    """One seed of each: what tells most, soonest."""
+    return [run for run in variants() if run.seed == FEWER_SEEDS[0]]
+
+
+def everything() -> list[Run]:
+    return [*claim("fsdd"), *variants(), *claim("commands")]
 
 
 def beyond_training(run: Run) -> None:

@@ -37,9 +37,11 @@ def page(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_rate_with_the_lowest_dev_error_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    best = ("fold lr 0.006", "physical 4 lr 0.003", "physical 6 lr 0.0015", "physical 8 lr 0.00075")
     for run in results.searches():
-        finish(run, rate=0.05 if "fold lr 0.006" in run.name or "physical 8 lr 0.0015" in run.name else 0.3)
-    assert results.rates() == (0.006, 0.0015)
+        finish(run, rate=0.05 if run.name in best else 0.3)
+    assert results.fold_rate() == 0.006
+    assert [results.physical_rate(depth) for depth in range(4, 9)] == [0.003, 0.0015, 0.0015, 0.00075, 0.00075]
     assert "| fold lr 0.006 |" in page(monkeypatch)
     assert all("lr=0.006" in " ".join(run.options) for run in results.varied("B")["no KL"])
 
@@ -52,7 +54,7 @@ def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.Monke
         finish(run)
     shown = page(monkeypatch)
     assert (
-        "| physical 5 lr 0.0015 |" in shown and "![WER against executed depth](benchmarks/results/A-fsdd.png)" in shown
+        "| physical 5 lr 0.00075 |" in shown and "![WER against executed depth](benchmarks/results/A-fsdd.png)" in shown
     )
     assert "| no KL |" not in shown
     finish(results.varied("B")["no KL"][0])
