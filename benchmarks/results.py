@@ -15,7 +15,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.results_page import beyond_table, comparison, figure, rates_table, update_page, variants_table
+from benchmarks.results_page import (
+    beyond_table,
+    comparison,
+    figure,
+    paths_table,
+    rates_table,
+    update_page,
+    variants_table,
+)
 from benchmarks.runs import Run, fold, keep, train_all
 
 STUDY = "study"
@@ -81,6 +89,7 @@ def parts() -> dict[str, str]:
             f"A {corpus}": comparison(runs),
             f"figure A {corpus}": figure(runs, f"A {corpus}", f"{corpus}: WER on the test split"),
         }
+    made["paths"] = paths_table([run for run in finished(claim("fsdd")) if run.experiment == "conformer_fold"])
     made |= {part: variants_table(varied(part)) for part in "BC"}
     return {**made, "beyond": beyond_table([run for run in deeper() if run.file("beyond").exists()])}
 

@@ -135,6 +135,22 @@ def three_wers(runs: Sequence[Run], split: str) -> list[str]:
     return [" / ".join(f"{wer:.1f}" for wer in of_runs) for of_runs in values]
 
 
+def paths_table(runs: Sequence[Run]) -> str:
+    """Dev WER of every path, the best of each depth first."""
+    if not runs:
+        return ""
+    wers: dict[tuple[int, str], list[float]] = {}
+    for run in runs:
+        for row in run.record("dev").rows:
+            wers.setdefault((row.depth, row.path), []).append(row.wer)
+    canonical = {row.path for row in runs[0].record("dev").canonical.values()}
+    rows = [
+        [f"**{path}**" if path in canonical else path, str(depth), mean_and_deviation(found)]
+        for (depth, path), found in sorted(wers.items(), key=lambda item: (item[0][0], fmean(item[1])))
+    ]
+    return markdown(["path (**canonical**)", "depth", "dev WER %"], rows)
+
+
 def beyond_table(runs: Sequence[Run]) -> str:
     """Dev WER at depths of training and beyond."""
     if not runs:

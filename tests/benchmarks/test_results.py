@@ -56,6 +56,7 @@ def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.Monke
     assert (
         "| physical 5 lr 0.00075 |" in shown and "![WER against executed depth](benchmarks/results/A-fsdd.png)" in shown
     )
+    assert "| **1-2-3-4** | 4 |" in shown
     assert "| no KL |" not in shown
     finish(results.varied("B")["no KL"][0])
     assert "| no KL |" in page(monkeypatch)
