@@ -42,6 +42,7 @@ PARTS: dict[str, tuple[str, ...]] = {  # B
     "four sampled paths": ("--model.num_sampled_paths=4",),
     "no seed term": ("--model.objective.seed.weight=0",),
     "no KL": (f"{KL}.weight=0",),
+    "a tenth of the KL": (f"{KL}.weight=0.1",),
     "KL from the first step": (f"{KL}={{weight: 1.0, start: 0.0, end: 0.0}}",),
     "KL where the teacher is better": (
         f"{KL}={{weight: 1.0, start: 0.0, end: 0.0}}",
