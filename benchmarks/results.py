@@ -72,7 +72,7 @@ def main() -> None:
     root = [f"--data.root={arguments.root}"] if arguments.root else []
     places = {"commands": [shards], "fsdd": [shards, *root]}
     if not arguments.page_only:
-        for stage in (fold_search, first_variants, searches, everything):  # each rests on those before
+        for stage in (searches, first_seeds, everything):  # each rests on those before
             train_all(dict.fromkeys(stage()), places, arguments.jobs)
         for run in deeper():
             beyond_training(run)
@@ -177,13 +177,13 @@ def variants() -> list[Run]:
     return [run for part in "BC" for runs in varied(part).values() for run in runs]
 
 
-def first_variants() -> list[Run]:
+def first_seeds() -> list[Run]:
     """One seed of each: what tells most, soonest."""
-    return [run for run in variants() if run.seed == FEWER_SEEDS[0]]
+    return [run for run in everything() if run.seed == SEEDS[0]]
 
 
 def everything() -> list[Run]:
-    return [*claim("fsdd"), *variants(), *claim("commands")]
+    return [*claim("commands"), *claim("fsdd"), *variants()]
 
 
 def beyond_training(run: Run) -> None:
