@@ -74,7 +74,7 @@ def main() -> None:
     if not arguments.page_only:
         for stage in (searches, first_seeds, everything):  # each rests on those before
             train_all(dict.fromkeys(stage()), places, arguments.jobs)
-        for run in deeper():
+        for run in folds("commands"):
             beyond_training(run)
     update_page(PAGE, parts())
 
@@ -90,9 +90,9 @@ def parts() -> dict[str, str]:
             f"A {corpus}": comparison(runs),
             f"figure A {corpus}": figure(runs, f"A {corpus}", f"{corpus}: WER on the test split"),
         }
-    made["paths"] = paths_table([run for run in finished(claim("fsdd")) if run.experiment == "conformer_fold"])
+    made["paths"] = paths_table({corpus: finished(folds(corpus)) for corpus in UPDATES})
     made |= {part: variants_table(varied(part)) for part in "BC"}
-    return {**made, "beyond": beyond_table([run for run in deeper() if run.file("beyond").exists()])}
+    return {**made, "beyond": beyond_table([run for run in folds("commands") if run.file("beyond").exists()])}
 
 
 def finished(runs: Sequence[Run]) -> list[Run]:
@@ -151,11 +151,15 @@ def physical_rate(depth: int) -> float:
 
 def claim(corpus: str) -> list[Run]:
     """Part A."""
-    lr, found = fold_rate(), []
-    for seed in SEEDS:
-        alone = [physical(physical_rate(depth), corpus, seed, depth) for depth in DEPTHS]
-        found += [foldable(lr, corpus, seed), *alone]
+    found = []
+    for run in folds(corpus):
+        found += [run, *(physical(physical_rate(depth), corpus, run.seed, depth) for depth in DEPTHS)]
     return found
+
+
+def folds(corpus: str) -> list[Run]:
+    """The foldable runs of part A."""
+    return [foldable(fold_rate(), corpus, seed) for seed in SEEDS]
 
 
 def varied(part: str) -> dict[str, list[Run]]:
@@ -166,11 +170,6 @@ def varied(part: str) -> dict[str, list[Run]]:
         name: [foldable(lr, "fsdd", seed, name if options else "", options) for seed in FEWER_SEEDS]
         for name, options in changes.items()
     }
-
-
-def deeper() -> list[Run]:
-    """Runs evaluated at more repeats than they were trained with."""
-    return [foldable(fold_rate(), "fsdd", seed) for seed in FEWER_SEEDS]
 
 
 def variants() -> list[Run]:
@@ -187,10 +186,11 @@ def everything() -> list[Run]:
 
 
 def beyond_training(run: Run) -> None:
-    """Sweeps dev with every layer up to three times, where training had two."""
+    """Sweeps the canonical paths of dev with every layer up to three times, where training had two."""
     if not run.file("beyond").exists():
         output = run.folder / "beyond"
-        fold("sweep", f"--ckpt_path={run.checkpoint}", "--split=dev", "--max_repeats=3", f"--output={output}")
+        canonical = ("--max_repeats=3", "--paths_per_depth=0")
+        fold("sweep", f"--ckpt_path={run.checkpoint}", "--split=dev", *canonical, f"--output={output}")
         keep(output / "depth_sweep.json", run.file("beyond"))
 
 

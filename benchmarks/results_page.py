@@ -13,6 +13,8 @@ from benchmarks.runs import Run
 from fold.report.compare import figures, formats
 from fold.report.compare import table as tables
 from fold.report.compare.systems import System, group, mean_and_deviation
+from fold.report.record import Record
+from fold.report.sweep import SweepRow
 
 MARGIN = 0.5  # of WER, within which systems count as equivalent
 LEFT_OUT = ("RTF", "hours")  # runs shared the machine, and processor time says more
@@ -135,20 +137,23 @@ def three_wers(runs: Sequence[Run], split: str) -> list[str]:
     return [" / ".join(f"{wer:.1f}" for wer in of_runs) for of_runs in values]
 
 
-def paths_table(runs: Sequence[Run]) -> str:
-    """Dev WER of every path, the best of each depth first."""
-    if not runs:
+def paths_table(runs: Mapping[str, Sequence[Run]]) -> str:
+    """Dev WER of every path, a column for each corpus; the best of each depth first, by the mean over corpora."""
+    records = {corpus: [run.record("dev") for run in some] for corpus, some in runs.items() if some}
+    if not records:
         return ""
-    wers: dict[tuple[int, str], list[float]] = {}
-    for run in runs:
-        for row in run.record("dev").rows:
-            wers.setdefault((row.depth, row.path), []).append(row.wer)
-    canonical = {row.path for row in runs[0].record("dev").canonical.values()}
+    wers: dict[SweepRow, list[list[float]]] = {}
+    for row in next(iter(records.values()))[0].rows:
+        wers[row] = [[of_path(record, row.path).wer for record in some] for some in records.values()]
     rows = [
-        [f"**{path}**" if path in canonical else path, str(depth), mean_and_deviation(found)]
-        for (depth, path), found in sorted(wers.items(), key=lambda item: (item[0][0], fmean(item[1])))
+        [f"**{row.path}**" if row.canonical else row.path, str(row.depth), *map(mean_and_deviation, found)]
+        for row, found in sorted(wers.items(), key=lambda item: (item[0].depth, fmean(map(fmean, item[1]))))
     ]
-    return markdown(["path (**canonical**)", "depth", "dev WER %"], rows)
+    return markdown(["path (**canonical**)", "depth", *(f"{corpus}: dev WER %" for corpus in records)], rows)
+
+
+def of_path(record: Record, path: str) -> SweepRow:
+    return next(row for row in record.rows if row.path == path)
 
 
 def beyond_table(runs: Sequence[Run]) -> str:

@@ -145,7 +145,7 @@ class JointObjective:
 
     seed, sampled: weights of the seed's and the sampled paths' task losses (the deepest path's is 1).
     distillation: weight of the divergence. Its ramp matters: from step 0 the teacher is worth nothing and drags the
-    seed along (`benchmarks/study.py` compares the choices).
+    seed along (part B of `RESULTS.md` compares the choices).
     distil_where: "everywhere", or only at utterances where the teacher's task loss is below the seed's.
     ctc_weight: share of CTC in the task loss of a model with an attention decoder; without one CTC is all.
     label_smoothing: of the attention decoder's targets.

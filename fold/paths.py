@@ -99,8 +99,8 @@ class PathSpace:
     def canonical(self, depth: int) -> Path:
         """The path of `depth` whose repeats are spread most evenly over the layers.
 
-        Where the layers do not divide evenly, the last of each equal stretch runs once more: on the dev split of
-        recorded digits that was better than the middle one, for 13 models of 4 layers (those of `benchmarks.study`).
+        Where the layers do not divide evenly, the last of each equal stretch runs once more: of 4 layers, on dev, that
+        was as good as any other choice or better ("Which layers repeat" in `RESULTS.md`).
 
         Raises FoldError for a depth outside the space.
         """
