@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from statistics import fmean
 
 from benchmarks.results_page import (
     beyond_table,
     comparison,
     figure,
+    mean_wer,
     paths_table,
     rates_table,
     update_page,
@@ -31,7 +32,7 @@ PAGE = Path("RESULTS.md")
 UPDATES = {"fsdd": 1200, "commands": 2000}
 SEEDS, FEWER_SEEDS = (1, 2, 3), (1, 2)
 DEPTHS = range(4, 9)
-LEARNING_RATES = (7.5e-4, 1.5e-3, 3e-3, 6e-3)
+LEARNING_RATES = {"fsdd": (7.5e-4, 1.5e-3, 3e-3, 6e-3), "commands": (1.5e-3, 3e-3)}
 SEARCHED = (4, 6, 8)  # layers of the individually trained models that learning rates are chosen with
 VARIANT = "--model.network.class_path=benchmarks.variants"
 PLAN = "--trainer.callbacks+=benchmarks.variants"
@@ -122,49 +123,47 @@ def base(lr: float, corpus: str) -> tuple[str, ...]:
 
 
 def searches() -> list[Run]:
-    """Learning rates of both families, on recorded digits."""
-    return [*fold_search(), *(run for depth in SEARCHED for run in physical_search(depth))]
+    """Learning rates of both families."""
+    depths = (None, *SEARCHED)
+    return [run for corpus in UPDATES for depth in depths for run in search(corpus, depth).values()]
 
 
-def fold_search() -> list[Run]:
-    return [foldable(lr, "fsdd", 1) for lr in LEARNING_RATES]
+def search(corpus: str, depth: int | None) -> dict[float, Run]:
+    """Runs by learning rate: of the individually trained model of a depth, of the foldable one for None."""
+    train = foldable if depth is None else partial(physical, depth=depth)
+    return {lr: train(lr, corpus, 1) for lr in LEARNING_RATES[corpus]}
 
 
-def physical_search(depth: int) -> list[Run]:
-    return [physical(lr, "fsdd", 1, depth) for lr in LEARNING_RATES]
-
-
-def best_rate(runs: Sequence[Run]) -> float:
+def best_rate(runs: Mapping[float, Run]) -> float:
     """The learning rate with the lowest dev WER, averaged over depths."""
-    wers = [fmean(row.wer for row in run.record("dev").canonical.values()) for run in runs]
-    return LEARNING_RATES[wers.index(min(wers))]
+    return min(runs, key=lambda lr: mean_wer(runs[lr], "dev"))
 
 
-def fold_rate() -> float:
-    return best_rate(fold_search())
+def fold_rate(corpus: str) -> float:
+    return best_rate(search(corpus, None))
 
 
-def physical_rate(depth: int) -> float:
+def physical_rate(corpus: str, depth: int) -> float:
     """That of the searched depth nearest to it, of two the deeper."""
-    return best_rate(physical_search(min(reversed(SEARCHED), key=lambda searched: abs(searched - depth))))
+    return best_rate(search(corpus, min(reversed(SEARCHED), key=lambda searched: abs(searched - depth))))
 
 
 def claim(corpus: str) -> list[Run]:
     """Part A."""
     found = []
     for run in folds(corpus):
-        found += [run, *(physical(physical_rate(depth), corpus, run.seed, depth) for depth in DEPTHS)]
+        found += [run, *(physical(physical_rate(corpus, depth), corpus, run.seed, depth) for depth in DEPTHS)]
     return found
 
 
 def folds(corpus: str) -> list[Run]:
     """The foldable runs of part A."""
-    return [foldable(fold_rate(), corpus, seed) for seed in SEEDS]
+    return [foldable(fold_rate(corpus), corpus, seed) for seed in SEEDS]
 
 
 def varied(part: str) -> dict[str, list[Run]]:
     """Part B or C: runs by name, fold's own first."""
-    lr = fold_rate()
+    lr = fold_rate("fsdd")
     changes = {"fold": (), **{"B": PARTS, "C": BEYOND}[part]}
     return {
         name: [foldable(lr, "fsdd", seed, name if options else "", options) for seed in FEWER_SEEDS]

@@ -43,11 +43,12 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def rates_table(runs: Sequence[Run]) -> str:
-    rows = [[run.name, f"{mean_wer(run, 'dev'):.2f}", *facts([run])] for run in runs]
-    return markdown(["system", "dev WER %, mean over depths", *FACTS], rows) if rows else ""
+    rows = [[run.name, run.corpus, f"{mean_wer(run, 'dev'):.2f}", *facts([run])] for run in runs]
+    return markdown(["system", "corpus", "dev WER %, mean over depths", *FACTS], rows) if rows else ""
 
 
 def mean_wer(run: Run, split: str) -> float:
+    """Mean WER of the canonical paths."""
     return fmean(row.wer for row in run.record(split).canonical.values())
 
 

@@ -37,11 +37,16 @@ def page(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_rate_with_the_lowest_dev_error_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    best = ("fold lr 0.006", "physical 4 lr 0.003", "physical 6 lr 0.0015", "physical 8 lr 0.00075")
+    best = {
+        "fsdd": ("fold lr 0.006", "physical 4 lr 0.003", "physical 6 lr 0.0015", "physical 8 lr 0.00075"),
+        "commands": ("fold lr 0.003", "physical 4 lr 0.003", "physical 6 lr 0.003", "physical 8 lr 0.0015"),
+    }
     for run in results.searches():
-        finish(run, rate=0.05 if run.name in best else 0.3)
-    assert results.fold_rate() == 0.006
-    assert [results.physical_rate(depth) for depth in range(4, 9)] == [0.003, 0.0015, 0.0015, 0.00075, 0.00075]
+        finish(run, rate=0.05 if run.name in best[run.corpus] else 0.3)
+    assert [results.fold_rate(corpus) for corpus in best] == [0.006, 0.003]
+    rates = {corpus: [results.physical_rate(corpus, depth) for depth in range(4, 9)] for corpus in best}
+    assert rates["fsdd"] == [0.003, 0.0015, 0.0015, 0.00075, 0.00075]
+    assert rates["commands"] == [0.003, 0.003, 0.003, 0.0015, 0.0015]
     assert "| fold lr 0.006 |" in page(monkeypatch)
     assert all("lr=0.006" in " ".join(run.options) for run in results.varied("B")["no KL"])
 
