@@ -164,11 +164,11 @@ def folds(corpus: str) -> list[Run]:
 def varied(part: str) -> dict[str, list[Run]]:
     """Part B or C: runs by name, fold's own first."""
     lr = fold_rate("fsdd")
-    changes = {"fold": (), **{"B": PARTS, "C": BEYOND}[part]}
-    return {
-        name: [foldable(lr, "fsdd", seed, name if options else "", options) for seed in FEWER_SEEDS]
-        for name, options in changes.items()
+    changed = {
+        name: [foldable(lr, "fsdd", seed, name, options) for seed in FEWER_SEEDS]
+        for name, options in {"B": PARTS, "C": BEYOND}[part].items()
     }
+    return {"fold": folds("fsdd"), **changed}
 
 
 def variants() -> list[Run]:

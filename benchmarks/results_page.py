@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+
 from benchmarks import runs as files
 from benchmarks.runs import Run
+from fold.metrics.significance import bootstrap
 from fold.report.compare import figures, formats
 from fold.report.compare import table as tables
 from fold.report.compare.systems import System, group, mean_and_deviation
@@ -113,16 +116,23 @@ def commands(named: Mapping[str, Sequence[Run]]) -> str:
 
 
 def variants_table(variants: Mapping[str, Sequence[Run]]) -> str:
-    """Part B or C: dev and test WER of the shallowest and the deepest depth and the mean over all paths."""
+    """Part B or C: on dev and test the WER of the seed, the mean over all paths and the deepest, a value a run, and how
+    far the mean over canonical depths is from that of the first variant."""
     variants = {name: finished for name, runs in variants.items() if (finished := [r for r in runs if r.finished])}
     if not variants:
         return ""
+    first = next(iter(variants.values()))
     headings = ["variant"]
-    headings += [f"{split}: {what}" for split in ("dev", "test") for what in ("seed", "mean over paths", "deepest")]
-    rows = [
-        [name, *(cell for split in ("dev", "test") for cell in three_wers(runs, split)), *facts(runs)]
-        for name, runs in variants.items()
-    ]
+    for split in ("dev", "test"):
+        headings += [f"{split}: {what}" for what in ("seed", "mean over paths", "deepest", "difference [95 %]")]
+    rows = []
+    for name, runs in variants.items():
+        cells = [
+            cell
+            for split in ("dev", "test")
+            for cell in (*three_wers(runs, split), "" if runs is first else over_depths(runs, first, split))
+        ]
+        rows.append([name, *cells, *facts(runs)])
     return f"{markdown([*headings, *FACTS], rows)}\n\n{commands(variants)}"
 
 
@@ -136,6 +146,15 @@ def three_wers(runs: Sequence[Run], split: str) -> list[str]:
         [rows[-1].wer for rows in canonical],
     )
     return [" / ".join(f"{wer:.1f}" for wer in of_runs) for of_runs in values]
+
+
+def over_depths(runs: Sequence[Run], others: Sequence[Run], split: str) -> str:
+    """Difference of the mean WER over canonical depths, with the interval of the bootstrap over utterances and runs."""
+    system, other = (System("", tuple(run.record(split) for run in some)) for some in (runs, others))
+    errors, others_errors = (np.sum(list(some.word_errors.values()), axis=0) for some in (system, other))
+    words = [len(system.depths) * len(text.split()) for text in system.ordered_references]
+    interval = bootstrap(errors, others_errors, words)
+    return f"{interval.difference:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
 
 
 def paths_table(runs: Mapping[str, Sequence[Run]]) -> str:

@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from report.records import make_record
@@ -63,8 +64,17 @@ def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.Monke
     )
     assert "| **1-2-3-4** | 4 |" in shown
     assert "| no KL |" not in shown
-    finish(results.varied("B")["no KL"][0])
-    assert "| no KL |" in page(monkeypatch)
+    finish(results.varied("B")["no KL"][0], rate=0.3)
+    fold, changed = (find_row(page(monkeypatch), name) for name in ("fold", "no KL"))
+    fold_wers, (changed_wer,) = ([float(wer) for wer in row[1].split(" / ")] for row in (fold, changed))
+    assert float(changed[3].split()[0]) == pytest.approx(changed_wer - fmean(fold_wers), abs=0.1)  # of rounded WERs
+    low, high = (float(end) for end in re.search(r"\[(.+), (.+)\]", changed[3]).groups())
+    assert 0 < low < changed_wer - fmean(fold_wers) < high
+
+
+def find_row(page: str, name: str) -> list[str]:
+    """Cells after the name."""
+    return next(line for line in page.splitlines() if line.startswith(f"| {name} |")).split(" | ")[1:]
 
 
 def test_what_is_finished_is_not_trained_again(monkeypatch: pytest.MonkeyPatch) -> None:
