@@ -49,7 +49,7 @@ def test_the_rate_with_the_lowest_dev_error_is_taken(monkeypatch: pytest.MonkeyP
     assert rates["fsdd"] == [0.003, 0.0015, 0.0015, 0.00075, 0.00075]
     assert rates["commands"] == [0.003, 0.003, 0.003, 0.0015, 0.0015]
     assert "| fold lr 0.006 |" in page(monkeypatch)
-    assert all("lr=0.006" in " ".join(run.options) for run in results.varied("B")["no KL"])
+    assert all("lr=0.006" in " ".join(run.options) for run in results.varied("B", "fsdd")["no KL"])
 
 
 def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.Monke
     )
     assert "| **1-2-3-4** | 4 |" in shown
     assert "| no KL |" not in shown
-    finish(results.varied("B")["no KL"][0], rate=0.3)
+    finish(results.varied("B", "fsdd")["no KL"][0], rate=0.3)
     fold, changed = (find_row(page(monkeypatch), name) for name in ("fold", "no KL"))
     fold_wers, (changed_wer,) = ([float(wer) for wer in row[1].split(" / ")] for row in (fold, changed))
     assert float(changed[3].split()[0]) == pytest.approx(changed_wer - fmean(fold_wers), abs=0.1)  # of rounded WERs
