@@ -11,14 +11,12 @@ benchmarks/results/foundation/; the study goes on where it was interrupted, and 
 
 from __future__ import annotations
 
-import argparse
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.results_page import comparison, figure, update_page
-from benchmarks.runs import Run, fold, train_all
+from benchmarks.runs import Run, fold, options_of, train_all
 
 STUDY = "foundation"
 PAGE = Path("RESULTS.md")
@@ -75,27 +73,20 @@ TABLES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", help="where the Free Spoken Digit Dataset lies (default: downloaded)")
-    parser.add_argument("--shards", default="shards", help="folder of prepared corpora")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
-    parser.add_argument("--page-only", action="store_true", help="make the tables of what is finished, train nothing")
-    arguments = parser.parse_args()
-    shards = f"--data.shards={arguments.shards}"
-    root = [f"--data.root={arguments.root}"] if arguments.root else []
-    if not arguments.page_only:
-        pretrain(shards)
-        train_all(dict.fromkeys(runs()), {"commands": [shards], "fsdd": [shards, *root]}, arguments.jobs)
+    options = options_of(__doc__)
+    if not options.page_only:
+        pretrain(options.places["commands"])
+        train_all(dict.fromkeys(runs()), options.places, options.jobs)
     update_page(PAGE, parts())
 
 
-def pretrain(shards: str) -> None:
+def pretrain(places: Sequence[str]) -> None:
     """Leaves the foundation model as a Hugging Face directory. An interrupted training goes on."""
     if SOURCE.exists():
         return
     run_dir = SOURCE.parent
     configs = ["--config=experiments/wav2vec2_small_full.yaml", "--config=data/commands.yaml"]
-    fold("fit", *configs, shards, "--ckpt_path=last", f"--run_dir={run_dir}")
+    fold("fit", *configs, *places, "--ckpt_path=last", f"--run_dir={run_dir}")
     fold("export", f"--ckpt_path={run_dir}/checkpoints/last.ckpt")
 
 

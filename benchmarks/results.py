@@ -9,8 +9,6 @@ benchmarks/results/study/, so that the study goes on where it was interrupted; R
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,7 +24,7 @@ from benchmarks.results_page import (
     update_page,
     variants_table,
 )
-from benchmarks.runs import Run, fold, keep, train_all
+from benchmarks.runs import Run, fold, keep, options_of, train_all
 
 STUDY = "study"
 PAGE = Path("RESULTS.md")
@@ -67,18 +65,10 @@ BEYOND: dict[str, tuple[str, ...]] = {  # C
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", help="where the Free Spoken Digit Dataset lies (default: downloaded)")
-    parser.add_argument("--shards", default="shards", help="folder of prepared corpora")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
-    parser.add_argument("--page-only", action="store_true", help="make the tables of what is finished, train nothing")
-    arguments = parser.parse_args()
-    shards = f"--data.shards={arguments.shards}"
-    root = [f"--data.root={arguments.root}"] if arguments.root else []
-    places = {"commands": [shards], "fsdd": [shards, *root]}
-    if not arguments.page_only:
+    options = options_of(__doc__)
+    if not options.page_only:
         for stage in (searches, first_seeds, everything):  # each rests on those before
-            train_all(dict.fromkeys(stage()), places, arguments.jobs)
+            train_all(dict.fromkeys(stage()), options.places, options.jobs)
         for run in folds("commands"):
             beyond_training(run)
     update_page(PAGE, parts())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 import subprocess
@@ -73,6 +74,29 @@ class Run:
         fold("sweep", f"--ckpt_path={self.checkpoint}", "--split=dev", f"--output={self.folder}/dev")
         for split, folder in (("test", self.folder), ("dev", self.folder / "dev")):
             keep(folder / "depth_sweep.json", self.file(split))
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of a study's command. jobs: trainings at a time; page_only: train nothing; places: of each corpus (see
+    `Run.train`)."""
+
+    jobs: int
+    page_only: bool
+    places: dict[str, list[str]]
+
+
+def options_of(description: str | None) -> Options:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", help="where the Free Spoken Digit Dataset lies (default: downloaded)")
+    parser.add_argument("--shards", default="shards", help="folder of prepared corpora")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
+    parser.add_argument("--page-only", action="store_true", help="make the tables of what is finished, train nothing")
+    arguments = parser.parse_args()
+    shards = f"--data.shards={arguments.shards}"
+    root = [f"--data.root={arguments.root}"] if arguments.root else []
+    return Options(arguments.jobs, arguments.page_only, {"commands": [shards], "fsdd": [shards, *root]})
 
 
 def keep(written: Path, file: Path) -> None:
