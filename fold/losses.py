@@ -144,8 +144,9 @@ class JointObjective:
     """The joint objective; every term is a setting.
 
     seed, sampled: weights of the seed's and the sampled paths' task losses (the deepest path's is 1).
-    distillation: weight of the divergence. Its ramp matters: from step 0 the teacher is worth nothing and drags the
-    seed along (part B of `RESULTS.md` compares the choices).
+    distillation: weight of the divergence. Per frame the divergence is several times the task losses, per unit, of a
+    trained model: with a weight of 1 it rules them and costs WER; from step 0 the teacher is worth nothing and can
+    drag the seed along (part B of `RESULTS.md` compares the choices).
     distil_where: "everywhere", or only at utterances where the teacher's task loss is below the seed's.
     ctc_weight: share of CTC in the task loss of a model with an attention decoder; without one CTC is all.
     label_smoothing: of the attention decoder's targets.
@@ -153,7 +154,7 @@ class JointObjective:
 
     seed: Ramp = Ramp(1.0)
     sampled: Ramp = Ramp(1.0)
-    distillation: Ramp = Ramp(1.0, start=0.5, end=1.0)
+    distillation: Ramp = Ramp(0.1, start=0.5, end=1.0)
     distil_where: Literal["everywhere", "teacher_better"] = "everywhere"
     ctc_weight: float = 0.3
     label_smoothing: float = 0.1
