@@ -35,23 +35,25 @@ DEPTHS = range(4, 9)
 LEARNING_RATES = {"fsdd": (7.5e-4, 1.5e-3, 3e-3, 6e-3), "commands": (1.5e-3, 3e-3, 6e-3)}
 SEARCHED = (4, 6, 8)  # layers of the individually trained models that learning rates are chosen with
 VARIANT = "--model.network.class_path=benchmarks.variants"
-PLAN = "--trainer.callbacks+=benchmarks.variants"
 KL = "--model.objective.distillation"
-FULL_KL = (f"{KL}.weight=1",)  # what B and C start from
-CHOSEN = (f"{KL}.weight=0.1",)  # from B, on dev: what A holds against individually trained models
+GROWTH, NO_GROWTH = "--model.growth={alone: 0.25, grown: 0.6}", "--model.growth={alone: 0, grown: 0}"
+FULL_KL = (f"{KL}.weight=1", NO_GROWTH)  # what B and C start from
+TENTH = (f"{KL}.weight=0.1", NO_GROWTH)
+CHOSEN = (f"{KL}.weight=0.1", GROWTH)  # from B and C, on dev: what A holds against individually trained models
 PARTS: dict[str, tuple[str, ...]] = {  # B
     "no sampled paths": ("--model.num_sampled_paths=0",),
     "two sampled paths": ("--model.num_sampled_paths=2",),
     "four sampled paths": ("--model.num_sampled_paths=4",),
     "no seed term": ("--model.objective.seed.weight=0",),
     "no KL": (f"{KL}.weight=0",),
+    "a tenth of the KL": TENTH,
     "a tenth of the KL, early": (f"{KL}={{weight: 0.1, start: 0.0, end: 0.5}}",),
     "KL from the first step": (f"{KL}={{weight: 1.0, start: 0.0, end: 0.0}}",),
     "KL where the teacher is better": (
         f"{KL}={{weight: 1.0, start: 0.0, end: 0.0}}",
         "--model.objective.distil_where=teacher_better",
     ),
-    "paths drawn uniformly": (f"{PLAN}.UniformPaths",),
+    "paths drawn uniformly": ("--trainer.callbacks+=benchmarks.variants.UniformPaths",),
 }
 BEYOND: dict[str, tuple[str, ...]] = {  # C
     "BatchNorm": ("--model.network.conv_norm=batch",),
@@ -60,7 +62,7 @@ BEYOND: dict[str, tuple[str, ...]] = {  # C
     "norms of each repeat": (f"{VARIANT}.PrivateNorms",),
     "adapters of each repeat": (f"{VARIANT}.Adapters",),
     "cyclic order": (f"{VARIANT}.CyclicOrder",),
-    "growing paths": (f"{PLAN}.GrowingPaths",),
+    "growing paths": (GROWTH,),
 }
 
 
@@ -161,21 +163,24 @@ def varied(part: str, corpus: str) -> dict[str, list[Run]]:
     """Part B or C: runs by name, what they start from first."""
     lr, seeds = fold_rate(), SEEDS_OF_VARIANTS[corpus]
     start = {"full KL": [foldable(lr, corpus, seed) for seed in seeds]}
-    chosen = {"a tenth of the KL (chosen)": folds(corpus)[: len(seeds)]} if part == "B" else {}
     changed = {
         name: [foldable(lr, corpus, seed, name, (*FULL_KL, *options)) for seed in seeds]
         for name, options in {"B": PARTS, "C": BEYOND}[part].items()
     }
-    return {**start, **chosen, **changed}
+    return start | changed
 
 
 def improvements() -> dict[str, list[Run]]:
-    """What might bring the chosen model nearer to the individually trained ones, with as many seeds as part A: runs by
-    name, the chosen model first. On the corpus where it falls short."""
-    tried = {name: (fold_rate(), BEYOND[name]) for name in ("norms of each repeat", "growing paths")}
-    tried["twice the learning rate"] = (2 * fold_rate(), ())
-    return {"fold": folds("commands")} | {
-        name: [foldable(lr, "commands", seed, f"fold, {name}", (*CHOSEN, *options)) for seed in SEEDS]
+    """What was tried on top of a tenth of the KL, with as many seeds as part A, on the corpus where depth matters: runs
+    by name, the chosen first."""
+    name = "a tenth of the KL"
+    tried = {
+        name: (fold_rate(), ()),
+        f"{name}, norms of each repeat": (fold_rate(), BEYOND["norms of each repeat"]),
+        f"{name}, twice the learning rate": (2 * fold_rate(), ()),
+    }
+    return {"growing paths (chosen)": folds("commands")} | {
+        name: [foldable(lr, "commands", seed, name, (*TENTH, *options)) for seed in SEEDS]
         for name, (lr, options) in tried.items()
     }
 

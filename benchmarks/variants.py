@@ -8,11 +8,11 @@ None of them is part of fold: one that earned its place would move there.
 from __future__ import annotations
 
 import copy
-import math
 import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import lightning
@@ -126,42 +126,19 @@ def with_own_repeats(model: Recogniser, repeated: Any) -> Recogniser:
     return model
 
 
-class PathPlan(lightning.Callback):
-    """Takes the place of the module's choice of paths."""
+class UniformPaths(lightning.Callback):
+    """Sampled paths are drawn uniformly over all paths, not over depths first; paths do not grow."""
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        space, seed, number = pl_module.space, pl_module.seed, pl_module.num_sampled_paths
-        pl_module.training_paths = lambda step: self.paths(space, seed, number, step, step / trainer.max_steps)
-
-    def paths(self, space: PathSpace, seed: int, number: int, step: int, progress: float) -> list[Path]:
-        raise NotImplementedError
+        drawn = partial(uniform_paths, pl_module.space, pl_module.seed, pl_module.num_sampled_paths)
+        pl_module.training_paths = lambda step, progress: drawn(step)
 
 
-class UniformPaths(PathPlan):
-    """Sampled paths are drawn uniformly over all paths, not over depths first."""
-
-    def paths(self, space: PathSpace, seed: int, number: int, step: int, progress: float) -> list[Path]:
-        ends = [space.deepest, space.seed]
-        between = [path for depth in space.depths for path in space.paths(depth) if path not in ends]
-        return [*ends, *random.Random(f"uniform {seed} {step}").choices(between, k=number)]
-
-
-class GrowingPaths(PathPlan):
-    """The seed alone at first; then the deepest path grows layer by layer.
-
-    alone, grown: shares of training at which growing begins and is done.
-    """
-
-    def __init__(self, alone: float = 0.25, grown: float = 0.6) -> None:
-        self.alone, self.grown = alone, grown
-
-    def paths(self, space: PathSpace, seed: int, number: int, step: int, progress: float) -> list[Path]:
-        share = min(max((progress - self.alone) / (self.grown - self.alone), 0.0), 1.0)
-        depth = space.depths[0] + math.ceil(share * (len(space.depths) - 1))
-        if depth == space.depths[0]:
-            return [space.seed]
-        grown = PathSpace(space.num_layers, space.max_repeats, depth)
-        return [grown.deepest, grown.seed, *grown.draw(number, seed=seed, step=step)]
+def uniform_paths(space: PathSpace, seed: int, number: int, step: int) -> list[Path]:
+    """The paths of a step: both ends, and `number` of those between."""
+    ends = [space.deepest, space.seed]
+    between = [path for depth in space.depths for path in space.paths(depth) if path not in ends]
+    return [*ends, *random.Random(f"uniform {seed} {step}").choices(between, k=number)]
 
 
 VARIANTS = (PrivateNorms, PrivateBatchNorm, Adapters, CyclicOrder)

@@ -7,6 +7,7 @@ greatest depth of the space; a *path* in between repeats some layers. Repeats ar
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -175,3 +176,28 @@ class PathSpace:
             repeats.append(times)
             left -= times
         return Path.from_repeats(repeats)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How the paths of training grow: the seed alone at first, then the deepest path gains a layer at a time.
+
+    It saves the calls of layers that have not learned anything yet to repeat (`RESULTS.md`, part C).
+    alone, grown: shares of the training steps, 0 to 1, at which growing begins and at which all paths are trained;
+    0 and 0 train all from the start. Raises FoldError if they are not in order.
+    """
+
+    alone: float = 0.25
+    grown: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alone <= self.grown <= 1:
+            raise FoldError(f"growth from {self.alone} to {self.grown}: expected shares with 0 <= alone <= grown <= 1")
+
+    def space(self, whole: PathSpace, progress: float) -> PathSpace:
+        """The part of `whole` that is trained at `progress`, a share of the training steps."""
+        if progress >= self.grown:
+            return whole
+        share = max(progress - self.alone, 0.0) / (self.grown - self.alone or 1.0)
+        depth = whole.depths[0] + math.ceil(share * (len(whole.depths) - 1))
+        return PathSpace(whole.num_layers, whole.max_repeats, depth)

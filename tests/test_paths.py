@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from fold.errors import FoldError
-from fold.paths import Path, PathSpace
+from fold.paths import Growth, Path, PathSpace
 
 SPACES = [
     PathSpace(1, 1),
@@ -202,3 +202,27 @@ def test_draw_has_the_wanted_number(num_paths: int) -> None:
 @pytest.mark.parametrize("space", [PathSpace(3, 1), PathSpace(1, 2), PathSpace(2, (1, 2))], ids=str)
 def test_a_space_of_nothing_but_ends_draws_nothing(space: PathSpace) -> None:
     assert space.draw(3, seed=0, step=0) == []
+
+
+@pytest.mark.parametrize("space", [PathSpace(4, 2), PathSpace(4, 2, max_depth=6), PathSpace(3, (1, 3, 2))])
+def test_paths_grow_from_the_seed_to_the_whole_space(space: PathSpace) -> None:
+    growth = Growth(alone=0.25, grown=0.75)
+    spaces = [growth.space(space, step / 100) for step in range(101)]
+    deepest = [part.deepest.depth for part in spaces]
+    assert deepest[:26] == [space.depths[0]] * 26 and spaces[75:] == [space] * 26
+    assert sorted(deepest) == deepest and set(deepest) == set(space.depths)
+    for part in spaces:
+        assert part.seed == space.seed
+        assert set(part.paths(part.depths[-1])) <= set(space.paths(part.depths[-1]))
+
+
+def test_growth_may_be_none_or_sudden() -> None:
+    space = PathSpace(4, 2)
+    assert Growth(0, 0).space(space, 0.0) == space
+    assert [Growth(0.5, 0.5).space(space, p).deepest.depth for p in (0.0, 0.49, 0.5, 1.0)] == [4, 4, 8, 8]
+
+
+@pytest.mark.parametrize("shares", [(-0.1, 0.5), (0.5, 0.4), (0.5, 1.1)])
+def test_growth_in_the_wrong_order_is_refused_in_one_line(shares: tuple[float, float]) -> None:
+    with pytest.raises(FoldError, match=r"growth from .*: expected shares with 0 <= alone <= grown <= 1$"):
+        Growth(*shares)

@@ -16,7 +16,7 @@ from fold.data.batching import Batch
 from fold.decoding.decode import Decoding, transcribe
 from fold.losses import Counts, FitsCTC, JointObjective, Targets
 from fold.models import Architecture, Recogniser
-from fold.paths import Path, PathSpace
+from fold.paths import Growth, Path, PathSpace
 from fold.training.resume import check_fits, refresh_schedule
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
@@ -26,7 +26,8 @@ class FoldableASR(lightning.LightningModule):
     """Trains a foldable recogniser: in each step the deepest path, the seed and sampled paths, jointly.
 
     network: the model's architecture; max_repeats, max_depth: its path space (see `fold.paths.PathSpace`; one repeat
-    is a model that does not unfold); num_sampled_paths: paths drawn a step besides the two ends;
+    is a model that does not unfold); num_sampled_paths: paths drawn a step besides the two ends; growth: when the
+    deeper paths join;
     seed: of those draws, and of dropout and SpecAugment; objective: the joint objective;
     decoding: of validation and test; optimizer, lr_scheduler: stepped every update.
     """
@@ -39,6 +40,7 @@ class FoldableASR(lightning.LightningModule):
         max_repeats: int | list[int] = 2,
         max_depth: int | None = None,
         num_sampled_paths: int = 1,
+        growth: Growth = Growth(),
         seed: int = 0,
         objective: JointObjective = JointObjective(),
         decoding: Decoding = Decoding(),
@@ -48,6 +50,7 @@ class FoldableASR(lightning.LightningModule):
         repeats = max_repeats if isinstance(max_repeats, int) else tuple(max_repeats)
         self.space = PathSpace(network.num_layers, repeats, max_depth)
         self.num_sampled_paths = num_sampled_paths
+        self.growth = growth
         self.seed = seed
         self.objective = objective
         self.decoding = decoding
@@ -103,20 +106,23 @@ class FoldableASR(lightning.LightningModule):
         drawn = np.random.SeedSequence((self.seed, batches, self.global_rank)).generate_state(1, np.uint64)
         torch.manual_seed(int(drawn[0]))
 
-    def training_paths(self, step: int) -> list[Path]:
-        """The paths of a step: deepest, seed, sampled ones. The deepest alone where that is the seed."""
-        if self.space.deepest == self.space.seed:
-            return [self.space.deepest]
-        sampled = self.space.draw(self.num_sampled_paths, seed=self.seed, step=step)
-        return [self.space.deepest, self.space.seed, *sampled]
+    def training_paths(self, step: int, progress: float) -> list[Path]:
+        """The paths of a step: deepest, seed, sampled ones; the deepest alone where that is the seed.
+
+        progress: share of the training steps.
+        """
+        space = self.growth.space(self.space, progress)
+        if space.deepest == space.seed:
+            return [space.deepest]
+        return [space.deepest, space.seed, *space.draw(self.num_sampled_paths, seed=self.seed, step=step)]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         targets = Targets(batch.units, batch.num_units)
         prefixes = targets.prefixes(self.description.units.eos)
-        paths = self.training_paths(self.global_step)
+        progress = self.global_step / max(self.trainer.estimated_stepping_batches, 1)
+        paths = self.training_paths(self.global_step, progress)
         outputs = self.model(batch.waveforms, batch.num_samples, paths, prefixes)
         counts = self._mean_over_ranks(self.objective.counts(outputs, targets))
-        progress = self.global_step / max(self.trainer.estimated_stepping_batches, 1)
         losses = self.objective(outputs, targets, progress, counts)
         self.log("train/loss", losses.total.detach(), prog_bar=True)
         self.log_dict({f"train/{name}": part for name, part in losses.parts.items()})

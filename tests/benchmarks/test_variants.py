@@ -7,12 +7,11 @@ from benchmarks.variants import (
     VARIANTS,
     Adapters,
     CyclicOrder,
-    GrowingPaths,
     PrivateBatchNorm,
     PrivateNorms,
-    UniformPaths,
     cyclic,
     register,
+    uniform_paths,
 )
 from fold.checkpoint import Description
 from fold.data.units import CharUnits
@@ -72,19 +71,9 @@ def test_cyclic_order_runs_rounds() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_growing_paths_begin_with_the_seed_and_end_with_the_deepest() -> None:
-    space, plan = PathSpace(4, 2), GrowingPaths(alone=0.25, grown=0.75)
-    deepest = [plan.paths(space, 0, 1, step, step / 100)[0].depth for step in range(101)]
-    assert deepest[:26] == [4] * 26 and deepest[75:] == [8] * 26
-    assert sorted(deepest) == deepest and set(deepest) == set(space.depths)
-    assert plan.paths(space, 0, 1, 10, 0.1) == [space.seed]
-    middle = plan.paths(space, 0, 1, 50, 0.5)
-    assert middle[1] == space.seed and middle[2].depth <= middle[0].depth
-
-
 def test_uniform_paths_never_draw_the_ends() -> None:
     space = PathSpace(4, 2)
-    drawn = [UniformPaths().paths(space, 0, 2, step, 0.0) for step in range(200)]
+    drawn = [uniform_paths(space, 0, 2, step) for step in range(200)]
     assert all(paths[:2] == [space.deepest, space.seed] for paths in drawn)
     assert {path for paths in drawn for path in paths[2:]} == {p for d in (5, 6, 7) for p in space.paths(d)}
 

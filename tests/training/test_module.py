@@ -12,6 +12,7 @@ from tones import SAMPLE_RATE, Tones
 from fold import checkpoint
 from fold.data.datamodule import SpeechData
 from fold.models import Conformer
+from fold.paths import Growth
 from fold.training.module import STATISTICS_BATCHES, FoldableASR
 
 Command = Callable[..., Finished]
@@ -24,15 +25,23 @@ def make_module(**settings: object) -> FoldableASR:
 
 def test_paths_of_a_step_are_the_ends_and_the_draw_of_that_step() -> None:
     module = make_module(num_sampled_paths=2, seed=7)
-    deepest, seed, *sampled = module.training_paths(step=5)
+    deepest, seed, *sampled = module.training_paths(step=5, progress=1.0)
     assert (deepest, seed) == (module.space.deepest, module.space.seed)
     assert sampled == module.space.draw(2, seed=7, step=5)
-    assert {tuple(module.training_paths(step)[2:]) for step in range(20)} != {tuple(sampled)}
+    assert {tuple(module.training_paths(step, 1.0)[2:]) for step in range(20)} != {tuple(sampled)}
 
 
 def test_a_model_that_does_not_unfold_trains_one_path() -> None:
     module = make_module(max_repeats=1)
-    assert module.training_paths(step=0) == [module.space.seed]
+    assert module.training_paths(step=0, progress=1.0) == [module.space.seed]
+
+
+def test_deeper_paths_join_while_training_goes_on() -> None:
+    module = make_module(growth=Growth(0.5, 1.0))
+    assert module.training_paths(step=5, progress=0.5) == [module.space.seed]
+    deepest, seed, sampled = module.training_paths(step=5, progress=0.7)
+    assert seed == module.space.seed
+    assert seed.depth < sampled.depth <= deepest.depth < module.space.deepest.depth
 
 
 def test_a_new_run_fetches_pretrained_weights_and_a_resumed_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
