@@ -38,8 +38,8 @@ VARIANT = "--model.network.class_path=benchmarks.variants"
 KL = "--model.objective.distillation"
 GROWTH, NO_GROWTH = "--model.growth={alone: 0.25, grown: 0.6}", "--model.growth={alone: 0, grown: 0}"
 FULL_KL = (f"{KL}.weight=1", NO_GROWTH)  # what B and C start from
-TENTH = (f"{KL}.weight=0.1", NO_GROWTH)
-CHOSEN = (f"{KL}.weight=0.1", GROWTH)  # from B and C, on dev: what A holds against individually trained models
+TENTH = (f"{KL}.weight=0.1",)
+CHOSEN = (*TENTH, GROWTH)  # from B and C, on dev: what A holds against individually trained models
 PARTS: dict[str, tuple[str, ...]] = {  # B
     "no sampled paths": ("--model.num_sampled_paths=0",),
     "two sampled paths": ("--model.num_sampled_paths=2",),
@@ -180,7 +180,7 @@ def improvements() -> dict[str, list[Run]]:
         f"{name}, twice the learning rate": (2 * fold_rate(), ()),
     }
     return {"growing paths (chosen)": folds("commands")} | {
-        name: [foldable(lr, "commands", seed, name, (*TENTH, *options)) for seed in SEEDS]
+        name: [foldable(lr, "commands", seed, name, (*FULL_KL, *TENTH, *options)) for seed in SEEDS]
         for name, (lr, options) in tried.items()
     }
 

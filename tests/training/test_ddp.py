@@ -46,6 +46,7 @@ def test_two_processes_equal_one(
         f"--model.optimizer={{class_path: torch.optim.SGD, init_args: {{lr: {LEARNING_RATE}}}}}",
         "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.ConstantLR, init_args: {factor: 1.0}}",
         "--model.objective.distillation={weight: 0.5, start: 0, end: 0}",
+        "--model.growth={alone: 0, grown: 0}",
         f"--data.batch_seconds={BATCH_SECONDS}",
         "--data.eval_batch_seconds=3",  # several batches, so that both evaluate
         "--trainer.gradient_clip_val=null",
