@@ -74,10 +74,11 @@ def comparison(runs: Sequence[Run], against: str | None = None, margin: float = 
         return ""
     systems, named = systems_of(runs), by_name(runs)
     table = tables.rows(systems, next((system for system in systems if system.label == against), None), margin)
+    notes = [line for line in tables.notes(table, margin) if not line.startswith(LEFT_OUT)]
     return "\n\n".join(
         [
             formats.to_markdown(table, without=LEFT_OUT).strip(),
-            "\n".join(f"- {line}" for line in [*tables.summary(systems), *tables.notes(table, margin)]),
+            "\n".join(f"- {line}" for line in [*tables.summary(systems), *notes]),
             markdown(["system", "seeds", *FACTS], [[name, seeds(some), *facts(some)] for name, some in named.items()]),
             commands(named),
         ]

@@ -24,7 +24,8 @@ def wer_by_depth(systems: Sequence[System], title: str) -> Figure:
         axes.plot(
             system.depths, means, color=colour, linewidth=2, zorder=3, label=f"{_shown(system.label)}, mean over paths"
         )
-        axes.fill_between(system.depths, lows, highs, color=colour, alpha=0.15, linewidth=0, label="range over paths")
+        span = "range over paths and runs" if len(system.records) > 1 else "range over paths"
+        axes.fill_between(system.depths, lows, highs, color=colour, alpha=0.15, linewidth=0, label=span)
         canonical = [fmean(system.wers(depth)) for depth in system.depths]
         ring = {"facecolor": "white", "edgecolor": colour, "linewidth": 1.6, "s": 38, "zorder": 4}
         axes.scatter(system.depths, canonical, **ring, label="canonical paths")
