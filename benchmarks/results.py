@@ -16,6 +16,7 @@ from statistics import fmean
 
 from benchmarks.results_page import (
     beyond_table,
+    claim_table,
     comparison,
     figure,
     mean_wer,
@@ -28,6 +29,7 @@ from benchmarks.runs import Run, fold, keep, options_of, train_all
 
 STUDY = "study"
 PAGE = Path("RESULTS.md")
+README = Path("README.md")
 UPDATES = {"fsdd": 1200, "commands": 2000}  # by corpus
 SEEDS = (1, 2, 3)
 SEEDS_OF_VARIANTS = {"fsdd": (1, 2), "commands": (1,)}
@@ -74,12 +76,14 @@ def main() -> None:
         for run in folds("commands"):
             beyond_training(run)
     update_page(PAGE, parts())
+    if searched():
+        update_page(README, {"A": claim_table({corpus: finished(claim(corpus)) for corpus in UPDATES})})
 
 
 def parts() -> dict[str, str]:
     """Of the page, made of what is finished."""
     made = {"learning rates": rates_table(finished(searches()))}
-    if len(finished(searches())) < len(searches()):  # what the others train depends on it
+    if not searched():
         return made
     for corpus in UPDATES:
         runs = finished(claim(corpus))
@@ -91,6 +95,11 @@ def parts() -> dict[str, str]:
     made["paths"] = paths_table({corpus: finished(folds(corpus)) for corpus in UPDATES})
     made["improvements"] = variants_table(improvements())
     return {**made, "beyond": beyond_table([run for run in folds("commands") if run.file("beyond").exists()])}
+
+
+def searched() -> bool:
+    """Whether the learning rates are known, on which all other parts depend."""
+    return all(run.finished for run in searches())
 
 
 def finished(runs: Sequence[Run]) -> list[Run]:

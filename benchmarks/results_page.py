@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -21,11 +22,13 @@ from fold.report.sweep import SweepRow
 
 MARGIN = 0.5  # of WER, within which systems count as equivalent
 LEFT_OUT = ("RTF", "hours")  # runs shared the machine, and processor time says more
+DIFFERENCE = "difference [95 %]"  # a heading of the comparison
 FACTS = ("parameters", "updates", "minutes", "of processor", "date")
 
 
 def update_page(page: Path, parts: Mapping[str, str]) -> None:
-    """Puts each part between its marks in the page; what is empty stays as it was."""
+    """Puts each part between its marks in the page; what is empty stays as it was. Ends the process if a mark is
+    missing."""
     text = page.read_text(encoding="utf-8")
     for name, content in parts.items():
         text = filled(text, name, content)
@@ -37,6 +40,8 @@ def filled(text: str, name: str, content: str) -> str:
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     if not content:
         return text
+    if begin not in text or end not in text:
+        sys.exit(f"no place for the part '{name}': expected {begin} and {end} in the page")
     return re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{content}\n{end}", text, flags=re.S)
 
 
@@ -83,6 +88,29 @@ def comparison(runs: Sequence[Run], against: str | None = None, margin: float = 
             commands(named),
         ]
     )
+
+
+def claim_table(claims: Mapping[str, Sequence[Run]]) -> str:
+    """Part A in short: by depth the foldable system beside its counterpart, for each corpus."""
+    tested = {
+        corpus: [row for row in tables.rows(systems_of(runs), None, MARGIN) if row.pair]
+        for corpus, runs in claims.items()
+        if runs
+    }
+    if not tested:
+        return ""
+    what = ("foldable", "individually trained", DIFFERENCE)
+    rows = [
+        [str(found[0].node.depth), *(cell for row in found for cell in beside_counterpart(row))]
+        for found in zip(*tested.values(), strict=False)
+    ]
+    return markdown(["depth", *(f"{corpus}: {heading}" for corpus in tested for heading in what)], rows)
+
+
+def beside_counterpart(row: tables.Row) -> list[str]:
+    """WER of a tested row, of its counterpart, and their difference."""
+    wers = [mean_and_deviation(node.system.wers(node.depth)) for node in (row.pair.node, row.pair.other)]
+    return [*wers, row.cells()[tables.HEADINGS.index(DIFFERENCE)]]
 
 
 def figure(runs: Sequence[Run], name: str, title: str) -> str:

@@ -87,16 +87,27 @@ class Options:
 
 
 def options_of(description: str | None) -> Options:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", help="where the Free Spoken Digit Dataset lies (default: downloaded)")
-    parser.add_argument("--shards", default="shards", help="folder of prepared corpora")
+    """Reads the command line of a study."""
+    parser = parser_of(description)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
     parser.add_argument("--page-only", action="store_true", help="make the tables of what is finished, train nothing")
     arguments = parser.parse_args()
+    return Options(arguments.jobs, arguments.page_only, places_of(arguments))
+
+
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """Knows where the corpora lie."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", help="where the Free Spoken Digit Dataset lies (default: downloaded)")
+    parser.add_argument("--shards", default="shards", help="folder of prepared corpora")
+    return parser
+
+
+def places_of(arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """Of each corpus, as options of `fold fit`."""
     shards = f"--data.shards={arguments.shards}"
     root = [f"--data.root={arguments.root}"] if arguments.root else []
-    return Options(arguments.jobs, arguments.page_only, {"commands": [shards], "fsdd": [shards, *root]})
+    return {"commands": [shards], "fsdd": [shards, *root]}
 
 
 def keep(written: Path, file: Path) -> None:

@@ -25,7 +25,7 @@ from benchmarks.results import (
     physical_rate,
 )
 from benchmarks.results_page import markdown, update_page
-from benchmarks.runs import Run, fold, options_of
+from benchmarks.runs import Run, fold, parser_of, places_of
 from fold.report.record import read_record
 
 SHORT = 240  # updates; growth takes its shares of these
@@ -33,19 +33,22 @@ ROUNDS = 2
 
 
 def main() -> None:
-    places = options_of(__doc__).places
-    rows = [row for corpus in UPDATES for row in ratios(corpus, measured(corpus, places[corpus]))]
+    places = places_of(parser_of(__doc__).parse_args())
+    rows = [row for corpus in UPDATES for row in costs(corpus, places[corpus])]
     headings = ["system", "corpus", "updates", "processor seconds", "against the five"]
     update_page(PAGE, {"training cost": markdown(headings, rows)})
 
 
-def measured(corpus: str, places: Sequence[str]) -> dict[str, float]:
-    """Processor seconds of training steps by system, mean over rounds."""
-    all_paths = foldable(fold_rate(), corpus, 1, "fold, all paths from the first step", (*FULL_KL, *TENTH))
+def costs(corpus: str, places: Sequence[str]) -> list[list[str]]:
+    """Rows of the table: mean over rounds, and its share of what the individually trained systems take together."""
     growing = foldable(fold_rate(), corpus, 1, "fold", CHOSEN)
+    all_paths = foldable(fold_rate(), corpus, 1, "fold, all paths from the first step", (*FULL_KL, *TENTH))
     alone = [physical(physical_rate(corpus, depth), corpus, 1, depth) for depth in DEPTHS]
-    rounds = [{run.name: seconds(run, places) for run in (growing, all_paths, *alone)} for _ in range(ROUNDS)]
-    return {name: fmean(spent[name] for spent in rounds) for name in rounds[0]}
+    runs = [growing, all_paths, *alone]
+    rounds = [{run: seconds(run, places) for run in runs} for _ in range(ROUNDS)]
+    spent = {run: fmean(of_round[run] for of_round in rounds) for run in runs}
+    together = sum(spent[run] for run in alone)
+    return [[run.name, corpus, str(SHORT), f"{spent[run]:.1f}", f"{spent[run] / together:.2f}"] for run in runs]
 
 
 def seconds(run: Run, places: Sequence[str]) -> float:
@@ -56,12 +59,6 @@ def seconds(run: Run, places: Sequence[str]) -> float:
         spent = 3600 * read_record(Path(folder) / "depth_sweep.json").training.cpu_hours
     print(f"{run.label}: {spent:.1f} s for {SHORT} updates", flush=True)
     return spent
-
-
-def ratios(corpus: str, spent: dict[str, float]) -> list[list[str]]:
-    """Rows of the table."""
-    five = sum(time for name, time in spent.items() if name.startswith("physical"))
-    return [[name, corpus, str(SHORT), f"{time:.1f}", f"{time / five:.2f}"] for name, time in spent.items()]
 
 
 if __name__ == "__main__":

@@ -11,15 +11,17 @@ from report.records import make_record
 from benchmarks import foundation, results, runs
 from fold.report.record import read_record, write_record
 
-PAGE = Path(__file__).parent.parent.parent / "RESULTS.md"
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runs, "RESULTS", tmp_path / "benchmarks" / "results")
-    emptied = re.sub(r"(<!-- ([\w ]+) -->).*?(<!-- end of \2 -->)", r"\1\n\3", PAGE.read_text(), flags=re.S)
-    (tmp_path / "RESULTS.md").write_text(emptied)
+    for page in (results.PAGE, results.README):
+        text = (ROOT / page).read_text()
+        emptied = re.sub(r"(<!-- ([\w ]+) -->).*?(<!-- end of \2 -->)", r"\1\n\3", text, flags=re.S)
+        (tmp_path / page).write_text(emptied)
 
 
 def finish(run: runs.Run, rate: float = 0.1) -> None:
@@ -63,6 +65,7 @@ def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.Monke
         "| physical 5 lr 0.00075 |" in shown and "![WER against executed depth](benchmarks/results/A-fsdd.png)" in shown
     )
     assert "| **1-2-3-4** | 4 |" in shown
+    assert "\n- difference:" in shown and "\n- RTF" not in shown and "\n- hours" not in shown  # no such columns here
     assert "| no KL |" not in shown
     finish(results.varied("B", "fsdd")["no KL"][0], rate=0.3)
     start, changed = (find_row(page(monkeypatch), name) for name in ("full KL", "no KL"))
@@ -70,6 +73,26 @@ def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.Monke
     assert float(changed[3].split()[0]) == pytest.approx(changed_wer - fmean(start_wers), abs=0.1)  # of rounded WERs
     low, high = (float(end) for end in re.search(r"\[(.+), (.+)\]", changed[3]).groups())
     assert 0 < low < changed_wer - fmean(start_wers) < high
+
+
+def test_the_readme_holds_the_foldable_model_against_its_counterparts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for run in results.searches():
+        finish(run, rate=0.5)  # so that the rates that part A takes remain the best
+    for corpus in results.UPDATES:
+        for run in results.claim(corpus):
+            finish(run, rate=0.1 if run.experiment == "conformer_fold" else 0.3)
+    page(monkeypatch)
+    fold, alone, difference, *_ = find_row(results.README.read_text().split("<!-- A -->")[1], "7")
+    ours, theirs = (float(cell.split()[0]) for cell in (fold, alone))
+    assert ours < theirs and float(difference.split()[0]) == pytest.approx(ours - theirs, abs=0.02)
+    for heading in ("fsdd: foldable", "commands: foldable"):
+        assert heading in results.README.read_text()
+
+
+def test_a_part_without_a_place_is_not_lost_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("<!-- A -->\n<!-- end of A -->\n")
+    with pytest.raises(SystemExit, match="'B'"):
+        results.update_page(tmp_path / "page.md", {"A": "a", "B": "b"})
 
 
 def find_row(page: str, name: str) -> list[str]:
