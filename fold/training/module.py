@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
+from torch.optim import Optimizer
 
 from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
@@ -96,6 +97,16 @@ class FoldableASR(lightning.LightningModule):
             frontend.fit_statistics((b.waveforms.to(self.device), b.num_samples.to(self.device)) for b in batches)
             for statistic in (frontend.mean, frontend.std):
                 statistic.copy_(self.trainer.strategy.broadcast(statistic))
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips by the global norm. Lightning's own clipping refuses fused optimizers in mixed precision."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def on_train_start(self) -> None:
         refresh_schedule(self.trainer, self)
