@@ -100,8 +100,7 @@ def sweep(
     `transcripts`."""
     errors = PathErrors(len(paths))
     for batch in batches:
-        waveforms, num_samples = batch.waveforms.to(device), batch.num_samples.to(device)
-        found = transcribe(model, units, waveforms, num_samples, paths, decoding)
+        found = transcribe(model, units, batch.waveforms.to(device), batch.num_samples, paths, decoding)
         found = [texts[: len(batch.texts)] for texts in found]
         for index, texts in enumerate(found):
             errors.update(index, batch.texts, texts)
@@ -126,7 +125,7 @@ def real_time_factors(
 
     def factor(waveform: Tensor, path: Path) -> float:
         started = time.perf_counter()
-        alone = waveform[None].to(device), torch.tensor([len(waveform)], device=device)
+        alone = waveform[None].to(device), torch.tensor([len(waveform)])
         transcribe(model, description.units, *alone, [path], decoding)  # ends on the CPU: nothing is left running
         return (time.perf_counter() - started) * description.sample_rate / len(waveform)
 
