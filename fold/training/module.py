@@ -116,9 +116,6 @@ class FoldableASR(lightning.LightningModule):
         norm = self.updates.clip(self.parameters(), optimizer, gradient_clip_val)
         self.log_dict({"train/grad_norm": norm, "train/skipped_updates": self.updates.skipped.float()})
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        return batch.to(device)
-
     def on_train_start(self) -> None:
         refresh_schedule(self.trainer, self)
 
