@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,12 @@ class Split:
         """Names of the parts that are evaluated apart."""
         return tuple(dict.fromkeys(shard.subset for shard in self.shards))
 
-    def shards_of(self, subsets: Iterable[str]) -> list[int]:
+    def shards_of(self, subsets: Collection[str]) -> list[int]:
         """Return the numbers of the shards of these subsets. Raises FoldError if one is unknown."""
-        wanted = set(subsets)
-        unknown = sorted(wanted - set(self.subsets))
-        if unknown:
-            raise FoldError(f"there is no subset '{unknown[0]}'; there are {', '.join(self.subsets)}")
-        return [number for number, shard in enumerate(self.shards) if shard.subset in wanted]
+        for subset in subsets:
+            if subset not in self.subsets:
+                raise FoldError(f"no subset '{subset}' was prepared; there are: {', '.join(self.subsets)}")
+        return [number for number, shard in enumerate(self.shards) if shard.subset in subsets]
 
     def usable(self, max_seconds: float) -> tuple[int, float]:
         """Return how many utterances are no longer than `max_seconds` (to the second), and their seconds."""

@@ -162,9 +162,7 @@ class _Job:
     recipes: Sequence[Recipe]
 
 
-def _jobs(
-    corpus: Corpus, folder: Path, root: Path | None, sample_rate: int, recipes: dict[str, Subsets]
-) -> list[_Job]:
+def _jobs(corpus: Corpus, folder: Path, root: Path | None, sample_rate: int, recipes: dict[str, Subsets]) -> list[_Job]:
     jobs = []
     for split, subsets in recipes.items():
         parts = [

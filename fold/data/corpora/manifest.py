@@ -77,7 +77,8 @@ class Manifest(Corpus):
             seen |= dict.fromkeys(here, manifest)
 
     def fetch(self, downloads: Path) -> Path:
-        raise FoldError(f"{self.name}: there is nothing to download; give ROOT=, the folder of {', '.join(self._files())}")
+        lists = ", ".join(self._files())
+        raise FoldError(f"{self.name}: there is nothing to download; give ROOT=, the folder of {lists}")
 
     def recipes(self, split: str, root: Path | None) -> list[ListedRecording]:
         return [recording for listed in self.subsets(split, root).values() for recording in listed]
