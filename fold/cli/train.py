@@ -47,7 +47,7 @@ PRECISION = "FOLD_PRECISION"  # the same for what suits the device
 
 HARMLESS_WARNINGS = (
     "LightningCLI's args parameter",
-    "It is recommended to use `self.log\\('(val|test)/wer/",  # error counts are summed over ranks before
+    "It is recommended to use `self.log\\('(val|test)/(.+/)?wer/",  # error counts are summed over ranks before
     "The '.*' does not have many workers",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
 )
