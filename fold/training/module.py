@@ -33,7 +33,8 @@ class FoldableASR(lightning.LightningModule):
     is a model that does not unfold); num_sampled_paths: paths drawn a step besides the two ends; growth: when the
     deeper paths join;
     seed: of those draws, and of dropout and SpecAugment; objective: the joint objective;
-    decoding: of validation and test; optimizer, lr_scheduler: stepped every update.
+    decoding: of validation and test; compile_layers: by torch.compile, which takes a minute and a C++ compiler and pays
+    in long trainings; optimizer, lr_scheduler: stepped every update.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class FoldableASR(lightning.LightningModule):
         seed: int = 0,
         objective: JointObjective = JointObjective(),
         decoding: Decoding = Decoding(),
+        compile_layers: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
@@ -58,6 +60,7 @@ class FoldableASR(lightning.LightningModule):
         self.seed = seed
         self.objective = objective
         self.decoding = decoding
+        self.compile_layers = compile_layers
         # Weight averaging deep-copies the module. What LightningCLI passes here refers to its parser and, through that,
         # to the trainer and its process group, which cannot be copied; a function is copied by reference.
         self.optimizer = lambda parameters: optimizer(parameters)
@@ -84,6 +87,9 @@ class FoldableASR(lightning.LightningModule):
             self.model = self.description.build()
             if not self.from_checkpoint:
                 self.network.load_pretrained(self.model, data.sample_rate)
+            if self.compile_layers:
+                for layer in self.model.unfolding.layers:
+                    layer.compile(fullgraph=True, dynamic=True)  # in place: weights keep their names
             data.fits = FitsCTC(self.network, data.sample_rate)
 
     def configure_optimizers(self) -> dict[str, Any]:
