@@ -23,7 +23,7 @@ from fold.metrics import ErrorCounts, PathErrors
 from fold.models import Recogniser
 from fold.paths import Path, PathSpace
 from fold.report.record import Record, Training
-from fold.report.sweep import SweepRow
+from fold.report.sweep import SweepRow, by_subset
 
 TIMED_UTTERANCES = 8
 
@@ -43,25 +43,28 @@ def sweep_paths(space: PathSpace, depths: Iterable[int], paths_per_depth: int, s
 
 
 def sweep_rows(
-    space: PathSpace, paths: Sequence[Path], counts: Sequence[ErrorCounts], num_params: int
+    space: PathSpace, paths: Sequence[Path], counts: Mapping[str, Sequence[ErrorCounts]], num_params: int
 ) -> list[SweepRow]:
-    """One row a path."""
+    """One row a subset and path; counts: of `PathErrors`."""
     return [
-        SweepRow.from_counts(path.depth, str(path), path == space.canonical(path.depth), num_params, errors)
-        for path, errors in zip(paths, counts, strict=True)
+        SweepRow.from_counts(path.depth, str(path), path == space.canonical(path.depth), num_params, errors, subset)
+        for subset, of_paths in counts.items()
+        for path, errors in zip(paths, of_paths, strict=True)
     ]
 
 
 class Transcripts:
     """What was said and what canonical paths made of it.
 
-    references: text by utterance id; errors: by path, the hypotheses that differ from their reference, by id;
+    references: text by utterance id; subset_of: subset by utterance id; errors: by path, the hypotheses that differ
+    from their reference, by id;
     timed: the first utterances, (samples,) each, on the CPU, for `real_time_factors`.
     """
 
     def __init__(self, space: PathSpace, paths: Sequence[Path]) -> None:
         self.canonical = {i: str(path) for i, path in enumerate(paths) if path == space.canonical(path.depth)}
         self.references: dict[str, str] = {}
+        self.subset_of: dict[str, str] = {}
         self.errors: dict[str, dict[str, str]] = {path: {} for path in self.canonical.values()}
         self.timed: list[Tensor] = []
 
@@ -69,6 +72,7 @@ class Transcripts:
         """transcripts: one a path and utterance."""
         references = dict(zip(batch.ids, map(one_spaced, batch.texts), strict=True))
         self.references.update(references)
+        self.subset_of.update(zip(batch.ids, batch.subsets, strict=True))
         for index, path in self.canonical.items():
             hypotheses = zip(batch.ids, map(one_spaced, transcripts[index]), strict=True)
             self.errors[path].update({id: text for id, text in hypotheses if text != references[id]})
@@ -76,11 +80,20 @@ class Transcripts:
         for waveform, length in zip(batch.waveforms[:wanted], batch.num_samples[:wanted], strict=True):
             self.timed.append(waveform[:length].to("cpu", copy=True))
 
-    def merge(self, references: dict[str, str], errors: dict[str, dict[str, str]]) -> None:
+    def share(self) -> tuple[dict[str, str], dict[str, str], dict[str, dict[str, str]]]:
+        """What other processes `merge`."""
+        return self.references, self.subset_of, self.errors
+
+    def merge(self, references: dict[str, str], subset_of: dict[str, str], errors: dict[str, dict[str, str]]) -> None:
         """Takes in what another process evaluated."""
         self.references.update(references)
+        self.subset_of.update(subset_of)
         for path, texts in errors.items():
             self.errors[path].update(texts)
+
+    def utterances(self, subsets: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Ids of each subset."""
+        return {subset: tuple(id for id, of in self.subset_of.items() if of == subset) for subset in subsets}
 
 
 def one_spaced(text: str) -> str:
@@ -94,17 +107,18 @@ def sweep(
     paths: Sequence[Path],
     decoding: Decoding,
     device: Device,
+    subsets: Sequence[str],
     transcripts: Transcripts | None = None,
-) -> Iterator[list[ErrorCounts]]:
-    """Evaluates `paths` together; after each batch yields the errors of each path so far. What was said goes into
-    `transcripts`."""
-    errors = PathErrors(len(paths))
+) -> Iterator[dict[str, list[ErrorCounts]]]:
+    """Evaluates `paths` together; after each batch yields the errors of each path so far, by subset. What was said goes
+    into `transcripts`. subsets: names of those that the batches are of."""
+    errors = PathErrors(subsets, len(paths))
     for batch in batches:
         waveforms, num_samples = batch.waveforms.to(device), batch.num_samples.to(device)
         found = transcribe(model, units, waveforms, num_samples, paths, decoding)
         found = [texts[: len(batch.texts)] for texts in found]
         for index, texts in enumerate(found):
-            errors.update(index, batch.texts, texts)
+            errors.update(index, batch.texts, texts, batch.subsets)
         if transcripts is not None:
             transcripts.add(batch, found)
         yield errors.compute()
@@ -151,6 +165,7 @@ def make_record(
     decoding: Decoding,
 ) -> Record:
     """The record of a sweep (see `fold.report.record.Record` for what each is); factors: of `real_time_factors`."""
+    subsets = by_subset(rows)
     return Record(
         name=name,
         corpus=corpus,
@@ -167,6 +182,7 @@ def make_record(
         settings=settings,
         date=date.today().isoformat(),
         decoding=dataclasses.asdict(decoding),
+        utterances=transcripts.utterances(subsets) if len(subsets) > 1 else {},
     )
 
 

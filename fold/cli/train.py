@@ -41,7 +41,7 @@ STAMP = "FOLD_RUN_STAMP"  # processes that Lightning launches for DDP inherit it
 
 HARMLESS_WARNINGS = (
     "LightningCLI's args parameter",
-    "It is recommended to use `self.log\\('(val|test)/wer/",  # error counts are summed over ranks before
+    "It is recommended to use `self.log\\('(val|test)/(.+/)?wer/",  # error counts are summed over ranks before
     "You're using the WeightAveraging callback with a model that overrides",  # the model is not sharded
     "The '.*' does not have many workers",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",

@@ -184,8 +184,8 @@ class SpeechData(lightning.LightningDataModule):
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         data = self._split(name)
-        samples, num_shards = self._samples(self.eval_batch_seconds), len(data.split.shards)
-        return self._loader(data, EvalPlan(data.lengths(), num_shards, samples, **self._share()))
+        samples, shards = self._samples(self.eval_batch_seconds), range(len(data.split.shards))
+        return self._loader(data, EvalPlan(data.lengths(), shards, samples, **self._share()))
 
     def _loader(self, data: ShardedSpeech, plan: Sampler[list[Reference]]) -> DataLoader[Batch]:
         return DataLoader(

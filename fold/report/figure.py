@@ -9,29 +9,42 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fold.report import style
-from fold.report.sweep import DepthSummary, SweepRow, summarise
+from fold.report.sweep import DepthSummary, SweepRow, by_subset, summarise
 
 FOLDED = style.FOLDED[0]
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A model trained by itself: executed depth, WER in percent, what it is (equal labels share a colour)."""
+    """A model trained by itself: executed depth, WER in percent, what it is (equal labels share a colour); subset of
+    the split that its WER is of (empty: drawn whatever the subset)."""
 
     depth: int
     wer: float
     label: str = "trained individually"
+    subset: str = ""
 
 
 def plot_sweep(
     rows: Sequence[SweepRow], file: str | Path | None, title: str, baselines: Sequence[Baseline] = ()
 ) -> Figure:
-    """Plot WER (percent) against executed depth, and save it as PNG unless `file` is None.
+    """Plot WER (percent) against executed depth, a panel a subset, and save it as PNG unless `file` is None.
 
     The line is the mean over the evaluated paths of a depth, the bands its standard deviation and range, a
     faint dot every path, a ring the canonical path, a solid dot every baseline.
     """
-    figure, axes = style.new_figure()
+    subsets = by_subset(rows) or {"": []}
+    figure, panels = style.new_panels(len(subsets))
+    for axes, (subset, of_subset) in zip(panels, subsets.items(), strict=True):
+        beside = [baseline for baseline in baselines if baseline.subset in ("", subset)]
+        _draw_panel(axes, of_subset, beside, f"{title}, {subset}" if len(subsets) > 1 else title)
+    if file is not None:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(file, format="png")
+    return figure
+
+
+def _draw_panel(axes: Axes, rows: Sequence[SweepRow], baselines: Sequence[Baseline], title: str) -> None:
     summaries = summarise(rows)
     _limit(axes, [*rows, *baselines])
     _draw_means(axes, summaries)
@@ -39,10 +52,6 @@ def plot_sweep(
         _draw_spread(axes, rows, summaries)
     _draw_baselines(axes, baselines)
     _describe(axes, rows, summaries, title)
-    if file is not None:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, format="png")
-    return figure
 
 
 def _limit(axes: Axes, points: Sequence[SweepRow | Baseline]) -> None:

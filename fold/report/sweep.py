@@ -3,7 +3,7 @@
 import csv
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean, pstdev
 
@@ -23,6 +23,7 @@ class SweepRow:
         wer, cer: word and character (spaces included) error rate in percent.
         substitutions, deletions, insertions: word errors.
         words, sentences: size of the references.
+        subset: of the evaluated split; empty in a file of before there were subsets.
     """
 
     depth: int
@@ -36,9 +37,12 @@ class SweepRow:
     insertions: int
     words: int
     sentences: int
+    subset: str = ""
 
     @classmethod
-    def from_counts(cls, depth: int, path: str, canonical: bool, num_params: int, counts: ErrorCounts) -> "SweepRow":
+    def from_counts(
+        cls, depth: int, path: str, canonical: bool, num_params: int, counts: ErrorCounts, subset: str
+    ) -> "SweepRow":
         """The row of a path with these errors."""
         return cls(
             depth=depth,
@@ -52,10 +56,13 @@ class SweepRow:
             insertions=counts.insertions,
             words=counts.words,
             sentences=counts.sentences,
+            subset=subset,
         )
 
 
-COLUMNS = tuple(field.name for field in fields(SweepRow))
+FIELDS = {field.name: field for field in fields(SweepRow)}
+COLUMNS = tuple(FIELDS)
+NEEDED = {name for name, field in FIELDS.items() if field.default is MISSING}
 PARSERS = {int: int, float: float, str: str, bool: {"True": True, "False": False}.__getitem__}
 
 
@@ -84,24 +91,25 @@ def read_sweep(file: str | Path) -> list[SweepRow]:
         with Path(file).open(newline="", encoding="utf-8") as stream:
             reader = csv.reader(stream)
             header = next(reader, [])
-            if tuple(header) != COLUMNS:
+            if len(header) > len(set(header)) or not NEEDED <= set(header) <= set(COLUMNS):
                 found = ",".join(header)[:80] or "nothing"
                 raise FoldError(f"{file} is no depth sweep: its columns are {found}, not {','.join(COLUMNS)}")
-            return [_parse(cells, f"{file}, line {reader.line_num}") for cells in reader]
+            return [_parse(header, cells, f"{file}, line {reader.line_num}") for cells in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FoldError(f"cannot read the depth sweep {file}: {_one_line(error)}") from error
 
 
-def _parse(cells: Sequence[str], where: str) -> SweepRow:
-    if len(cells) != len(COLUMNS):
-        raise FoldError(f"{where}: {len(cells)} cells where a depth sweep has {len(COLUMNS)}")
-    values = []
-    for field, cell in zip(fields(SweepRow), cells, strict=True):
+def _parse(header: Sequence[str], cells: Sequence[str], where: str) -> SweepRow:
+    if len(cells) != len(header):
+        raise FoldError(f"{where}: {len(cells)} cells where the first line has {len(header)}")
+    values = {}
+    for name, cell in zip(header, cells, strict=True):
+        expected = FIELDS[name].type
         try:
-            values.append(PARSERS[field.type](cell))
+            values[name] = PARSERS[expected](cell)
         except (ValueError, KeyError) as error:
-            raise FoldError(f"{where}: {field.name} is {cell!r}, not a {field.type.__name__}") from error
-    return SweepRow(*values)
+            raise FoldError(f"{where}: {name} is {cell!r}, not a {expected.__name__}") from error
+    return SweepRow(**values)
 
 
 def _one_line(error: Exception) -> str:
@@ -127,8 +135,34 @@ class DepthSummary:
     canonical: SweepRow | None
 
 
+def by_subset(rows: Iterable[SweepRow]) -> dict[str, list[SweepRow]]:
+    """Part a sweep by subset."""
+    parts: dict[str, list[SweepRow]] = {}
+    for row in rows:
+        parts.setdefault(row.subset, []).append(row)
+    return parts
+
+
+def pooled(rows: Sequence[SweepRow], chars: Sequence[int], subset: str) -> SweepRow:
+    """The row of a path over several subsets, from its row of each; chars: characters of their references."""
+    counts = [
+        ErrorCounts(
+            row.substitutions,
+            row.deletions,
+            row.insertions,
+            row.words,
+            char_errors=round(row.cer * number / 100),
+            chars=number,
+            sentences=row.sentences,
+        )
+        for row, number in zip(rows, chars, strict=True)
+    ]
+    first, total = rows[0], sum(counts, ErrorCounts())
+    return SweepRow.from_counts(first.depth, first.path, first.canonical, first.num_params, total, subset)
+
+
 def summarise(rows: Iterable[SweepRow]) -> list[DepthSummary]:
-    """Summarise a sweep by depth, the shallowest first."""
+    """Summarise the sweep of one subset by depth, the shallowest first."""
     by_depth: dict[int, list[SweepRow]] = {}
     for row in rows:
         by_depth.setdefault(row.depth, []).append(row)

@@ -95,8 +95,25 @@ def mean_and_deviation(values: Sequence[float], digits: int = 2) -> str:
     return shown if len(values) == 1 else f"{shown} ± {stdev(values):.{digits}f}"
 
 
+def by_subset(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records of one subset each, by those subsets that all were evaluated on.
+
+    Records that have one subset each are taken as they are, whatever it is called: their utterances must be the same
+    (see `check_same_test_set`). Raises FoldError if they share none.
+    """
+    first, *others = records
+    if all(len(record.subsets) == 1 for record in records):
+        return {first.subsets[0]: list(records)}
+    shared = [subset for subset in first.subsets if all(subset in record.subsets for record in others)]
+    if not shared:
+        told = " against ".join(dict.fromkeys(", ".join(record.subsets) for record in records))
+        raise FoldError(f"the systems were evaluated on different subsets: {told}; --pooled=true compares the whole")
+    return {subset: [record.of(subset) for record in records] for subset in shared}
+
+
 def group(records: Sequence[Record], labels: Sequence[str | None]) -> list[System]:
-    """Systems of records, in the order of their first. labels: given ones, which also decide what belongs together.
+    """Systems of records of one subset each, in the order of their first. labels: given ones, which also decide what
+    belongs together.
 
     A record that comes twice counts once. Raises FoldError if the records are not of one test set, or if runs of one
     system have different depths or the same random seeds.

@@ -46,5 +46,7 @@ class StepProgress(TQDMProgressBar):
         """Named values beside the bar, short enough to fit: `val/wer/depth_04` becomes `wer@04`."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
-        renamed = {name.replace("val/wer/depth_", "wer@").replace("train/", ""): v for name, v in metrics.items()}
-        return {name: f"{v:.3g}" if isinstance(v, float) else v for name, v in renamed.items()}
+        short = {"val/wer/depth_": "wer@", "val/wer/mean": "wer", "train/": ""}
+        for long, brief in short.items():
+            metrics = {name.replace(long, brief): value for name, value in metrics.items()}
+        return {name: f"{v:.3g}" if isinstance(v, float) else v for name, v in metrics.items()}
