@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from rich.table import Table
 
-from fold.report.sweep import DepthSummary, SweepRow, by_subset, summarise
+from fold.report.sweep import GREEDY, DepthSummary, SweepRow, by_subset, searched, summarise
 
 SUBSET = "subset"
 HEADINGS = ("depth", "WER %", "mean WER %", "min-max", "CER %", "paths", "parameters")
@@ -13,7 +13,8 @@ HEADINGS = ("depth", "WER %", "mean WER %", "min-max", "CER %", "paths", "parame
 def sweep_table(rows: Sequence[SweepRow], title: str | None = None) -> Table:
     """One line per depth, for a `rich` console, the lowest WER in bold; a section per subset, where there are several.
 
-    WER and CER are those of the canonical path, mean and range those of all evaluated paths of the depth.
+    WER and CER are those of the canonical path, mean and range those of all evaluated paths of the depth, which are
+    decoded alike.
     """
     subsets = by_subset(rows)
     table = Table(title=title, caption=caption(rows), caption_justify="left")
@@ -49,7 +50,9 @@ def caption(rows: Sequence[SweepRow]) -> str:
         + (f" of {subset}" if len(subsets) > 1 else "")
         for subset, of_subset in subsets.items()
     ]
-    return f"WER and CER: canonical path; {', '.join(sizes)}"
+    otherwise = searched(rows)
+    ways = f", {otherwise}; mean and range: all paths, {GREEDY}" if otherwise else ""
+    return f"WER and CER: canonical path{ways}; {', '.join(sizes)}"
 
 
 def _headings(subsets: Collection[str]) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def test_steps_give_what_teacher_forcing_gives_along_every_hypothesis() -> None:
     cache = decoder.start(memory, mask)
     tokens = torch.full((2, 1, 1), 6)
     generator = torch.Generator().manual_seed(0)
-    for length in range(1, 5):
+    for _ in range(4):
         logits, cache = decoder.step(tokens[..., -1], cache)
         for row in range(2):
             expected = decoder(

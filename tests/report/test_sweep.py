@@ -11,7 +11,7 @@ from fold.report.sweep import SweepRow, read_sweep, summarise, write_sweep
 
 def make_row(depth: int, path: str, canonical: bool, errors: int) -> SweepRow:
     counts = ErrorCounts(errors, 2, 1, words=700, char_errors=5 * errors, chars=3100, sentences=90)
-    return SweepRow.from_counts(depth, path, canonical, 28_689_312, counts, "test")
+    return SweepRow.from_counts(depth, path, canonical, 28_689_312, counts, "test", "greedy")
 
 
 ROWS = [
