@@ -47,10 +47,10 @@ class Decoding:
     def __str__(self) -> str:
         return self.method if self.method == "greedy" else f"beam {self.beam_size} ctc {self.ctc_weight:g}"
 
-    def check(self, model: Recogniser) -> None:
-        """Raises FoldError if the model lacks the decoder that this asks for."""
+    def check(self, model: Recogniser, name: str = "decoding") -> None:
+        """Raises FoldError if the model lacks the decoder that this asks for. name: of the setting."""
         if self.method == "beam" and self.ctc_weight < 1 and model.decoder is None:
-            raise FoldError(f"ctc_weight is {self.ctc_weight}: this model has no attention decoder, expected 1")
+            raise FoldError(f"{name}.ctc_weight is {self.ctc_weight}: this model has no attention decoder, expected 1")
 
     def __call__(self, model: Recogniser, outputs: Sequence[PathOutput]) -> list[list[list[int]]]:
         """The best unit sequence of each utterance, for each of `outputs` (all of the same utterances)."""

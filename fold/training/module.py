@@ -81,8 +81,8 @@ class FoldableASR(lightning.LightningModule):
                 self.network, self.space, data.units, data.sample_rate, shards=str(data.location)
             )
             self.model = self.description.build()
-            for wanted in (self.decoding, self.test_decoding):
-                wanted.check(self.model)
+            self.decoding.check(self.model)
+            self.test_decoding.check(self.model, "test_decoding")
             if not self.from_checkpoint:
                 self.network.load_pretrained(self.model, data.sample_rate)
             data.fits = FitsCTC(self.network, data.sample_rate)

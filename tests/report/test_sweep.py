@@ -33,12 +33,14 @@ def test_columns_and_values_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "depth_sweep.csv"
     write_sweep(ROWS[:2], file)
     header, first, second = csv.reader(file.read_text().splitlines())
-    columns = "depth path canonical num_params wer cer substitutions deletions insertions words sentences subset"
+    columns = (
+        "depth path canonical num_params wer cer substitutions deletions insertions words sentences subset decoding"
+    )
     assert header == columns.split()
     assert first[:4] == ["3", "1-1-2", "False", "28689312"]
     assert second[:4] == ["2", "1-2", "True", "28689312"]
     assert float(second[4]) == 100 * 56 / 700
-    assert second[6:] == ["53", "2", "1", "700", "90", "test"]
+    assert second[6:] == ["53", "2", "1", "700", "90", "test", "greedy"]
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -58,8 +60,8 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
         (b"epoch,loss\n1,2.0\n", "its columns are epoch,loss"),
         (b"\xff\xfe\x00\x01", "cannot read"),
         ("HEADER\n3,1-1-2\n", "line 2: 2 cells"),
-        ("HEADER\n3,1-1-2,True,9,x,1.0,1,1,1,9,9,test\n", "line 2: wer is 'x', not a float"),
-        ("HEADER\n3,1-1-2,1,9,1.0,1.0,1,1,1,9,9,test\n", "line 2: canonical is '1', not a bool"),
+        ("HEADER\n3,1-1-2,True,9,x,1.0,1,1,1,9,9,test,greedy\n", "line 2: wer is 'x', not a float"),
+        ("HEADER\n3,1-1-2,1,9,1.0,1.0,1,1,1,9,9,test,greedy\n", "line 2: canonical is '1', not a bool"),
     ],
 )
 def test_a_foreign_file_is_named_in_one_line(tmp_path: Path, content: bytes | str | None, named: str) -> None:
