@@ -17,7 +17,7 @@ class DecoderCache:
     """Keys and values that the next step attends to, of a batch of utterances with as many hypotheses each.
 
     encoded: of an utterance's frames, shared by its hypotheses, a tensor a layer: (2, batch, heads, time, dim / heads);
-    mask: (batch, 1, 1, time), True at the frames that count;
+    mask: (batch, 1, 1, time), added to scores: 0 at the frames that count, -inf at others;
     tokens: of the tokens so far, a tensor a layer: (2, batch * hypotheses, heads, length, dim / heads).
     """
 
@@ -68,7 +68,8 @@ class AttentionDecoder(nn.Module):
     def start(self, memory: Tensor, memory_mask: Tensor) -> DecoderCache:
         """The cache before the first step, with one hypothesis an utterance; arguments as of `forward`."""
         encoded = tuple(_project(layer.multihead_attn, memory, KEYS_AND_VALUES) for layer in self.layers)
-        return DecoderCache(encoded, memory_mask[:, None, None], tuple(pairs[..., :0, :] for pairs in encoded))
+        mask = torch.zeros_like(memory_mask, dtype=encoded[0].dtype).masked_fill(~memory_mask, -torch.inf)
+        return DecoderCache(encoded, mask[:, None, None], tuple(pairs[..., :0, :] for pairs in encoded))
 
     def step(self, tokens: Tensor, cache: DecoderCache) -> tuple[Tensor, DecoderCache]:
         """One more token of each hypothesis: what `forward` gives at its position, without dropout.
