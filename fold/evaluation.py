@@ -131,8 +131,7 @@ def sweep(
     into `transcripts`. subsets: names of those that the batches are of."""
     errors = PathErrors(subsets, len(trials))
     for batch in batches:
-        waveforms, num_samples = batch.waveforms.to(device), batch.num_samples.to(device)
-        found = transcribe(model, units, waveforms, num_samples, trials)
+        found = transcribe(model, units, batch.waveforms.to(device), batch.num_samples, trials)
         found = [texts[: len(batch.texts)] for texts in found]
         for index, texts in enumerate(found):
             errors.update(index, batch.texts, texts, batch.subsets)
@@ -157,10 +156,8 @@ def real_time_factors(
 
     def factor(waveform: Tensor, path: Path) -> float:
         started = time.perf_counter()
-        alone = waveform[None].to(device), torch.tensor([len(waveform)], device=device)
-        transcribe(
-            model, description.units, *alone, [Trial(path, decoding)]
-        )  # ends on the CPU: nothing is left running
+        alone, trial = (waveform[None].to(device), torch.tensor([len(waveform)])), Trial(path, decoding)
+        transcribe(model, description.units, *alone, [trial])  # ends on the CPU: nothing is left running
         return (time.perf_counter() - started) * description.sample_rate / len(waveform)
 
     for waveform in utterances:

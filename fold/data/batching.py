@@ -32,6 +32,12 @@ class Batch(NamedTuple):
     subsets: list[str]
     faults: list[Fault]
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch with waveforms and units on a device. Lengths stay on the CPU: there losses and decoding read them,
+        which on a GPU would mean waiting for it."""
+        waveforms, units = (tensor.to(device, non_blocking=True) for tensor in (self.waveforms, self.units))
+        return self._replace(waveforms=waveforms, units=units)
+
 
 class Example(NamedTuple):
     """One decoded utterance. waveform: (samples,) fp32; units: (length,)."""

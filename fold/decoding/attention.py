@@ -30,7 +30,7 @@ class AttentionScorer:
 
     def __init__(self, decoder: AttentionDecoder, encoded: Tensor, num_frames: Tensor, sos: int) -> None:
         self.decoder = decoder
-        self.cache = decoder.start(encoded, length_mask(num_frames.to(encoded.device), encoded.shape[1]))
+        self.cache = decoder.start(encoded, length_mask(num_frames, encoded.shape[1], encoded.device))
         self.rows = torch.arange(len(encoded), device=encoded.device)[:, None]
         self.sos = sos
 

@@ -59,7 +59,7 @@ class CTCPrefixScorer:
     """
 
     def __init__(self, log_probs: Tensor, num_frames: Tensor, eos: int, blank: int = 0) -> None:
-        past = ~length_mask(num_frames.to(log_probs.device), log_probs.shape[1])
+        past = ~length_mask(num_frames, log_probs.shape[1], log_probs.device)
         self.log_probs = log_probs.masked_fill(past[..., None], -torch.inf)
         self.log_probs[..., blank].masked_fill_(past, 0.0)
         self.probs = self.log_probs.double().exp()

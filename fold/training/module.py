@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
+import torch.distributed
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.optim import Optimizer
@@ -18,6 +20,7 @@ from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.losses import Counts, FitsCTC, JointObjective, Targets
 from fold.models import Architecture, Recogniser
 from fold.paths import Growth, Path, PathSpace
+from fold.training.finite import FiniteUpdates
 from fold.training.resume import check_fits, refresh_schedule
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
@@ -65,6 +68,7 @@ class FoldableASR(lightning.LightningModule):
         self.trials = [Trial(self.space.deepest, test_decoding)]  # the depth sweep sets what is evaluated
         self.description: Description | None = None
         self.model: Recogniser | None = None
+        self.updates = FiniteUpdates()
         self.from_checkpoint = False  # set where one is about to be loaded, which needs no pre-trained weights
 
     def prepare_data(self) -> None:
@@ -109,9 +113,16 @@ class FoldableASR(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips by the global norm. Lightning's own clipping refuses fused optimizers in mixed precision."""
-        if gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        """Clips by the global norm and skips updates that are not finite, for fused optimizers in mixed precision too,
+        whose gradients Lightning leaves scaled and does not clip."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            scaler.unscale_(optimizer)
+        norm = self.updates.clip(self.parameters(), optimizer, gradient_clip_val)
+        self.log_dict({"train/grad_norm": norm, "train/skipped_updates": self.updates.skipped.float()})
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device)
 
     def on_train_start(self) -> None:
         refresh_schedule(self.trainer, self)
@@ -133,13 +144,13 @@ class FoldableASR(lightning.LightningModule):
         return [space.deepest, space.seed, *space.draw(self.num_sampled_paths, seed=self.seed, step=step)]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        counts = self._counts(batch)
         targets = Targets(batch.units, batch.num_units)
         prefixes = targets.prefixes(self.description.units.eos)
         progress = self.global_step / max(self.trainer.estimated_stepping_batches, 1)
         paths = self.training_paths(self.global_step, progress)
         outputs = self.model(batch.waveforms, batch.num_samples, paths, prefixes)
-        counts = self._mean_over_ranks(self.objective.counts(outputs, targets))
-        losses = self.objective(outputs, targets, progress, counts)
+        losses = self.objective(outputs, targets, progress, counts())
         self.log("train/loss", losses.total.detach(), prog_bar=True)
         self.log_dict({f"train/{name}": part for name, part in losses.parts.items()})
         return losses.total
@@ -160,11 +171,20 @@ class FoldableASR(lightning.LightningModule):
         transcripts = transcribe(self.model, units, batch.waveforms, batch.num_samples, self.trials)
         return [texts[: len(batch.ids)] for texts in transcripts]
 
-    def _mean_over_ranks(self, counts: Counts) -> Counts:
+    def _counts(self, batch: Batch) -> Callable[[], Counts]:
+        """What the losses average over. The ranks exchange it while they compute; the host waits for none of them."""
+        frames = [self.network.num_frames(n, self.description.sample_rate) for n in batch.num_samples.tolist()]
+        counts = Counts.of(batch.num_units, torch.tensor(frames))
         if self.trainer.world_size == 1:
-            return counts
-        units, frames = self.trainer.strategy.reduce(torch.stack([counts.units, counts.frames]), reduce_op="mean")
-        return Counts(units, frames)
+            return lambda: counts
+        both = torch.stack([counts.units, counts.frames]).to(self.device, non_blocking=True)
+        work = torch.distributed.all_reduce(both, async_op=True)
+
+        def mean() -> Counts:
+            work.wait()
+            return Counts(*(both / self.trainer.world_size))
+
+        return mean
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.configure_model()

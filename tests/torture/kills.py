@@ -22,12 +22,12 @@ from torture import Tally
 
 TESTS = Path(__file__).parent.parent
 STEPS = 40
-COMPARED = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "SpeechData")
+COMPARED = ("state_dict", "current_state", "averaged_updates", "optimizer_states", "lr_schedulers", "SpeechData")
 SETTINGS = (  # randomness of every kind, averages, a validation and several epochs
     f"--trainer.max_steps={STEPS}",
     "--trainer.check_val_every_n_epoch=null",
     "--trainer.val_check_interval=12",
-    "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging",
+    "--trainer.callbacks+=fold.training.callbacks.WeightAverage",
     "--model.network.dropout=0.1",
     "--model.network.spec_augment={}",
     "--data.speeds=[0.9, 1.0, 1.1]",

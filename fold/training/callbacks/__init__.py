@@ -10,6 +10,7 @@ from fold.training.callbacks.progress import StepProgress
 from fold.training.callbacks.run_checkpoint import RunCheckpoint
 from fold.training.callbacks.training_time import TrainingTime
 from fold.training.callbacks.transcripts import TranscriptWriter
+from fold.training.callbacks.weight_average import WeightAverage
 
 __all__ = [
     "BadData",
@@ -22,4 +23,5 @@ __all__ = [
     "StepProgress",
     "TrainingTime",
     "TranscriptWriter",
+    "WeightAverage",
 ]
