@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import statistics
 from pathlib import Path
 
@@ -93,3 +94,21 @@ def test_summary_by_depth() -> None:
     assert four.std == 0
     assert summarise(ROWS[:1])[0].canonical is None
     assert summarise([]) == []
+
+
+def test_means_are_of_rows_decoded_alike_and_the_canonical_row_is_the_searched_one() -> None:
+    best = dataclasses.replace(make_row(3, "1-2-2", True, 20), decoding="beam 5 ctc 0.3")
+    for rows in ([*ROWS, best], [best, *ROWS]):  # in whatever order a file has them
+        before, summary = summarise(ROWS)[1], summarise(rows)[1]
+        assert summary == dataclasses.replace(before, canonical=best)
+    assert before.canonical == ROWS[2]
+
+
+def test_rows_that_do_not_say_how_they_were_decoded_count_all() -> None:
+    former = [dataclasses.replace(row, decoding="") for row in ROWS]
+    for before, summary in zip(summarise(former), summarise(ROWS), strict=True):
+        assert (before.mean, before.num_paths, before.canonical.path) == (
+            summary.mean,
+            summary.num_paths,
+            summary.canonical.path,
+        )
