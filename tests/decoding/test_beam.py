@@ -286,6 +286,15 @@ def test_what_has_no_finite_score_is_not_found_and_harms_no_other() -> None:
     assert found == [[], search(None, decoder, 0.0, max_length=4, beam_size=5)]
 
 
+def test_a_hypothesis_without_finite_scores_takes_no_other_place() -> None:
+    def score_next(tokens: Tensor) -> Tensor:
+        following = torch.tensor([1e-9, 0.8, 0.15, 0.05]).log().expand(len(tokens), -1)
+        return following.masked_fill((tokens == 2).any(dim=1, keepdim=True), math.nan)
+
+    found = search(None, score_next, 0.0, max_length=4, beam_size=3)
+    assert {hypothesis.tokens for hypothesis in found} == {(), (1,), (1, 1)}
+
+
 def test_the_host_waits_once_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
     transfers = []
 
