@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.plugins import CheckpointIO
@@ -16,9 +17,11 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from fold import checkpoint
 from fold.checkpoint import CONFIG
+from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
 from fold.data.datamodule import SpeechData
 from fold.errors import FoldError
+from fold.precision import choose_precision
 from fold.settings import differences
 from fold.training import wandb_run
 from fold.training.callbacks import (
@@ -28,6 +31,7 @@ from fold.training.callbacks import (
     Preemption,
     RunCheckpoint,
     StepProgress,
+    Throughput,
     TrainingTime,
     TranscriptWriter,
 )
@@ -39,10 +43,11 @@ LATEST = "latest"  # names the newest run of an experiment
 WANDB_ID = "wandb_id"  # in a checkpoint
 STAMP = "FOLD_RUN_STAMP"  # processes that Lightning launches for DDP inherit it, and so the run folder
 
+PRECISION = "FOLD_PRECISION"  # the same for what suits the device
+
 HARMLESS_WARNINGS = (
     "LightningCLI's args parameter",
     "It is recommended to use `self.log\\('(val|test)/(.+/)?wer/",  # error counts are summed over ranks before
-    "You're using the WeightAveraging callback with a model that overrides",  # the model is not sharded
     "The '.*' does not have many workers",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
 )
@@ -152,10 +157,16 @@ class FoldCLI(LightningCLI):
             rank_zero_only(print)(f"no checkpoint in {self.config.run_dir}: training starts from the beginning")
             self.config.ckpt_path = None
 
+    def before_instantiate_classes(self) -> None:
+        """A precision that is not given follows the device."""
+        if self.config.trainer.precision is None:
+            self.config.trainer.precision = default_precision(str(self.config.trainer.accelerator))
+
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         set_aside(Path(self.config.run_dir) / "metrics.csv")
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
-        self.trainer_defaults = {**self.trainer_defaults, "callbacks": [*bars, EndTogether(), TrainingTime()]}
+        always = [*bars, EndTogether(), TrainingTime(), Throughput()]
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": always}
         return super().instantiate_trainer(plugins=self._plugins(), **kwargs)
 
     def _plugins(self) -> list[Any]:
@@ -164,6 +175,14 @@ class FoldCLI(LightningCLI):
         plugins = given if isinstance(given, list) else [given]
         writes = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
         return plugins if writes else [*plugins, SafeCheckpointIO()]
+
+
+def default_precision(accelerator: str) -> str:
+    """Lightning's name of the precision that suits an accelerator, named as for its trainer. Processes that Lightning
+    launches for DDP inherit the choice, which is measured."""
+    device = torch.device("cpu") if accelerator == "cpu" else choose_device(None)
+    chosen = os.environ.setdefault(PRECISION, choose_precision(device))
+    return {"fp32": "32-true", "bf16": "bf16-mixed"}[chosen]
 
 
 TRAINER_DEFAULTS: dict[str, Any] = {

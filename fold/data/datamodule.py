@@ -170,6 +170,9 @@ class SpeechData(lightning.LightningDataModule):
             log.warning(f"the batches of an epoch change ({'; '.join(changed)}): epoch {state['epoch']} begins again")
         self._resumed = (state["epoch"], 0 if changed else state["step"])
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device)
+
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._eval_loader("dev")
 

@@ -34,6 +34,7 @@ class FoldableASR(lightning.LightningModule):
     deeper paths join;
     seed: of those draws, and of dropout and SpecAugment; objective: the joint objective;
     decoding: of validation; test_decoding: of the canonical paths of a test, and of what `predict` writes;
+    compile_layers: by torch.compile, which takes a minute and a C++ compiler and pays in long trainings;
     optimizer, lr_scheduler: stepped every update.
     """
 
@@ -50,6 +51,7 @@ class FoldableASR(lightning.LightningModule):
         objective: JointObjective = JointObjective(),
         decoding: Decoding = Decoding(),
         test_decoding: Decoding = Decoding(),
+        compile_layers: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
@@ -61,6 +63,7 @@ class FoldableASR(lightning.LightningModule):
         self.objective = objective
         self.decoding = decoding
         self.test_decoding = test_decoding
+        self.compile_layers = compile_layers
         # Weight averaging deep-copies the module. What LightningCLI passes here refers to its parser and, through that,
         # to the trainer and its process group, which cannot be copied; a function is copied by reference.
         self.optimizer = lambda parameters: optimizer(parameters)
@@ -89,6 +92,9 @@ class FoldableASR(lightning.LightningModule):
             self.test_decoding.check(self.model, "test_decoding")
             if not self.from_checkpoint:
                 self.network.load_pretrained(self.model, data.sample_rate)
+            if self.compile_layers:
+                for layer in self.model.unfolding.layers:
+                    layer.compile(fullgraph=True, dynamic=True)  # in place: weights keep their names
             data.fits = FitsCTC(self.network, data.sample_rate)
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -120,9 +126,6 @@ class FoldableASR(lightning.LightningModule):
             scaler.unscale_(optimizer)
         norm = self.updates.clip(self.parameters(), optimizer, gradient_clip_val)
         self.log_dict({"train/grad_norm": norm, "train/skipped_updates": self.updates.skipped.float()})
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        return batch.to(device)
 
     def on_train_start(self) -> None:
         refresh_schedule(self.trainer, self)

@@ -8,6 +8,7 @@ from fold.training.callbacks.gradient_norms import GradientNorms
 from fold.training.callbacks.preemption import Preemption
 from fold.training.callbacks.progress import StepProgress
 from fold.training.callbacks.run_checkpoint import RunCheckpoint
+from fold.training.callbacks.throughput import Throughput
 from fold.training.callbacks.training_time import TrainingTime
 from fold.training.callbacks.transcripts import TranscriptWriter
 from fold.training.callbacks.weight_average import WeightAverage
@@ -21,6 +22,7 @@ __all__ = [
     "Preemption",
     "RunCheckpoint",
     "StepProgress",
+    "Throughput",
     "TrainingTime",
     "TranscriptWriter",
     "WeightAverage",
