@@ -16,8 +16,9 @@ def sinusoids(positions: Tensor, dim: int) -> Tensor:
 
 
 def relative_positions(num_frames: int, dim: int, device: torch.device) -> Tensor:
-    """Encodings of the distances num_frames - 1, ..., 0, ..., -num_frames: (2 * num_frames, dim). No two frames have the
-    last distance: it makes the number even, which GPUs multiply faster."""
+    """Encodings of the distances num_frames - 1, ..., 0, ..., -num_frames: (2 * num_frames, dim).
+
+    No two frames have the last distance: it makes the number even, which GPUs multiply faster."""
     return sinusoids(torch.arange(num_frames - 1, -num_frames - 1, -1, device=device), dim)
 
 
