@@ -8,12 +8,13 @@ import torch
 from fold.data.batching import Batch, Example, collate
 from fold.data.units import CharUnits
 from fold.decoding import ctc_greedy
-from fold.decoding.decode import Decoding
-from fold.evaluation import sweep, sweep_paths, sweep_rows
+from fold.decoding.decode import Decoding, Trial
+from fold.evaluation import Transcripts, make_record, sweep, sweep_paths, sweep_rows, sweep_trials
 from fold.metrics import ErrorCounts
 from fold.metrics.errors import count_errors
 from fold.models import Conformer, Recogniser
 from fold.paths import Path, PathSpace
+from fold.report.sweep import summarise
 
 RATE = 8000
 UNITS = CharUnits(" abc")
@@ -88,7 +89,7 @@ def alone(model: Recogniser, batch: Batch, path: Path, subset: str) -> ErrorCoun
 
 def test_sweep_counts_what_each_path_alone_would() -> None:
     model, batches, paths = make_model(), make_batches(), sweep_paths(SPACE, SPACE.depths, 5)
-    steps = list(sweep(model, UNITS, batches, paths, Decoding(), torch.device("cpu"), SUBSETS))
+    steps = list(sweep(model, UNITS, batches, list(map(Trial, paths)), torch.device("cpu"), SUBSETS))
     for subset in SUBSETS:
         first, second = ([alone(model, batch, path, subset) for path in paths] for batch in batches)
         together = [one + other for one, other in zip(first, second, strict=True)]
@@ -97,11 +98,36 @@ def test_sweep_counts_what_each_path_alone_would() -> None:
     assert steps[-1]["even"] != steps[-1]["odd"]
 
 
+def test_a_search_is_of_canonical_paths_alone_and_stands_apart_from_what_is_averaged() -> None:
+    model, batches, search = make_model(), make_batches(), Decoding("beam", beam_size=2, ctc_weight=1.0)
+    greedy, both = (sweep_trials(SPACE, SPACE.depths, 5, decoding) for decoding in (Decoding(), search))
+    canonical = [SPACE.canonical(depth) for depth in SPACE.depths]
+    assert both == [*greedy, *(Trial(path, search) for path in canonical)]
+
+    records = []
+    for trials, decoding in ((greedy, Decoding()), (both, search)):
+        said = Transcripts(SPACE, trials)
+        *_, counts = sweep(model, UNITS, batches, trials, torch.device("cpu"), SUBSETS, said)
+        rows = sweep_rows(SPACE, trials, counts, num_params=123)
+        known = {"name": "x", "corpus": "y", "split": "test", "training": None, "settings": {}, "decoding": decoding}
+        records.append(make_record(model, rows, said, {}, **known).pooled())
+    plain, joint = records
+    for before, after in zip(summarise(plain.rows), summarise(joint.rows), strict=True):
+        assert (after.mean, after.best, after.num_paths) == (before.mean, before.best, before.num_paths)
+        assert (before.canonical.decoding, after.canonical.decoding) == ("greedy", "beam 2 ctc 1")
+        assert after.canonical == joint.canonical[after.depth]
+        errors = [
+            count_errors(text, joint.hypotheses(after.canonical.path)[id]) for id, text in joint.references.items()
+        ]
+        assert sum(e.word_errors for e in errors) / sum(e.words for e in errors) * 100 == after.canonical.wer
+    assert joint.errors != plain.errors  # the search does find something else
+
+
 def test_rows_name_their_paths() -> None:
     paths = sweep_paths(SPACE, SPACE.depths, 5)
     counts = [ErrorCounts(substitutions=i, words=10, chars=20, sentences=3) for i in range(2 * len(paths))]
     by_subset = {"even": counts[: len(paths)], "odd": counts[len(paths) :]}
-    rows = sweep_rows(SPACE, paths, by_subset, num_params=123)
+    rows = sweep_rows(SPACE, list(map(Trial, paths)), by_subset, num_params=123)
     assert [row.subset for row in rows] == ["even"] * len(paths) + ["odd"] * len(paths)
     assert [Path.parse(row.path) for row in rows] == 2 * paths
     assert [row.depth for row in rows] == [path.depth for path in 2 * paths]

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fold import checkpoint
+from fold.cli.decoding import trained_decoding
 from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
 from fold.data.cache import ShardCache
@@ -23,7 +24,7 @@ from fold.data.plans import EvalPlan
 from fold.data.stream import ShardedSpeech
 from fold.decoding.decode import Decoding
 from fold.errors import FoldError
-from fold.evaluation import Transcripts, make_record, real_time_factors, sweep, sweep_paths, sweep_rows
+from fold.evaluation import Transcripts, make_record, real_time_factors, sweep, sweep_rows, sweep_trials
 from fold.metrics import ErrorCounts
 from fold.paths import PathSpace
 from fold.report.budget import Budget, advice
@@ -54,7 +55,7 @@ def sweep_checkpoint(
     max_repeats: int | None = None,
     paths_per_depth: int = 8,
     batch_seconds: float = 120.0,
-    decoding: Decoding = Decoding(),
+    decoding: Decoding | None = None,
     bad_data: FaultPolicy = FaultPolicy(),
     budget: Budget = Budget(),
     device: str | None = None,
@@ -71,9 +72,9 @@ def sweep_checkpoint(
         output: folder for the results; by default sweep-<split> (or sweep-<subsets>) beside the checkpoint's folder.
         depths: depths to evaluate; by default all.
         max_repeats: most calls of a layer, perhaps more than in training; by default those of training.
-        paths_per_depth: paths sampled of each depth besides the canonical one.
+        paths_per_depth: paths sampled of each depth besides the canonical one, for greedy decoding.
         batch_seconds: padded audio in a batch.
-        decoding: how transcripts are found.
+        decoding: how transcripts of canonical paths are found; by default as in the test of its training.
         bad_data: what utterances that cannot be used do.
         budget: what a depth may cost; the one to use, for all subsets together, is named.
         device: cpu, cuda, ...; by default an accelerator if there is one.
@@ -104,7 +105,7 @@ class Evaluation:
     max_repeats: int | None = None
     paths_per_depth: int = 8
     batch_seconds: float = 120.0
-    decoding: Decoding = Decoding()
+    decoding: Decoding | None = None
     bad_data: FaultPolicy = FaultPolicy()
     device: str | None = None
 
@@ -120,20 +121,21 @@ def evaluate(ckpt_path: str | Path, evaluation: Evaluation, shards: str | None, 
     index = location.index()
     if index.sample_rate != description.sample_rate:
         raise FoldError(f"{location}: {index.sample_rate} Hz, but the model takes {description.sample_rate} Hz")
-    split, decoding = index.splits[evaluation.split], evaluation.decoding
+    split, decoding = index.splits[evaluation.split], evaluation.decoding or trained_decoding(content, ckpt_path)
+    decoding.check(model)
     subsets = tuple(dict.fromkeys(evaluation.subsets or split.subsets))
     data, chosen = ShardedSpeech(location, split, index.sample_rate, description.units), split.shards_of(subsets)
     plan = EvalPlan(data.lengths(), chosen, round(evaluation.batch_seconds * index.sample_rate))
     target = choose_device(evaluation.device)
     space, model = description.space, model.to(target)
-    paths = sweep_paths(space, evaluation.depths or space.depths, evaluation.paths_per_depth)
+    trials = sweep_trials(space, evaluation.depths or space.depths, evaluation.paths_per_depth, decoding)
 
-    faults, transcripts = FaultCounts(), Transcripts(space, paths)
+    faults, transcripts = FaultCounts(), Transcripts(space, trials)
     utterances = sum(split.shards[number].utterances for number in chosen)
-    with tqdm(total=utterances, unit=" utterances", desc=f"{len(paths)} paths") as bar:
+    with tqdm(total=utterances, unit=" utterances", desc=f"{len({t.path for t in trials})} paths") as bar:
         loader = DataLoader(data, sampler=plan, batch_size=None, collate_fn=lambda batch: batch)
         batches = watched(loader, evaluation.bad_data, utterances, faults)
-        for counts in sweep(model, description.units, batches, paths, decoding, target, subsets, transcripts):
+        for counts in sweep(model, description.units, batches, trials, target, subsets, transcripts):
             deepest = sum((of_paths[-1] for of_paths in counts.values()), ErrorCounts())
             bar.update(deepest.sentences - bar.n)
             bar.set_postfix({"wer": f"{deepest.wer:.2f}"})
@@ -143,7 +145,7 @@ def evaluate(ckpt_path: str | Path, evaluation: Evaluation, shards: str | None, 
     settings, took = yaml.safe_load(content.get(checkpoint.CONFIG, "{}")), content.get(checkpoint.TRAINING)
     return make_record(
         model,
-        sweep_rows(space, paths, counts, model.num_parameters()),
+        sweep_rows(space, trials, counts, model.num_parameters()),
         transcripts,
         real_time_factors(model, description, transcripts.timed, decoding),
         name=settings.get("experiment", Path(ckpt_path).stem),

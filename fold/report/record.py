@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 from fold.data.files import write_json
 from fold.errors import FoldError
 from fold.metrics.significance import Triple
-from fold.report.sweep import SweepRow, by_subset, pooled, read_sweep
+from fold.report.sweep import SweepRow, by_subset, pooled, read_sweep, summarise
 
 FORMAT = 2
 WITHOUT_SUBSETS = 1  # a former format: the test set is one, its split
@@ -45,13 +45,15 @@ class Record:
     """The evaluation of one model on one split, whose subsets are test sets of their own.
 
     name: of the experiment; corpus, split: that it was evaluated on; num_layers: physical layers; num_params:
-    parameters; stored_bytes: of its weights and buffers; rows: one a path and subset, the same paths of each;
+    parameters; stored_bytes: of its weights and buffers; rows: one a path and subset, the same paths of each; where
+    canonical paths were decoded greedily and otherwise, one for each;
     references: transcripts by utterance id;
     errors: for the canonical path of each depth, by its text form: the hypotheses that differ from their reference, by
     utterance id;
     real_time_factors: seconds a second of audio, by path, one utterance at a time; device: that they were taken on;
     training: None if unknown; settings: the resolved configuration, nested; date: of the evaluation;
-    decoding: how transcripts were found (settings of `fold.decoding.decode.Decoding`), empty if unknown;
+    decoding: how transcripts of canonical paths were found (settings of `fold.decoding.decode.Decoding`), empty if
+    unknown;
     utterances: ids of each subset, where there are several.
     """
 
@@ -106,7 +108,7 @@ class Record:
     def canonical(self) -> dict[int, SweepRow]:
         """The row of the canonical path by depth, shallowest first. Of one subset: ask a part, or all pooled."""
         [rows] = by_subset(self.rows).values()
-        return {row.depth: row for row in sorted(rows, key=lambda row: row.depth) if row.canonical}
+        return {summary.depth: summary.canonical for summary in summarise(rows) if summary.canonical}
 
     def hypotheses(self, path: str) -> dict[str, str]:
         """Transcripts of a canonical path by utterance id."""
@@ -174,7 +176,7 @@ def _checked(record: Record, file: str | Path) -> Record:
     parts = [record.of(subset) for subset in record.subsets]
     if not parts or not all(part.canonical for part in parts):
         raise FoldError(f"{file}: no canonical path was evaluated")
-    if len({tuple(row.path for row in part.rows) for part in parts}) > 1:
+    if len({tuple((row.path, row.decoding) for row in part.rows) for part in parts}) > 1:
         raise FoldError(f"{file}: its subsets {', '.join(record.subsets)} were not evaluated along the same paths")
     if record.references:
         _check_transcripts(record, parts, file)

@@ -24,6 +24,7 @@ class SweepRow:
         substitutions, deletions, insertions: word errors.
         words, sentences: size of the references.
         subset: of the evaluated split; empty in a file of before there were subsets.
+        decoding: how transcripts were found, such as `greedy`; empty in a file of before there could be several ways.
     """
 
     depth: int
@@ -38,10 +39,11 @@ class SweepRow:
     words: int
     sentences: int
     subset: str = ""
+    decoding: str = ""
 
     @classmethod
     def from_counts(
-        cls, depth: int, path: str, canonical: bool, num_params: int, counts: ErrorCounts, subset: str
+        cls, depth: int, path: str, canonical: bool, num_params: int, counts: ErrorCounts, subset: str, decoding: str
     ) -> "SweepRow":
         """The row of a path with these errors."""
         return cls(
@@ -57,9 +59,11 @@ class SweepRow:
             words=counts.words,
             sentences=counts.sentences,
             subset=subset,
+            decoding=decoding,
         )
 
 
+GREEDY = "greedy"  # the decoding of every path; canonical ones may have a row of another besides
 FIELDS = {field.name: field for field in fields(SweepRow)}
 COLUMNS = tuple(FIELDS)
 NEEDED = {name for name, field in FIELDS.items() if field.default is MISSING}
@@ -121,8 +125,9 @@ class DepthSummary:
     """The WER (percent) of one depth over its evaluated paths.
 
     Attributes:
-        mean, std, best, worst: over the paths; `std` is that of these very paths, not an estimate for others.
-        canonical: the row of the canonical path, if it was evaluated.
+        mean, std, best, worst: over the paths, all decoded alike; `std` is that of these very paths, not an estimate
+            for others.
+        canonical: the row of the canonical path, if it was evaluated; of two, the one that was not decoded greedily.
     """
 
     depth: int
@@ -158,7 +163,19 @@ def pooled(rows: Sequence[SweepRow], chars: Sequence[int], subset: str) -> Sweep
         for row, number in zip(rows, chars, strict=True)
     ]
     first, total = rows[0], sum(counts, ErrorCounts())
-    return SweepRow.from_counts(first.depth, first.path, first.canonical, first.num_params, total, subset)
+    return SweepRow.from_counts(
+        first.depth, first.path, first.canonical, first.num_params, total, subset, first.decoding
+    )
+
+
+def decoded_alike(rows: Sequence[SweepRow]) -> list[SweepRow]:
+    """The rows whose WER is comparable over paths: those decoded greedily, or all if the file does not say."""
+    return [row for row in rows if row.decoding == GREEDY] or list(rows)
+
+
+def searched(rows: Iterable[SweepRow]) -> str:
+    """How canonical paths were decoded, if otherwise than greedily; empty if not."""
+    return next((row.decoding for row in rows if row.decoding not in ("", GREEDY)), "")
 
 
 def summarise(rows: Iterable[SweepRow]) -> list[DepthSummary]:
@@ -170,14 +187,15 @@ def summarise(rows: Iterable[SweepRow]) -> list[DepthSummary]:
 
 
 def _summarise_depth(depth: int, rows: list[SweepRow]) -> DepthSummary:
-    wers = [row.wer for row in rows]
+    wers = [row.wer for row in decoded_alike(rows)]
+    canonical = [row for row in rows if row.canonical]
     return DepthSummary(
         depth=depth,
-        num_paths=len(rows),
+        num_paths=len(wers),
         num_params=rows[0].num_params,
         mean=fmean(wers),
         std=pstdev(wers),
         best=min(wers),
         worst=max(wers),
-        canonical=next((row for row in rows if row.canonical), None),
+        canonical=min(canonical, key=lambda row: row.decoding == GREEDY, default=None),
     )

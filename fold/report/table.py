@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from fold.report.sweep import DepthSummary, SweepRow, by_subset, summarise
+from fold.report.sweep import GREEDY, DepthSummary, SweepRow, by_subset, searched, summarise
 
 HEADINGS = ("depth", "WER %", "mean WER %", "min-max", "CER %", "paths", "parameters")
 
@@ -13,7 +13,8 @@ HEADINGS = ("depth", "WER %", "mean WER %", "min-max", "CER %", "paths", "parame
 def sweep_table(rows: Sequence[SweepRow], title: str = "") -> RenderableType:
     """One line per depth, for a `rich` console, the lowest WER in bold; a table per subset, where there are several.
 
-    WER and CER are those of the canonical path, mean and range those of all evaluated paths of the depth.
+    WER and CER are those of the canonical path, mean and range those of all evaluated paths of the depth, which are
+    decoded alike.
     """
     subsets = by_subset(rows)
     if len(subsets) < 2:
@@ -50,7 +51,9 @@ def caption(rows: Sequence[SweepRow]) -> str:
     """What the numbers of one subset rest on, in one line."""
     if not rows:
         return "no path was evaluated"
-    return f"WER and CER: canonical path; {rows[0].words:,} words in {rows[0].sentences:,} utterances"
+    otherwise = searched(rows)
+    ways = f", {otherwise}; mean and range: all paths, {GREEDY}" if otherwise else ""
+    return f"WER and CER: canonical path{ways}; {rows[0].words:,} words in {rows[0].sentences:,} utterances"
 
 
 def _cells(summary: DepthSummary) -> tuple[str, ...]:

@@ -164,6 +164,7 @@ def test_overrides_reach_the_run(tones_config: Path, fold_command: Command, tmp_
         ("--trainer.max_stepz=3", "max_stepz"),
         ("--model.max_depth=9", "max_depth is 9"),
         ("--model.network.kernel_size=8", "kernel_size is 8"),
+        ("--model.test_decoding.beam_size=0", "beam_size is 0"),
         ("--config=nowhere.yaml", "nowhere.yaml"),
     ],
 )
@@ -176,6 +177,17 @@ def test_wrong_argument_is_refused_in_one_line(
     assert len(told) == 1, done.stderr
     assert told[0].startswith("fold fit: ")
     assert named in told[0]
+
+
+@pytest.mark.parametrize("setting", ["decoding", "test_decoding"])
+def test_a_decoder_that_the_model_lacks_is_missed_before_the_first_step(
+    tones_config: Path, fold_command: Command, tmp_path: Path, setting: str
+) -> None:
+    options = [f"--config={tones_config}", f"--model.{setting}.method=beam", "--run_dir=run", "--trainer.logger=false"]
+    done = fold_command("fit", *options, check=False)
+    assert done.status == 2
+    assert f"fold fit: {setting}.ctc_weight is 0.3: this model has no attention decoder" in done.stderr
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_unknown_command_is_refused_in_one_line(fold_command: Command) -> None:

@@ -53,7 +53,7 @@ def make_record(
         path = str(space.canonical(depth))
         hypotheses = {id: corrupted(text, rate, generator) for id, text in said.items()}
         counts = sum((count_errors(said[id], text) for id, text in hypotheses.items()), ErrorCounts())
-        rows.append(SweepRow.from_counts(depth, path, True, num_params, counts, "test"))
+        rows.append(SweepRow.from_counts(depth, path, True, num_params, counts, "test", "greedy"))
         errors[path] = {id: text for id, text in hypotheses.items() if text != said[id]}
     return Record(
         name=name,
