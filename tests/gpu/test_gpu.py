@@ -119,8 +119,8 @@ def test_decoding_works_on_the_device(method: str) -> None:
     waveforms, num_samples = speech()
     decoding = Decoding(method=method, beam_size=2, ctc_weight=0.5)
     with torch.no_grad():
-        for _, output in model.walk(waveforms.to(DEVICE), num_samples, PATHS):
-            assert len(decoding(model, output)) == 3
+        outputs = [output for _, output in model.walk(waveforms.to(DEVICE), num_samples, PATHS)]
+        assert [len(found) for found in decoding(model, outputs)] == [3] * len(PATHS)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
