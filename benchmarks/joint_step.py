@@ -48,7 +48,7 @@ def joint_step(work: Workload, device: torch.device, rounds: int) -> Section:
             measured, expected = ratios(seconds[over], seconds[under]), ratios(calls[over], calls[under])
             section.rows.append(Row(f"{name}: {over} / {under}", measured, "x", expected))
         section.notes.append(f"{name}: {summary(seconds)}")
-    section.rows.append(Row("encoder: layer by layer / path by path", orders(model.unfolding, work, device, draws)))
+    section.rows.append(Row("encoder: joint / path by path", orders(model.unfolding, work, device, draws)))
     section.notes.append(
         "encoder: the layers alone; model: fbank, subsampling, CTC head and joint loss too (no KL in separate passes)"
     )

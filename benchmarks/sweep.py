@@ -34,7 +34,7 @@ def sweep(work: Workload, device: torch.device, rounds: int) -> Section:
     runs = {
         "encoder": encoder_run(model.unfolding, work, device),
         "model": model_run(model, work, device),
-        **{f"model, {size} paths at a time": chunked_run(model, work, device, size) for size in CHUNKS},
+        **{f"model by {size}": chunked_run(model, work, device, size) for size in CHUNKS},
     }
     section = Section(f"Inference of all {len(paths)} paths, batch {work.batch_size}")
     for name, run in runs.items():
@@ -45,14 +45,14 @@ def sweep(work: Workload, device: torch.device, rounds: int) -> Section:
         }
         seconds = interleaved(calls, rounds, device, f"sweep, {name}", warm_up=0)
         speedup = ratios(seconds["one by one"], seconds["tree"])
-        section.rows.append(Row(f"{name}: one by one / together", speedup, "x", [alone / together] * rounds))
+        section.rows.append(Row(f"{name}: alone / together", speedup, "x", [alone / together] * rounds))
         section.notes.append(
             f"{name}: {together} layer calls against {alone}; {summary(seconds)}; "
             f"greatest absolute difference of the results {difference:.1e}"
         )
     section.notes.append(
         "encoder: the layers alone; model: one by one repeats fbank and subsampling for every path, the tree does not; "
-        "paths at a time: layer by layer, in place of the tree"
+        "by 4, 16, 64: so many paths at a time, layer by layer, in place of the tree"
     )
     return section
 

@@ -72,7 +72,7 @@ def test_sweep_states_the_layer_calls_it_counted(quick: SimpleNamespace) -> None
     paths = all_paths(TINY.num_layers)
     together, alone = distinct_prefixes(paths), sum(path.depth for path in paths)
     assert f"{together} layer calls against {alone}" in quick.printed
-    assert rows(quick, "sweep")["encoder: one by one / together"]["expected"] == [alone / together]
+    assert rows(quick, "sweep")["encoder: alone / together"]["expected"] == [alone / together]
 
 
 def test_joint_and_separate_passes_give_the_same_gradients() -> None:
