@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from fold.cli.train import STAMP
+from fold.training.run_folder import STAMP
 from torture import Tally
 
 TESTS = Path(__file__).parent.parent
@@ -32,7 +32,7 @@ SETTINGS = (  # randomness of every kind, averages, a validation and several epo
     "--model.network.spec_augment={}",
     "--data.speeds=[0.9, 1.0, 1.1]",
     "--data.batch_seconds=20",
-    "--checkpoint.last_every_n_steps=3",
+    "--checkpoint.every_minutes=0.001",
 )
 
 
