@@ -77,6 +77,7 @@ class FoldableASR(lightning.LightningModule):
             self.description = Description(
                 self.network, self.space, data.units, data.sample_rate, shards=str(data.location)
             )
+            self.description.check()
             self.model = self.description.build()
             if not self.from_checkpoint:
                 self.network.load_pretrained(self.model, data.sample_rate)

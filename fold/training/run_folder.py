@@ -77,8 +77,8 @@ def check_same_run(
     if differing and not allow_changes:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise FoldError(
-            f"{folder} holds another run (there -> here: {', '.join(differing[:3])}{more}): give this one a --run_dir of its own, or"
-            " --allow_changes=true to go on with that one"
+            f"{folder} holds another run (there -> here: {', '.join(differing[:3])}{more}): give this one its own"
+            " --run_dir, or --allow_changes=true to go on with that one"
         )
 
 
