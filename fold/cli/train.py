@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import warnings
 from contextlib import nullcontext
@@ -21,7 +20,7 @@ from fold.cli.parser import OneLineErrors
 from fold.data.datamodule import SpeechData
 from fold.errors import FoldError
 from fold.settings import differences
-from fold.signals import handlers_restored
+from fold.signals import end_workers, handlers_restored
 from fold.training import accelerators, run_folder, wandb_run
 from fold.training.callbacks import (
     BadData,
@@ -255,8 +254,7 @@ def run(arguments: list[str]) -> None:
             raise
         raise FoldError("another rank failed and told why above") from None
     finally:
-        for worker in multiprocessing.active_children():
-            worker.kill()  # they ignore SIGTERM, by which Python would end them at its own end
+        end_workers()
     wandb_run.finish()
     if cli.trainer.is_global_zero:
         print(f"run: {cli.config.run_dir}")

@@ -53,7 +53,7 @@ class SafeCheckpointIO(CheckpointIO):
             with _keeping_last(path), replacing(path) as stream:
                 sealed.write(checkpoint, stream)
                 stream.flush()
-                sealed.load_plain(stream.name, mmap=True)  # or a run would only learn at its end what it cannot read
+                _check_readable(Path(stream.name), path)
         except OSError as error:
             raise FoldError(
                 f"checkpoint {path}: cannot be written ({error.strerror or error}); {_kept(path)}"
@@ -81,6 +81,15 @@ def _weights(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 def _is_finite(tensor: Tensor) -> bool:
     return not tensor.numel() or bool(torch.linalg.vector_norm(tensor, torch.inf).isfinite())
+
+
+def _check_readable(part: Path, path: Path) -> None:
+    """Raises FoldError if loading would refuse what was written, which a run would otherwise learn at its end."""
+    try:
+        sealed.load_plain(part, mmap=True)
+    except FoldError as error:
+        told = str(error).replace(str(part), str(path))
+        raise FoldError(f"{told}; {_kept(path)}") from None
 
 
 def _kept(path: Path) -> str:

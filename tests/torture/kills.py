@@ -32,6 +32,7 @@ SETTINGS = (  # randomness of every kind, averages, a validation and several epo
     "--model.network.spec_augment={}",
     "--data.speeds=[0.9, 1.0, 1.1]",
     "--data.batch_seconds=20",
+    "--data.eval_batch_seconds=4",  # several batches
     "--checkpoint.every_minutes=0.001",
 )
 

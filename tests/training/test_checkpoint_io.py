@@ -181,11 +181,10 @@ def test_what_is_not_finite_is_never_written(tmp_path: Path, part: str, name: st
     scores = {"best_score": torch.tensor(math.inf)}  # of a run that was never judged
     with pytest.raises(FoldError) as caught:
         SafeCheckpointIO().save_checkpoint(
-            content(3) | {"callbacks": {"one": scores}} | {part: {"one": scores, "two": weights}}, tmp_path / name
+            content(3) | {"callbacks": {"one": scores}} | {part: {"two": weights}}, tmp_path / name
         )
     [told] = str(caught.value).splitlines()
-    assert "two.1.exp_avg" in told or part != "callbacks"
-    assert part in told and "not finite at step 3" in told
+    assert f"{part}.two.1.exp_avg is not finite at step 3" in told
     assert f"kept: {tmp_path / 'last.ckpt'} of step 2; try a lower learning rate" in told
     assert listing(tmp_path) == before
     SafeCheckpointIO().save_checkpoint(content(3) | {"callbacks": {"one": scores}}, tmp_path / name)
@@ -201,7 +200,9 @@ class Score:
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     save(tmp_path, 1)
     before = listing(tmp_path)
-    with pytest.raises(FoldError, match=r"refused: it holds objects other than tensors and plain values \(.*Score\)"):
+    with pytest.raises(
+        FoldError, match=r"refused: it holds objects other than tensors and plain values \(.*Score\); .* kept"
+    ):
         SafeCheckpointIO().save_checkpoint(content(2) | {"callbacks": {"mine": Score(3.0)}}, tmp_path / "last.ckpt")
     assert listing(tmp_path) == before
 

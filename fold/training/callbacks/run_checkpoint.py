@@ -75,7 +75,7 @@ class RunCheckpoint(ModelCheckpoint):
             return  # before a validation it is written such that a resumed run begins with that
         if last or self._due or self._signal:
             self.write_last(trainer)
-        self._end_if_told(trainer)
+        self._end_if_told(trainer, "training")
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if not self._fits or not self.stepped:
@@ -84,7 +84,7 @@ class RunCheckpoint(ModelCheckpoint):
             self._before_validation = True
             self.write_last(trainer)
             self._before_validation = False
-        self._end_if_told(trainer)
+        self._end_if_told(trainer, "training")
 
     def on_validation_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         if self._fits:
@@ -95,7 +95,7 @@ class RunCheckpoint(ModelCheckpoint):
     def on_validation_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         if self._fits:
             [self._signal] = self._agreement.result()
-            self._end_if_told(trainer)
+            self._end_if_told(trainer, "the final sweep" if trainer.testing else "a validation")
 
     on_test_batch_end = on_validation_batch_end
 
@@ -117,17 +117,16 @@ class RunCheckpoint(ModelCheckpoint):
         if trainer.is_global_zero:
             point_latest(Path(trainer.default_root_dir))
 
-    def _end_if_told(self, trainer: lightning.Trainer) -> None:
+    def _end_if_told(self, trainer: lightning.Trainer, phase: str) -> None:
         """Raises Ended if any rank had a signal."""
         if not self._signal:
             return
         kind = signal.Signals(self._signal).name
-        when = "in the final sweep" if trainer.testing else "in a validation" if trainer.validating else "in training"
         goes_on = f"RESUME=1 (--ckpt_path=last --run_dir={trainer.default_root_dir}) goes on"
         requeued = requeue(self._signal) if trainer.is_global_zero else None
         step = trainer.global_step if trainer.testing else self._written_step
         saved = f"step {step} is saved" if step else "no checkpoint is written yet"
-        raise Ended(f"ended by {kind} {when}, {saved}; {requeued or goes_on}")
+        raise Ended(f"ended by {kind} in {phase}, {saved}; {requeued or goes_on}")
 
     @staticmethod
     def _validation_is_due(trainer: lightning.Trainer) -> bool:
