@@ -174,13 +174,15 @@ class FoldCLI(LightningCLI):
             return False
         return Path(self.config.ckpt_path).resolve().parent == Path(self.config.checkpoint.dirpath).resolve()
 
+    def before_instantiate_classes(self) -> None:
+        accelerators.check_gpu(self.config.trainer.accelerator)
+
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         if self.held_settings is not None:
             settings, changeable = run_settings(self.parser, self.config), self.model.network.CHANGEABLE
             run_folder.check_same_run(
                 self.config.run_dir, self.held_settings, settings, changeable, self.config.allow_changes
             )
-        accelerators.check_gpu(self.config.trainer.accelerator)
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": [*bars, EndTogether(), TrainingTime()]}
         trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)

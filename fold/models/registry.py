@@ -17,9 +17,8 @@ def name_of(kind: type[Architecture]) -> str:
     the short one, else `module.Class`."""
     if getattr(fold.models, kind.__name__, None) is kind:
         return kind.__name__
-    path = f"{kind.__module__}:{kind.__qualname__}"
-    offered = next((entry.name for entry in _offered() if entry.value.replace(" ", "") == path), None)
-    return offered or path.replace(":", ".")
+    path = f"{kind.__module__}.{kind.__qualname__}"
+    return next((entry.name for entry in _offered() if _dotted(entry) == path), path)
 
 
 def find(name: str) -> type[Architecture]:
@@ -42,8 +41,12 @@ def _offered() -> list[EntryPoint]:
     return list(entry_points(group=GROUP))
 
 
+def _dotted(entry: EntryPoint) -> str:
+    return f"{entry.module}.{entry.attr}"
+
+
 def _of_a_package(name: str) -> object:
-    return next((entry.load() for entry in _offered() if entry.name == name), None)
+    return next((entry.load() for entry in _offered() if name in (entry.name, _dotted(entry))), None)
 
 
 def _of_a_loaded_module(name: str) -> object:
