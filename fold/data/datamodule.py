@@ -22,6 +22,7 @@ from fold.data.stream import FitsAudio, ShardedSpeech
 from fold.data.units import Units, UnitsConfig, units_from_dict
 from fold.errors import FoldError
 from fold.settings import differences
+from fold.signals import ignore_signals
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +199,8 @@ class SpeechData(lightning.LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             collate_fn=_as_it_is,
-            pin_memory=torch.accelerator.is_available(),
+            worker_init_fn=ignore_signals,
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
 
     def _share(self) -> dict[str, int]:

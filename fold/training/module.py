@@ -87,6 +87,7 @@ class FoldableASR(lightning.LightningModule):
             self.description = Description(
                 self.network, self.space, data.units, data.sample_rate, shards=str(data.location)
             )
+            self.description.check()
             self.model = self.description.build()
             self.decoding.check(self.model)
             self.test_decoding.check(self.model, "test_decoding")

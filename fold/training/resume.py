@@ -34,9 +34,19 @@ def check_fits(description: Description, checkpoint: dict[str, Any]) -> None:
 
 def begin_epoch_again(checkpoint: dict[str, Any]) -> None:
     """Edits Lightning's progress: the epoch at hand begins anew, steps go on."""
-    current = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
-    # As if saved at the end of a batch, where Lightning has yet to count it as completed.
-    current.update(ready=0, started=0, processed=0, completed=-1)
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    # At the end of a batch, where most checkpoints are saved, Lightning has yet to count it as completed.
+    uncounted = progress["total"]["processed"] - progress["total"]["completed"]
+    progress["current"].update(ready=0, started=0, processed=0, completed=-uncounted)
+
+
+def set_validation(checkpoint: dict[str, Any], ahead: bool) -> None:
+    """Edits Lightning's progress: whoever resumes begins with a validation (`ahead`), or with training."""
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+    for counts in (progress["total"], progress["current"]):
+        # Lightning runs a validation again that was saved during a batch: one that was started, but not processed.
+        done = counts["completed"]
+        counts.update(ready=done + ahead, started=done + ahead, processed=done)
 
 
 def refresh_schedule(trainer: lightning.Trainer, module: lightning.LightningModule) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning
 import wandb
+from jsonargparse import Namespace
 from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
@@ -132,6 +133,13 @@ def resume(loggers: Any, run_id: str | None) -> None:
     for logger in loggers if isinstance(loggers, list) else []:
         if logger.class_path.endswith("WandbLogger"):
             logger.init_args.id = run_id
+
+
+def without_run(config: Namespace) -> Namespace:
+    """A configuration without the id of the W&B run that it goes on with."""
+    copied = config.clone()
+    resume(copied.trainer.logger, None)
+    return copied
 
 
 def finish() -> None:

@@ -154,7 +154,7 @@ def test_overrides_reach_the_run(tones_config: Path, fold_command: Command, tmp_
     assert config["model"]["network"]["init_args"]["dim"] == 16
     assert config["model"]["objective"]["distillation"]["weight"] == 0.25
     assert config["model"]["lr_scheduler"]["init_args"]["total_steps"] == 3  # interpolated from the override
-    assert config["checkpoint"]["dirpath"] == "here/checkpoints"
+    assert (tmp_path / "here" / "checkpoints" / "last.ckpt").exists()
 
 
 @pytest.mark.parametrize(
