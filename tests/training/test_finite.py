@@ -1,5 +1,6 @@
 """Updates that would put NaN or infinity into the weights are skipped, counted, and too many in a row end training."""
 
+import itertools
 from collections.abc import Callable, Collection, Iterator
 from types import SimpleNamespace
 
@@ -47,7 +48,7 @@ def equal(one: list[Tensor], other: list[Tensor]) -> bool:
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_a_bad_update_changes_nothing_and_the_next_ones_do(kind: str) -> None:
     seen, updates = run(kind, bad={3, 4}, steps=7)
-    changed = [not equal(before, after) for before, after in zip(seen, seen[1:], strict=False)]
+    changed = [not equal(before, after) for before, after in itertools.pairwise(seen)]
     assert changed == [True, True, False, False, True, True]
     assert int(updates.skipped) == 2
     assert all(value.isfinite().all() for weights in seen for value in weights)
