@@ -46,6 +46,9 @@ class OwnRepeats(Unfolding):
 class CyclicUnfolding(Unfolding):
     """Runs a path's repeats after all layers have run (1 2 1 2) where the path has them adjacent (1 1 2 2)."""
 
+    def forward(self, x: Tensor, paths: Sequence[Path], *args: object) -> list[Tensor]:
+        return super().forward(x, [cyclic(path) for path in paths], *args)
+
     def walk(self, x: Tensor, paths: Sequence[Path], *args: object) -> Iterator[tuple[int, Tensor]]:
         return super().walk(x, [cyclic(path) for path in paths], *args)
 

@@ -74,9 +74,9 @@ class Workload:
         return torch.linspace(longest, 3 * longest / 4, self.batch_size).ceil().long()
 
 
-def layer_args(x: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
-    """The frame mask and relative positions that a Conformer's stem hands to each layer call."""
-    return length_mask(num_frames, x.shape[1]), relative_positions(x.shape[1], x.shape[2], x.device)
+def layer_args(x: Tensor, num_frames: Tensor) -> tuple[tuple[Tensor], tuple[Tensor]]:
+    """What a Conformer's stem hands to each layer call: of each row the frame mask, for all the relative positions."""
+    return (length_mask(num_frames, x.shape[1]),), (relative_positions(x.shape[1], x.shape[2], x.device),)
 
 
 def num_parameters(module: nn.Module) -> int:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fold.models.asr import Architecture, PathOutput
+from fold.models.asr import Architecture, PathOutput, PathOutputs
 from fold.modules.masks import length_mask
 
 IGNORED = -100
@@ -47,15 +47,24 @@ class Ramp:
 @dataclass(frozen=True)
 class Targets:
     """Transcripts of a batch. units: (batch, length) padded unit indices; num_units: (batch,), 0 for a row that only
-    fills the batch and has no part in a loss."""
+    fills the batch and has no part in a loss. Lengths are best on the CPU, where CTC wants them."""
 
     units: Tensor
     num_units: Tensor
 
     @property
+    def lengths(self) -> Tensor:
+        """`num_units` on the device of the units, (batch,)."""
+        return self.num_units.to(self.units.device, non_blocking=True)
+
+    @property
     def real(self) -> Tensor:
-        """Which rows count, (batch,)."""
-        return self.num_units > 0
+        """Which rows count, (batch,) on the device of the units."""
+        return self.lengths > 0
+
+    def repeat(self, times: int) -> Targets:
+        """The same transcripts, `times` in a row: (times * batch, length)."""
+        return Targets(self.units.repeat(times, 1), self.num_units.repeat(times))
 
     def prefixes(self, sos_eos: int) -> Tensor:
         """Decoder inputs: <sos/eos> before the units, (batch, length + 1). Entries past an utterance are padding."""
@@ -63,9 +72,8 @@ class Targets:
 
     def next_units(self, sos_eos: int) -> Tensor:
         """Decoder targets: each unit, then <sos/eos>, then IGNORED, (batch, length + 1)."""
-        positions = torch.arange(self.units.shape[1] + 1, device=self.units.device)
-        units = F.pad(self.units, (0, 1)).masked_fill(positions > self.num_units[:, None], IGNORED)
-        return units.masked_fill(positions == self.num_units[:, None], sos_eos)
+        positions, ends = torch.arange(self.units.shape[1] + 1, device=self.units.device), self.lengths[:, None]
+        return F.pad(self.units, (0, 1)).masked_fill(positions > ends, IGNORED).masked_fill(positions == ends, sos_eos)
 
 
 @dataclass(frozen=True)
@@ -73,11 +81,16 @@ class Counts:
     """What the losses average over: target units and encoded frames, as scalar tensors.
 
     Under data-parallel training these are means over the ranks, so that averaged gradients are those of one large
-    batch (`JointObjective.counts` gives a rank's own).
+    batch.
     """
 
     units: Tensor
     frames: Tensor
+
+    @classmethod
+    def of(cls, num_units: Tensor, num_frames: Tensor) -> Counts:
+        """Those of one batch, (batch,) each; rows without units do not count."""
+        return cls(num_units.sum().float(), (num_frames.to(num_units.device) * (num_units > 0)).sum().float())
 
 
 @dataclass(frozen=True)
@@ -88,16 +101,14 @@ class Losses:
     parts: dict[str, Tensor]
 
 
-def ctc_losses(output: PathOutput, targets: Targets) -> Tensor:
-    """Negative log-likelihood of each transcript, (batch,) in nats; 0 where the frames cannot hold the transcript."""
-    return F.ctc_loss(
-        output.ctc_log_probs.transpose(0, 1),
-        targets.units,
-        output.num_frames,
-        targets.num_units,
-        reduction="none",
-        zero_infinity=True,
-    )
+def ctc_losses(log_probs: Tensor, num_frames: Tensor, targets: Targets) -> Tensor:
+    """Negative log-likelihood of each transcript, (batch,) in nats; 0 where the frames cannot hold the transcript.
+
+    log_probs: (batch, frames, units); num_frames: (batch,).
+    """
+    # Lengths as numbers: with tensors PyTorch would fetch the transcripts from a GPU once more.
+    lengths = num_frames.tolist(), targets.num_units.tolist()
+    return F.ctc_loss(log_probs.transpose(0, 1), targets.units, *lengths, reduction="none", zero_infinity=True)
 
 
 def ctc_fits(units: Sequence[int], num_frames: int) -> bool:
@@ -116,13 +127,14 @@ class FitsCTC:
         return ctc_fits(units, self.network.num_frames(num_samples, self.sample_rate))
 
 
-def attention_losses(output: PathOutput, targets: Targets, label_smoothing: float) -> Tensor:
-    """Cross-entropy of the decoder, summed over each transcript and its <sos/eos>, (batch,) in nats."""
-    log_probs = output.decoder_log_probs
-    next_units = targets.next_units(sos_eos=log_probs.shape[-1] - 1)
+def attention_losses(log_probs: Tensor, targets: Targets, label_smoothing: float) -> Tensor:
+    """Cross-entropy of the decoder, summed over each transcript and its <sos/eos>, (batch,) in nats.
+
+    log_probs: (batch, length + 1, units) after each prefix of the targets.
+    """
     losses = F.cross_entropy(
         log_probs.transpose(1, 2),
-        next_units,
+        targets.next_units(sos_eos=log_probs.shape[-1] - 1),
         ignore_index=IGNORED,
         label_smoothing=label_smoothing,
         reduction="none",
@@ -159,18 +171,12 @@ class JointObjective:
     ctc_weight: float = 0.3
     label_smoothing: float = 0.1
 
-    def counts(self, outputs: Sequence[PathOutput], targets: Targets) -> Counts:
-        """The units and frames of this batch."""
-        return Counts(targets.num_units.sum().float(), (outputs[0].num_frames * targets.real).sum().float())
-
-    def __call__(
-        self, outputs: Sequence[PathOutput], targets: Targets, progress: float, counts: Counts | None = None
-    ) -> Losses:
+    def __call__(self, outputs: PathOutputs, targets: Targets, progress: float, counts: Counts | None = None) -> Losses:
         """outputs: of the deepest path, the seed, then the sampled paths (the deepest alone for a model that does
-        not unfold); progress: share of the training steps done; counts: see `Counts`."""
-        counts = counts or self.counts(outputs, targets)
+        not unfold); progress: share of the training steps done; counts: see `Counts` (None: this batch's own)."""
+        counts = counts or Counts.of(targets.num_units, outputs.num_frames)
         parts: dict[str, Tensor] = {}
-        deepest, *rest = [self._task_losses(output, targets, counts) for output in outputs]
+        deepest, *rest = self._task_losses(outputs, targets, counts)
         total = parts["task_deepest"] = deepest.sum()
         if rest:
             seed, *sampled = rest
@@ -187,20 +193,23 @@ class JointObjective:
                 total = total + weight * parts["distillation"]
         return Losses(total, {name: part.detach() for name, part in parts.items()})
 
-    def _task_losses(self, output: PathOutput, targets: Targets, counts: Counts) -> Tensor:
-        """Each utterance's part in the average task loss, (batch,)."""
-        losses = ctc_losses(output, targets)
-        if output.decoder_log_probs is not None:
-            attention = attention_losses(output, targets, self.label_smoothing)
+    def _task_losses(self, outputs: PathOutputs, targets: Targets, counts: Counts) -> Tensor:
+        """Each utterance's part in the average task loss of each path, (paths, batch)."""
+        paths, batch = outputs.ctc_log_probs.shape[:2]
+        repeated = targets.repeat(paths)
+        losses = ctc_losses(outputs.ctc_log_probs.flatten(0, 1), outputs.num_frames.repeat(paths), repeated)
+        if outputs.decoder_log_probs is not None:
+            attention = attention_losses(outputs.decoder_log_probs.flatten(0, 1), repeated, self.label_smoothing)
             losses = self.ctc_weight * losses + (1 - self.ctc_weight) * attention
-        return losses * targets.real / counts.units.clamp(min=1)
+        return losses.view(paths, batch) * targets.real / counts.units.clamp(min=1)
 
     def _divergences(self, teacher: PathOutput, student: PathOutput, targets: Targets, counts: Counts) -> Tensor:
         """Each utterance's part in the average divergence, (batch,)."""
-        frames = length_mask(teacher.num_frames, teacher.ctc_log_probs.shape[1])
-        losses = divergence(teacher.ctc_log_probs, student.ctc_log_probs, frames) / counts.frames.clamp(min=1)
+        log_probs = teacher.ctc_log_probs
+        frames = length_mask(teacher.num_frames, log_probs.shape[1], log_probs.device)
+        losses = divergence(log_probs, student.ctc_log_probs, frames) / counts.frames.clamp(min=1)
         if teacher.decoder_log_probs is not None:
-            units = length_mask(targets.num_units + 1, teacher.decoder_log_probs.shape[1])
+            units = length_mask(targets.lengths + 1, teacher.decoder_log_probs.shape[1])
             attention = divergence(teacher.decoder_log_probs, student.decoder_log_probs, units)
             losses = self.ctc_weight * losses + (1 - self.ctc_weight) * attention / counts.units.clamp(min=1)
         return losses * targets.real

@@ -1,6 +1,7 @@
 """The unfolding engine: runs any set of paths over shared layers, each common prefix once.
 
-It knows nothing of speech: the layers are any `nn.Module`s of the form `x = layer(x, *args)`.
+It knows nothing of speech: the layers are any `nn.Module`s of the form `x = layer(x, *args)`. There are two orders:
+`forward` goes layer by layer and keeps all results, for training; `walk` goes path by path and keeps few, for sweeps.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -45,14 +47,16 @@ class PrefixNode:
 
 
 def num_layer_calls(paths: Sequence[Path]) -> int:
-    """Layer calls needed to run `paths` together, common prefixes once."""
+    """Layer calls needed to run `paths` together, common prefixes once: what `Unfolding.walk` makes, and the number of
+    batches that `Unfolding.forward` computes in fewer calls."""
     return PrefixNode.tree(paths).num_calls()
 
 
 class Unfolding(nn.Module):
     """Physical layers, run along any set of paths.
 
-    layers: each called as `layer(x, *args)`, giving a tensor of x's shape.
+    layers: each called as `layer(x, *row_args, *shared_args)`, giving a tensor of x's shape; rows of x (its first
+    axis) must not depend on one another.
     checkpoint_activations: recompute each layer call in the backward pass instead of keeping its activations.
     """
 
@@ -61,31 +65,51 @@ class Unfolding(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.checkpoint_activations = checkpoint_activations
 
-    def forward(self, x: Tensor, paths: Sequence[Path], *args: object) -> list[Tensor]:
-        """The result of each path, in the order of `paths`.
+    def forward(
+        self, x: Tensor, paths: Sequence[Path], row_args: Sequence[Tensor] = (), shared_args: Sequence[object] = ()
+    ) -> list[Tensor]:
+        """The result of each path, in the order of `paths`, layer by layer: prefixes that wait for the same layer run
+        through it as one batch, so that paths which repeat layers in order take as many calls as the deepest of them.
 
-        x: input of every path; args: handed to each layer call unchanged.
+        x: input of every path, (rows, ...); row_args: one entry a row, (rows, ...) each; shared_args: the same for all.
         Raises FoldError if a path names a layer that does not exist.
         """
-        results = dict(self.walk(x, paths, *args))
+        self._check(paths)
+        results: dict[int, Tensor] = {}
+        waiting: dict[tuple[int, int], list[tuple[PrefixNode, Tensor]]] = {}
+
+        def arrive(node: PrefixNode, x: Tensor) -> None:
+            results.update((index, x) for index in node.ends)
+            for layer, child in node.children.items():
+                waiting.setdefault((layer, child.repeat), []).append((child, x))
+
+        arrive(PrefixNode.tree(paths), x)
+        while waiting:
+            call = min(waiting)  # the first layer: what waits for it, later layers cannot bring
+            nodes, inputs = zip(*waiting.pop(call), strict=True)
+            rows = [arg.repeat(len(nodes), *[1] * (arg.dim() - 1)) for arg in row_args]
+            outputs = self._call(self.layer_at(*call), torch.cat(inputs), *rows, *shared_args)
+            for node, output in zip(nodes, outputs.split(len(x)), strict=True):
+                arrive(node, output)
         return [results[index] for index in range(len(paths))]
 
-    def walk(self, x: Tensor, paths: Sequence[Path], *args: object) -> Iterator[tuple[int, Tensor]]:
-        """Yields (index of the path, its result) depth first, as soon as each is known.
+    def walk(
+        self, x: Tensor, paths: Sequence[Path], row_args: Sequence[Tensor] = (), shared_args: Sequence[object] = ()
+    ) -> Iterator[tuple[int, Tensor]]:
+        """As `forward`, but one call for each distinct prefix, and yields (index of the path, its result) depth first,
+        as soon as each is known.
 
         A prefix's result is dropped once its last branch has been computed, so a caller that consumes each result at
         once never holds more than one result a level of the tree.
         """
-        for path in paths:
-            if not all(0 <= layer < len(self.layers) for layer in path.layers):
-                raise FoldError(f"path {path}: this model has {len(self.layers)} physical layers")
+        self._check(paths)
         root = PrefixNode.tree(paths)
         yield from ((index, x) for index in root.ends)
         pending = [(layer, child, x) for layer, child in reversed(root.children.items())]
         del x
         while pending:
             layer, node, x = pending.pop()
-            x = self._call(self.layer_at(layer, node.repeat), x, *args)
+            x = self._call(self.layer_at(layer, node.repeat), x, *row_args, *shared_args)
             yield from ((index, x) for index in node.ends)
             pending += [(next_layer, child, x) for next_layer, child in reversed(node.children.items())]
 
@@ -93,6 +117,11 @@ class Unfolding(nn.Module):
         """The module that runs where physical layer `layer` has run `repeat` times before: the same each time. A
         subclass may give repeats something of their own."""
         return self.layers[layer]
+
+    def _check(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            if not all(0 <= layer < len(self.layers) for layer in path.layers):
+                raise FoldError(f"path {path}: this model has {len(self.layers)} physical layers")
 
     def _call(self, layer: nn.Module, x: Tensor, *args: object) -> Tensor:
         if self.checkpoint_activations and self.training:

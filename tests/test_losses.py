@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 
 from fold.losses import Counts, JointObjective, Ramp, Targets, attention_losses, ctc_fits, ctc_losses, divergence
-from fold.models import PathOutput
+from fold.models import PathOutput, PathOutputs
 from fold.paths import Path
 
 VOCAB, FRAMES, BATCH = 5, 7, 4
@@ -30,14 +31,15 @@ def logits(seed: int, length: int) -> Tensor:
     return 2 * torch.randn(BATCH, length, VOCAB, generator=generator, dtype=torch.float64)
 
 
-def output(frames: Tensor, tokens: Tensor | None = None) -> PathOutput:
-    """What a path gives whose heads give these logits."""
-    return PathOutput(
-        path=Path((0,)),
-        encoded=torch.empty(0),
-        num_frames=torch.tensor(NUM_FRAMES),
-        ctc_log_probs=frames.log_softmax(-1),
-        decoder_log_probs=None if tokens is None else tokens.log_softmax(-1),
+def outputs_of(pairs: Sequence[tuple[Tensor, Tensor | None]], num_frames: Sequence[int] = NUM_FRAMES) -> PathOutputs:
+    """What paths give whose heads give these logits, of frames and of tokens."""
+    frames, tokens = zip(*pairs, strict=True)
+    return PathOutputs(
+        paths=[Path((0,))] * len(pairs),
+        encoded=torch.empty(len(pairs), 0),
+        num_frames=torch.tensor(num_frames),
+        ctc_log_probs=torch.stack(frames).log_softmax(-1),
+        decoder_log_probs=None if tokens[0] is None else torch.stack(tokens).log_softmax(-1),
     )
 
 
@@ -45,8 +47,14 @@ def hybrid_logits(num_paths: int) -> list[tuple[Tensor, Tensor]]:
     return [(logits(2 * i, FRAMES), logits(2 * i + 1, len(UNITS[0]) + 1)) for i in range(num_paths)]
 
 
-def hybrid(num_paths: int) -> list[PathOutput]:
-    return [output(*pair) for pair in hybrid_logits(num_paths)]
+def hybrid(num_paths: int) -> PathOutputs:
+    return outputs_of(hybrid_logits(num_paths))
+
+
+def trainable(num_paths: int) -> tuple[list[Tensor], PathOutputs]:
+    """Logits that want gradients, frames and tokens of each path in turn, and the outputs made of them."""
+    pairs = [(frames.requires_grad_(), tokens.requires_grad_()) for frames, tokens in hybrid_logits(num_paths)]
+    return [leaf for pair in pairs for leaf in pair], outputs_of(pairs)
 
 
 def collapse(alignment: tuple[int, ...]) -> list[int]:
@@ -54,10 +62,10 @@ def collapse(alignment: tuple[int, ...]) -> list[int]:
 
 
 def test_ctc_equals_the_sum_over_all_alignments() -> None:
-    paths = output(logits(0, FRAMES)[:, :, :4])
-    losses = ctc_losses(paths, targets())
+    log_probs = logits(0, FRAMES)[:, :, :4].log_softmax(-1)
+    losses = ctc_losses(log_probs, torch.tensor(NUM_FRAMES), targets())
     for row, (num_frames, units) in enumerate(zip(NUM_FRAMES, UNITS, strict=True)):
-        probs = paths.ctc_log_probs[row, :num_frames].exp().tolist()
+        probs = log_probs[row, :num_frames].exp().tolist()
         total = sum(
             math.prod(frame[unit] for frame, unit in zip(probs, alignment, strict=True))
             for alignment in itertools.product(range(4), repeat=num_frames)
@@ -71,7 +79,8 @@ def test_transcripts_that_do_not_fit_cost_nothing(units: list[int]) -> None:
     """Four units do not fit three frames, nor do three equal ones with the blanks between them."""
     frames = logits(0, FRAMES).requires_grad_()
     rows = torch.tensor([[2] + [0] * (len(units) - 1)] * 3 + [units])
-    losses = ctc_losses(output(frames), Targets(rows, torch.tensor([1, 1, 1, len(units)])))
+    written = Targets(rows, torch.tensor([1, 1, 1, len(units)]))
+    losses = ctc_losses(frames.log_softmax(-1), torch.tensor(NUM_FRAMES), written)
     losses.sum().backward()
     assert losses[3] == 0
     assert not frames.grad[3].any()
@@ -90,7 +99,7 @@ def test_prefixes_begin_and_next_units_end_with_eos() -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
 def test_attention_loss_equals_a_loop(smoothing: float) -> None:
     [one] = hybrid(1)
-    losses = attention_losses(one, targets(), smoothing)
+    losses = attention_losses(one.decoder_log_probs, targets(), smoothing)
     for row, units in enumerate(UNITS):
         expected = 0.0
         for position, unit in enumerate([*units, VOCAB - 1]):
@@ -122,8 +131,7 @@ def test_distillation_moves_the_seed_alone() -> None:
     """With and without it the deepest and the sampled path get the same gradients, the seed others."""
     gradients = []
     for weight in (0.0, 2.0):
-        leaves = [leaf.requires_grad_() for pair in hybrid_logits(3) for leaf in pair]
-        outputs = [output(*leaves[i : i + 2]) for i in (0, 2, 4)]
+        leaves, outputs = trainable(3)
         objective = JointObjective(distillation=Ramp(weight))
         gradients.append(torch.autograd.grad(objective(outputs, targets(), 1.0).total, leaves))
     for index, (without, with_) in enumerate(zip(*gradients, strict=True)):
@@ -135,7 +143,7 @@ RAMPS = {"seed": Ramp(0.7), "sampled": Ramp(0.4, 0.2, 0.6), "distillation": Ramp
 
 @pytest.mark.parametrize("progress", [0.0, 0.3, 0.5, 0.8, 1.0])
 def test_total_is_the_weighted_sum_of_the_parts(progress: float) -> None:
-    outputs = [output(*(leaf.requires_grad_() for leaf in pair)) for pair in hybrid_logits(4)]
+    _, outputs = trainable(4)
     losses = JointObjective(**RAMPS)(outputs, targets(), progress)
     assert losses.total.requires_grad
     expected = losses.parts["task_deepest"]
@@ -153,11 +161,12 @@ def test_parts_are_averages_over_units_and_frames(ctc_weight: float) -> None:
     parts = objective(outputs, targets(), progress=1.0).parts
 
     def task(one: PathOutput) -> float:
-        ctc, attention = ctc_losses(one, targets()), attention_losses(one, targets(), 0.2)
+        ctc = ctc_losses(one.ctc_log_probs, one.num_frames, targets())
+        attention = attention_losses(one.decoder_log_probs, targets(), 0.2)
         return float(ctc_weight * ctc.sum() + (1 - ctc_weight) * attention.sum()) / num_units
 
     def kl(name: str, row: int, length: int) -> float:
-        pair = (Categorical(logits=getattr(one, name)[row, :length]) for one in outputs[:2])
+        pair = (Categorical(logits=getattr(one, name)[row, :length]) for one in (outputs[0], outputs[1]))
         return float(kl_divergence(*pair).sum())
 
     by_frame = sum(kl("ctc_log_probs", row, length) for row, length in enumerate(NUM_FRAMES)) / sum(NUM_FRAMES)
@@ -169,15 +178,15 @@ def test_parts_are_averages_over_units_and_frames(ctc_weight: float) -> None:
 
 
 def test_without_a_decoder_ctc_is_all() -> None:
-    outputs = [replace(one, decoder_log_probs=None) for one in hybrid(2)]
+    outputs = replace(hybrid(2), decoder_log_probs=None)
     losses = JointObjective(distillation=Ramp(0.0), ctc_weight=0.3)(outputs, targets(), 0.0)
-    expected = sum(ctc_losses(one, targets()).sum() for one in outputs) / sum(map(len, UNITS))
+    paths = [ctc_losses(one.ctc_log_probs, one.num_frames, targets()).sum() for one in outputs]
+    expected = sum(paths) / sum(map(len, UNITS))
     torch.testing.assert_close(losses.total, expected)
 
 
 def test_the_deepest_path_alone() -> None:
-    [deepest] = hybrid(1)
-    losses = JointObjective(**RAMPS)([deepest], targets(), 1.0)
+    losses = JointObjective(**RAMPS)(hybrid(1), targets(), 1.0)
     assert set(losses.parts) == {"task_deepest"}
     torch.testing.assert_close(losses.total, losses.parts["task_deepest"])
 
@@ -188,31 +197,32 @@ def test_ends_without_sampled_paths() -> None:
 
 
 def test_distillation_only_where_the_teacher_is_better() -> None:
-    deepest, seed = hybrid(2)
+    both = hybrid(2)
     everywhere = JointObjective(distillation=Ramp(1.0))
     gated = replace(everywhere, distil_where="teacher_better")
 
     def task(one: PathOutput) -> Tensor:
-        return 0.3 * ctc_losses(one, targets()) + 0.7 * attention_losses(one, targets(), 0.1)
+        ctc = ctc_losses(one.ctc_log_probs, one.num_frames, targets())
+        return 0.3 * ctc + 0.7 * attention_losses(one.decoder_log_probs, targets(), 0.1)
 
-    better = task(deepest) < task(seed)
+    better = task(both[0]) < task(both[1])
     assert 0 < int(better.sum()) < BATCH
     total = 0.0
     for row in better.nonzero().flatten().tolist():
-        one_row = [select(one, slice(row, row + 1)) for one in (deepest, seed)]
-        counts = everywhere.counts([deepest], targets())
+        one_row = select(both, slice(row, row + 1))
+        counts = Counts.of(targets().num_units, both.num_frames)
         total += everywhere(one_row, select_targets(slice(row, row + 1)), 1.0, counts).parts["distillation"]
-    parts = gated([deepest, seed], targets(), 1.0).parts
+    parts = gated(both, targets(), 1.0).parts
     torch.testing.assert_close(parts["distillation"], total)
-    assert parts["distillation"] < everywhere([deepest, seed], targets(), 1.0).parts["distillation"]
+    assert parts["distillation"] < everywhere(both, targets(), 1.0).parts["distillation"]
 
 
-def select(one: PathOutput, rows: slice) -> PathOutput:
+def select(outputs: PathOutputs, rows: slice) -> PathOutputs:
     return replace(
-        one,
-        num_frames=one.num_frames[rows],
-        ctc_log_probs=one.ctc_log_probs[rows],
-        decoder_log_probs=one.decoder_log_probs[rows],
+        outputs,
+        num_frames=outputs.num_frames[rows],
+        ctc_log_probs=outputs.ctc_log_probs[:, rows],
+        decoder_log_probs=outputs.decoder_log_probs[:, rows],
     )
 
 
@@ -223,13 +233,12 @@ def select_targets(rows: slice) -> Targets:
 @pytest.mark.parametrize("where", ["everywhere", "teacher_better"])
 def test_ranks_with_mean_counts_average_to_the_whole_batch(where: str) -> None:
     objective = JointObjective(**RAMPS, distil_where=where)
-    leaves = [leaf.requires_grad_() for pair in hybrid_logits(3) for leaf in pair]
-    outputs = [output(*leaves[i : i + 2]) for i in (0, 2, 4)]
+    leaves, outputs = trainable(3)
     whole = torch.autograd.grad(objective(outputs, targets(), 1.0).total, leaves, retain_graph=True)
 
     ranks = [slice(0, 1), slice(1, BATCH)]  # of unequal sizes
-    shares = [([select(one, rows) for one in outputs], select_targets(rows)) for rows in ranks]
-    own = [objective.counts(*share) for share in shares]
+    shares = [(select(outputs, rows), select_targets(rows)) for rows in ranks]
+    own = [Counts.of(there.num_units, here.num_frames) for here, there in shares]
     mean = Counts(sum(c.units for c in own) / 2, sum(c.frames for c in own) / 2)
     totals = [objective(*share, 1.0, mean).total for share in shares]
     averaged = torch.autograd.grad(sum(totals) / 2, leaves)
@@ -241,10 +250,10 @@ def test_padding_changes_neither_loss_nor_gradient() -> None:
     objective = JointObjective(**RAMPS)
     results = []
     for extra in (0, 3):
-        leaves = [leaf.requires_grad_() for pair in hybrid_logits(3) for leaf in pair]
+        leaves, _ = trainable(3)
         rubbish = 50 * torch.randn(BATCH, extra, VOCAB, dtype=torch.float64)
         longer = [torch.cat([leaf, rubbish], dim=1) for leaf in leaves]
-        outputs = [output(*longer[i : i + 2]) for i in (0, 2, 4)]
+        outputs = outputs_of([tuple(longer[i : i + 2]) for i in (0, 2, 4)])
         total = objective(outputs, targets(extra), 1.0).total
         results.append((total, *torch.autograd.grad(total, leaves)))
     for padded, tight in zip(*results, strict=True):
@@ -252,8 +261,7 @@ def test_padding_changes_neither_loss_nor_gradient() -> None:
 
 
 def test_padded_positions_get_no_gradient() -> None:
-    leaves = [leaf.requires_grad_() for pair in hybrid_logits(3) for leaf in pair]
-    outputs = [output(*leaves[i : i + 2]) for i in (0, 2, 4)]
+    leaves, outputs = trainable(3)
     gradients = torch.autograd.grad(JointObjective(**RAMPS)(outputs, targets(), 1.0).total, leaves)
     for row, (num_frames, units) in enumerate(zip(NUM_FRAMES, UNITS, strict=True)):
         for frames, tokens in zip(gradients[::2], gradients[1::2], strict=True):
@@ -264,7 +272,7 @@ def test_padded_positions_get_no_gradient() -> None:
 
 
 def test_losses_stay_in_fp32_under_autocast() -> None:
-    outputs = [output(frames.float(), tokens.float()) for frames, tokens in hybrid_logits(3)]
+    outputs = outputs_of([(frames.float(), tokens.float()) for frames, tokens in hybrid_logits(3)])
     expected = JointObjective(**RAMPS)(outputs, targets(), 1.0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses = JointObjective(**RAMPS)(outputs, targets(), 1.0)
@@ -300,12 +308,10 @@ def test_a_row_without_units_has_no_part_in_any_loss(heads: str) -> None:
     def with_row(values: Tensor | None) -> Tensor | None:
         return None if values is None else torch.cat([values, values[:1].flip(1)])
 
-    alone = objective([output(*pair) for pair in pairs], real, progress=1.0)
+    alone = objective(outputs_of(pairs), real, progress=1.0)
     filled_targets = Targets(torch.cat([real.units, real.units[:1]]), torch.cat([real.num_units, torch.tensor([0])]))
-    filled = [
-        replace(output(with_row(frames), with_row(tokens)), num_frames=torch.tensor([*NUM_FRAMES, FRAMES]))
-        for frames, tokens in pairs
-    ]
+    longer = [(with_row(frames), with_row(tokens)) for frames, tokens in pairs]
+    filled = outputs_of(longer, [*NUM_FRAMES, FRAMES])
     together = objective(filled, filled_targets, progress=1.0)
     assert together.parts.keys() == alone.parts.keys()
     for name, part in alone.parts.items():
@@ -315,7 +321,8 @@ def test_a_row_without_units_has_no_part_in_any_loss(heads: str) -> None:
 def test_a_batch_of_nothing_but_filling_costs_nothing() -> None:
     nothing = Targets(torch.zeros(BATCH, 1, dtype=torch.long), torch.zeros(BATCH, dtype=torch.long))
     frames = [logits(i, FRAMES).requires_grad_() for i in range(3)]
-    total = JointObjective(distillation=Ramp(1.0))([output(one) for one in frames], nothing, progress=1.0).total
+    outputs = outputs_of([(one, None) for one in frames])
+    total = JointObjective(distillation=Ramp(1.0))(outputs, nothing, progress=1.0).total
     total.backward()
     assert float(total) == 0.0
     assert all(not one.grad.any() for one in frames)

@@ -3,7 +3,7 @@
 import random
 import statistics
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -74,17 +74,28 @@ def test_repeats_stand_next_to_each_other() -> None:
     assert torch.equal(result, fourth(third(third(third(second(first(first(x))))))))
 
 
+def layer_by_layer(unfolding: Unfolding, x: Tensor, paths: Sequence[Path]) -> list[Tensor]:
+    return unfolding(x, paths)
+
+
+def path_by_path(unfolding: Unfolding, x: Tensor, paths: Sequence[Path]) -> list[Tensor]:
+    results = dict(unfolding.walk(x, paths))
+    return [results[index] for index in range(len(paths))]
+
+
+@pytest.mark.parametrize("together_by", [layer_by_layer, path_by_path])
 @pytest.mark.parametrize("seed", range(12))
-def test_a_set_of_paths_equals_each_alone(seed: int) -> None:
+def test_a_set_of_paths_equals_each_alone(seed: int, together_by: Callable[..., list[Tensor]]) -> None:
     """Results and gradients, of the layers and of the input."""
     paths = random_paths(seed)
     unfolding, x = make_unfolding(), make_input(requires_grad=True)
     inputs = [x, *unfolding.parameters()]
     weights = torch.randn(len(paths), 2, 5, DIM, dtype=torch.float64)
 
-    together = unfolding(x, paths)
+    together = together_by(unfolding, x, paths)
     alone = [by_hand(unfolding, x, path) for path in paths]
-    assert all(map(torch.equal, together, alone))
+    for result, expected in zip(together, alone, strict=True):
+        torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
 
     loss = sum((weight * result).sum() for weight, result in zip(weights, together, strict=True))
     gradients = torch.autograd.grad(loss, inputs, allow_unused=True, materialize_grads=True)
@@ -104,7 +115,7 @@ def test_no_paths_give_no_results() -> None:
 def test_each_prefix_is_computed_once(seed: int) -> None:
     paths, unfolding = random_paths(seed), make_unfolding()
     counting = CountingCalls(unfolding)
-    unfolding(make_input(), paths)
+    path_by_path(unfolding, make_input(), paths)
     assert len(counting.calls) == num_layer_calls(paths) == distinct_prefixes(paths)
 
 
@@ -112,10 +123,37 @@ def test_all_64_paths_of_six_layers_need_126_calls() -> None:
     paths = all_paths(PathSpace(6, 2))
     unfolding = Unfolding(nn.Identity() for _ in range(6))
     counting = CountingCalls(unfolding)
-    unfolding(make_input(), paths)
+    path_by_path(unfolding, make_input(), paths)
     assert len(paths) == 64
     assert len(counting.calls) == num_layer_calls(paths) == 126
     assert sum(path.depth for path in paths) == 576
+
+
+@pytest.mark.parametrize("space", [PathSpace(4, 2), PathSpace(3, (1, 3, 2)), PathSpace(6, 2)], ids=str)
+def test_layer_by_layer_all_paths_take_the_calls_of_the_deepest(space: PathSpace) -> None:
+    paths = all_paths(space)
+    unfolding = Unfolding(nn.Identity() for _ in range(space.num_layers))
+    counting = CountingCalls(unfolding)
+    unfolding(make_input(), paths)
+    assert tuple(counting.calls) == space.deepest.layers
+
+
+class Fused(nn.Module):
+    """Mixes in what each row and what all rows are given."""
+
+    def forward(self, x: Tensor, of_row: Tensor, shared: Tensor) -> Tensor:
+        return (x * of_row[:, None, None] + shared).tanh()
+
+
+def test_every_row_keeps_its_own_arguments() -> None:
+    x, of_row, shared = make_input(), torch.tensor([0.5, 2.0]).double(), torch.tensor(0.1).double()
+    unfolding, paths = Unfolding([Fused(), Fused()]), all_paths(PathSpace(2, 3))
+    together = unfolding(x, paths, [of_row], [shared])
+    for path, result in zip(paths, together, strict=True):
+        expected = x
+        for _ in path.layers:
+            expected = Fused()(expected, of_row, shared)
+        torch.testing.assert_close(result, expected)
 
 
 def test_a_joint_step_costs_1_83_times_the_deepest() -> None:
@@ -218,7 +256,7 @@ def test_checkpointing_recomputes_and_gives_the_same_gradients() -> None:
     expected, gradients = gradients_with_dropout(plain, paths), gradients_with_dropout(checkpointed, paths)
     for gradient, reference in zip(gradients, expected, strict=True):
         torch.testing.assert_close(gradient, reference, rtol=1e-12, atol=1e-12)
-    assert len(counting.calls) == 2 * num_layer_calls(paths)
+    assert len(counting.calls) == 2 * PathSpace(NUM_LAYERS, 2).deepest.depth
 
 
 def test_checkpointing_rests_in_evaluation() -> None:
@@ -234,7 +272,7 @@ class Scaled(nn.Module):
 
 
 def test_any_module_serves_as_a_layer() -> None:
-    x = torch.ones(4)
+    x = torch.ones(1, 4)
     linear = nn.Linear(4, 4)
     [once, twice] = Unfolding([linear])(x, [Path.parse("1"), Path.parse("1-1")])
     assert torch.equal(once, linear(x))
@@ -242,9 +280,9 @@ def test_any_module_serves_as_a_layer() -> None:
 
 
 def test_arguments_reach_every_call() -> None:
-    x, offset = torch.ones(4), torch.tensor(3.0)
-    [result] = Unfolding([Scaled(), Scaled()])(x, [Path.parse("1-1-2")], 2.0, offset)
-    assert result.tolist() == [29.0] * 4
+    x, offset = torch.ones(1, 4), torch.tensor(3.0)
+    [result] = Unfolding([Scaled(), Scaled()])(x, [Path.parse("1-1-2")], shared_args=(2.0, offset))
+    assert result.tolist() == [[29.0] * 4]
 
 
 @pytest.mark.parametrize("path", [Path((0, 4)), Path((-1,))])

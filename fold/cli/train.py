@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.plugins import CheckpointIO
@@ -16,9 +17,11 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from fold import checkpoint
 from fold.checkpoint import CONFIG
+from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
 from fold.data.datamodule import SpeechData
 from fold.errors import FoldError
+from fold.precision import choose_precision
 from fold.settings import differences
 from fold.signals import end_workers, handlers_restored
 from fold.training import accelerators, run_folder, wandb_run
@@ -29,6 +32,7 @@ from fold.training.callbacks import (
     EndTogether,
     RunCheckpoint,
     StepProgress,
+    Throughput,
     TrainingTime,
     TranscriptWriter,
 )
@@ -39,10 +43,11 @@ from fold.training.run_folder import STAMP
 
 WANDB_ID = "wandb_id"  # in a checkpoint
 
+PRECISION = "FOLD_PRECISION"  # the same for what suits the device
+
 HARMLESS_WARNINGS = (
     "LightningCLI's args parameter",
-    "It is recommended to use `self.log\\('(val|test)/wer/",  # error counts are summed over ranks before
-    "You're using the WeightAveraging callback with a model that overrides",  # the model is not sharded
+    "It is recommended to use `self.log\\('(val|test)/(.+/)?wer/",  # error counts are summed over ranks before
     "The '.*' does not have many workers",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
 )
@@ -178,6 +183,8 @@ class FoldCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         accelerators.check_gpu(self.config.trainer.accelerator)
+        if self.config.trainer.precision is None:
+            self.config.trainer.precision = default_precision(str(self.config.trainer.accelerator))
 
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         if self.held_settings is not None:
@@ -186,7 +193,8 @@ class FoldCLI(LightningCLI):
                 self.config.run_dir, self.held_settings, settings, changeable, self.config.allow_changes
             )
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
-        self.trainer_defaults = {**self.trainer_defaults, "callbacks": [*bars, EndTogether(), TrainingTime()]}
+        always = [*bars, EndTogether(), TrainingTime(), Throughput()]
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": always}
         trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)
         accelerators.check_kernels(trainer.strategy.root_device)
         return trainer
@@ -197,6 +205,14 @@ class FoldCLI(LightningCLI):
         plugins = given if isinstance(given, list) else [given]
         writes = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
         return plugins if writes else [*plugins, SafeCheckpointIO()]
+
+
+def default_precision(accelerator: str) -> str:
+    """Lightning's name of the precision that suits an accelerator, named as for its trainer. Processes that Lightning
+    launches for DDP inherit the choice, which is measured."""
+    device = torch.device("cpu") if accelerator == "cpu" else choose_device(None)
+    chosen = os.environ.setdefault(PRECISION, choose_precision(device))
+    return {"fp32": "32-true", "bf16": "bf16-mixed"}[chosen]
 
 
 TRAINER_DEFAULTS: dict[str, Any] = {

@@ -18,9 +18,9 @@ class Batch(NamedTuple):
     """Utterances of similar length.
 
     waveforms: (batch, samples) fp32 in [-1, 1], zero past each end; num_samples: (batch,);
-    units: (batch, length) padded transcripts; num_units: (batch,); ids, texts: one an utterance; faults: of utterances
-    left out. A batch without utterances has one row of silence without units, which has no part in a loss: all ranks
-    must take each step, whatever they have for it.
+    units: (batch, length) padded transcripts; num_units: (batch,); ids, texts, subsets: one an utterance; faults: of
+    utterances left out. A batch without utterances has one row of silence without units, which has no part in a loss:
+    all ranks must take each step, whatever they have for it.
     """
 
     waveforms: Tensor
@@ -29,7 +29,14 @@ class Batch(NamedTuple):
     num_units: Tensor
     ids: list[str]
     texts: list[str]
+    subsets: list[str]
     faults: list[Fault]
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch with waveforms and units on a device. Lengths stay on the CPU: there losses and decoding read them,
+        which on a GPU would mean waiting for it."""
+        waveforms, units = (tensor.to(device, non_blocking=True) for tensor in (self.waveforms, self.units))
+        return self._replace(waveforms=waveforms, units=units)
 
 
 class Example(NamedTuple):
@@ -39,6 +46,7 @@ class Example(NamedTuple):
     text: str
     waveform: Tensor
     units: Tensor
+    subset: str = ""
 
 
 def collate(utterances: Sequence[Example], faults: Sequence[Fault] = ()) -> Batch:
@@ -51,6 +59,7 @@ def collate(utterances: Sequence[Example], faults: Sequence[Fault] = ()) -> Batc
         num_units=torch.tensor([len(u.units) for u in rows]),
         ids=[u.id for u in utterances],
         texts=[u.text for u in utterances],
+        subsets=[u.subset for u in utterances],
         faults=list(faults),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from torch.utils.data import DataLoader, Sampler
 
 from fold.data.batching import Batch
@@ -170,6 +171,9 @@ class SpeechData(lightning.LightningDataModule):
             log.warning(f"the batches of an epoch change ({'; '.join(changed)}): epoch {state['epoch']} begins again")
         self._resumed = (state["epoch"], 0 if changed else state["step"])
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device)
+
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._eval_loader("dev")
 
@@ -184,8 +188,8 @@ class SpeechData(lightning.LightningDataModule):
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         data = self._split(name)
-        samples, num_shards = self._samples(self.eval_batch_seconds), len(data.split.shards)
-        return self._loader(data, EvalPlan(data.lengths(), num_shards, samples, **self._share()))
+        samples, shards = self._samples(self.eval_batch_seconds), range(len(data.split.shards))
+        return self._loader(data, EvalPlan(data.lengths(), shards, samples, **self._share()))
 
     def _loader(self, data: ShardedSpeech, plan: Sampler[list[Reference]]) -> DataLoader[Batch]:
         return DataLoader(

@@ -69,5 +69,5 @@ def encode(
 
 
 def _encode(model: Recogniser, waveform: Tensor, path: Path) -> PathOutput:
-    [output] = model(waveform, torch.tensor([waveform.shape[1]], device=waveform.device), [path])
+    [output] = model(waveform, torch.tensor([waveform.shape[1]]), [path])
     return output

@@ -25,12 +25,14 @@ from fold.unfolding import Unfolding
 class StemOutput:
     """What a stem hands to the layers.
 
-    x: (batch, frames, dim); num_frames: (batch,); layer_args: further arguments of every layer call.
+    x: (batch, frames, dim); num_frames: (batch,) on the device of the lengths given;
+    row_args, shared_args: further arguments of every layer call, (batch, ...) each and the same for all utterances.
     """
 
     x: Tensor
     num_frames: Tensor
-    layer_args: tuple[object, ...]
+    row_args: tuple[Tensor, ...]
+    shared_args: tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,29 @@ class PathOutput:
     num_frames: Tensor
     ctc_log_probs: Tensor
     decoder_log_probs: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class PathOutputs(Sequence[PathOutput]):
+    """What the heads say of several paths' encodings, computed together: a sequence of `PathOutput`s.
+
+    encoded, ctc_log_probs, decoder_log_probs: those of `PathOutput`, stacked: (paths, batch, ...).
+    """
+
+    paths: Sequence[Path]
+    encoded: Tensor
+    num_frames: Tensor
+    ctc_log_probs: Tensor
+    decoder_log_probs: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> PathOutput:
+        decoder_log_probs = None if self.decoder_log_probs is None else self.decoder_log_probs[index]
+        return PathOutput(
+            self.paths[index], self.encoded[index], self.num_frames, self.ctc_log_probs[index], decoder_log_probs
+        )
 
 
 class Recogniser(nn.Module):
@@ -74,32 +99,38 @@ class Recogniser(nn.Module):
 
     def forward(
         self, waveforms: Tensor, num_samples: Tensor, paths: Sequence[Path], prefixes: Tensor | None = None
-    ) -> list[PathOutput]:
-        """One output a path, in the order of `paths`.
+    ) -> PathOutputs:
+        """The outputs of all paths, in the order of `paths`; layers and heads run once for all that wait for them.
 
-        waveforms: (batch, samples) in [-1, 1]; num_samples: (batch,);
-        prefixes: (batch, length) units beginning with <sos/eos>, for the decoder's teacher forcing.
+        waveforms: (batch, samples) in [-1, 1]; num_samples: (batch,), best on the CPU: on a GPU the losses would have
+        to wait for it; prefixes: (batch, length) units beginning with <sos/eos>, for the decoder's teacher forcing.
         """
-        outputs = dict(self.walk(waveforms, num_samples, paths, prefixes))
-        return [outputs[index] for index in range(len(paths))]
-
-    def walk(
-        self, waveforms: Tensor, num_samples: Tensor, paths: Sequence[Path], prefixes: Tensor | None = None
-    ) -> Iterator[tuple[int, PathOutput]]:
-        """As `forward`, but yields (index of the path, output) as soon as each is known: a sweep over many paths
-        that consumes each at once needs little memory."""
         stem = self.stem(waveforms, num_samples)
-        for index, x in self.unfolding.walk(stem.x, paths, *stem.layer_args):
-            encoded = self.final_norm(x)
-            ctc_log_probs = self.ctc_head(encoded).float().log_softmax(-1)
-            decoder_log_probs = None
-            if self.decoder is not None and prefixes is not None:
-                decoder_log_probs = self.decode_prefixes(prefixes, encoded, stem.num_frames)
-            yield index, PathOutput(paths[index], encoded, stem.num_frames, ctc_log_probs, decoder_log_probs)
+        results = self.unfolding(stem.x, paths, stem.row_args, stem.shared_args)
+        encoded, ctc_log_probs = self._ctc(torch.stack(results))
+        decoder_log_probs = None
+        if self.decoder is not None and prefixes is not None:
+            each = len(paths)
+            rows = self.decode_prefixes(prefixes.repeat(each, 1), encoded.flatten(0, 1), stem.num_frames.repeat(each))
+            decoder_log_probs = rows.unflatten(0, encoded.shape[:2])
+        return PathOutputs(paths, encoded, stem.num_frames, ctc_log_probs, decoder_log_probs)
+
+    def walk(self, waveforms: Tensor, num_samples: Tensor, paths: Sequence[Path]) -> Iterator[tuple[int, PathOutput]]:
+        """Yields (index of the path, output) as soon as each is known: a sweep over many paths that consumes each at
+        once needs little memory. Arguments as of `forward`."""
+        stem = self.stem(waveforms, num_samples)
+        for index, x in self.unfolding.walk(stem.x, paths, stem.row_args, stem.shared_args):
+            encoded, ctc_log_probs = self._ctc(x)
+            yield index, PathOutput(paths[index], encoded, stem.num_frames, ctc_log_probs)
+
+    def _ctc(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoding and CTC log-probabilities of what the layers gave."""
+        encoded = self.final_norm(x)
+        return encoded, self.ctc_head(encoded).float().log_softmax(-1)
 
     def decode_prefixes(self, prefixes: Tensor, encoded: Tensor, num_frames: Tensor) -> Tensor:
         """The decoder's log-probabilities after each prefix: (batch, length, vocab_size) fp32."""
-        mask = length_mask(num_frames, encoded.shape[1])
+        mask = length_mask(num_frames, encoded.shape[1], encoded.device)
         return self.decoder(prefixes, encoded, mask).float().log_softmax(-1)
 
     def num_parameters(self) -> int:

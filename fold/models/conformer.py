@@ -38,8 +38,8 @@ class ConformerStem(nn.Module):
         x = self.dropout(self.subsampling(features) * math.sqrt(self.dim))
         num_frames = self.subsampling.output_length(num_frames).clamp(min=0)
         positions = relative_positions(x.shape[1], self.dim, x.device).to(x.dtype)
-        mask = length_mask(num_frames, x.shape[1])
-        return StemOutput(x, num_frames, (mask, self.dropout(positions)))
+        mask = length_mask(num_frames, x.shape[1], x.device)
+        return StemOutput(x, num_frames, (mask,), (self.dropout(positions),))
 
 
 @dataclass(frozen=True)

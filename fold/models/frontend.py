@@ -102,7 +102,7 @@ class Frontend(nn.Module):
         with torch.autocast(waveforms.device.type, enabled=False):
             features = self.fbank(waveforms.float())
             num_frames = self.fbank.num_frames(num_samples)
-            mask = length_mask(num_frames, features.shape[1]).unsqueeze(-1)
+            mask = length_mask(num_frames, features.shape[1], features.device).unsqueeze(-1)
             mean, std = self.mean, self.std
             if self.normalisation == "utterance":
                 mean, std = _moments(features, mask, dim=1)
@@ -117,7 +117,8 @@ class Frontend(nn.Module):
         count, total, squares = 0, 0.0, 0.0
         for waveforms, num_samples in batches:
             features = self.fbank(waveforms.float())
-            frames = features[length_mask(self.fbank.num_frames(num_samples), features.shape[1])].double()
+            mask = length_mask(self.fbank.num_frames(num_samples), features.shape[1], features.device)
+            frames = features[mask].double()
             count += len(frames)
             total, squares = total + frames.sum(0), squares + frames.square().sum(0)
         mean = total / count

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
+import torch.distributed
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.optim import Optimizer
 
 from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
-from fold.decoding.decode import Decoding, transcribe
+from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.losses import Counts, FitsCTC, JointObjective, Targets
 from fold.models import Architecture, Recogniser
 from fold.paths import Growth, Path, PathSpace
+from fold.training.finite import FiniteUpdates
 from fold.training.resume import check_fits, refresh_schedule
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
@@ -30,7 +33,9 @@ class FoldableASR(lightning.LightningModule):
     is a model that does not unfold); num_sampled_paths: paths drawn a step besides the two ends; growth: when the
     deeper paths join;
     seed: of those draws, and of dropout and SpecAugment; objective: the joint objective;
-    decoding: of validation and test; optimizer, lr_scheduler: stepped every update.
+    decoding: of validation; test_decoding: of the canonical paths of a test, and of what `predict` writes;
+    compile_layers: by torch.compile, which takes a minute and a C++ compiler and pays in long trainings;
+    optimizer, lr_scheduler: stepped every update.
     """
 
     def __init__(
@@ -45,6 +50,8 @@ class FoldableASR(lightning.LightningModule):
         seed: int = 0,
         objective: JointObjective = JointObjective(),
         decoding: Decoding = Decoding(),
+        test_decoding: Decoding = Decoding(),
+        compile_layers: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
@@ -55,13 +62,16 @@ class FoldableASR(lightning.LightningModule):
         self.seed = seed
         self.objective = objective
         self.decoding = decoding
+        self.test_decoding = test_decoding
+        self.compile_layers = compile_layers
         # Weight averaging deep-copies the module. What LightningCLI passes here refers to its parser and, through that,
         # to the trainer and its process group, which cannot be copied; a function is copied by reference.
         self.optimizer = lambda parameters: optimizer(parameters)
         self.lr_scheduler = lambda optimizer: lr_scheduler(optimizer)
-        self.eval_paths: list[Path] = [self.space.deepest]  # the depth sweep sets what is evaluated
+        self.trials = [Trial(self.space.deepest, test_decoding)]  # the depth sweep sets what is evaluated
         self.description: Description | None = None
         self.model: Recogniser | None = None
+        self.updates = FiniteUpdates()
         self.from_checkpoint = False  # set where one is about to be loaded, which needs no pre-trained weights
 
     def prepare_data(self) -> None:
@@ -79,8 +89,13 @@ class FoldableASR(lightning.LightningModule):
             )
             self.description.check()
             self.model = self.description.build()
+            self.decoding.check(self.model)
+            self.test_decoding.check(self.model, "test_decoding")
             if not self.from_checkpoint:
                 self.network.load_pretrained(self.model, data.sample_rate)
+            if self.compile_layers:
+                for layer in self.model.unfolding.layers:
+                    layer.compile(fullgraph=True, dynamic=True)  # in place: weights keep their names
             data.fits = FitsCTC(self.network, data.sample_rate)
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -105,9 +120,13 @@ class FoldableASR(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips by the global norm. Lightning's own clipping refuses fused optimizers in mixed precision."""
-        if gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        """Clips by the global norm and skips updates that are not finite, for fused optimizers in mixed precision too,
+        whose gradients Lightning leaves scaled and does not clip."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            scaler.unscale_(optimizer)
+        norm = self.updates.clip(self.parameters(), optimizer, gradient_clip_val)
+        self.log_dict({"train/grad_norm": norm, "train/skipped_updates": self.updates.skipped.float()})
 
     def on_train_start(self) -> None:
         refresh_schedule(self.trainer, self)
@@ -129,13 +148,13 @@ class FoldableASR(lightning.LightningModule):
         return [space.deepest, space.seed, *space.draw(self.num_sampled_paths, seed=self.seed, step=step)]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        counts = self._counts(batch)
         targets = Targets(batch.units, batch.num_units)
         prefixes = targets.prefixes(self.description.units.eos)
         progress = self.global_step / max(self.trainer.estimated_stepping_batches, 1)
         paths = self.training_paths(self.global_step, progress)
         outputs = self.model(batch.waveforms, batch.num_samples, paths, prefixes)
-        counts = self._mean_over_ranks(self.objective.counts(outputs, targets))
-        losses = self.objective(outputs, targets, progress, counts)
+        losses = self.objective(outputs, targets, progress, counts())
         self.log("train/loss", losses.total.detach(), prog_bar=True)
         self.log_dict({f"train/{name}": part for name, part in losses.parts.items()})
         return losses.total
@@ -151,16 +170,25 @@ class FoldableASR(lightning.LightningModule):
         return dict(zip(batch.ids, self._transcribe(batch)[-1], strict=True))
 
     def _transcribe(self, batch: Batch) -> list[list[str]]:
-        """Transcripts of the batch for each of `eval_paths`."""
+        """Transcripts of the batch for each of `trials`."""
         units = self.description.units
-        transcripts = transcribe(self.model, units, batch.waveforms, batch.num_samples, self.eval_paths, self.decoding)
-        return [path[: len(batch.ids)] for path in transcripts]
+        transcripts = transcribe(self.model, units, batch.waveforms, batch.num_samples, self.trials)
+        return [texts[: len(batch.ids)] for texts in transcripts]
 
-    def _mean_over_ranks(self, counts: Counts) -> Counts:
+    def _counts(self, batch: Batch) -> Callable[[], Counts]:
+        """What the losses average over. The ranks exchange it while they compute; the host waits for none of them."""
+        frames = [self.network.num_frames(n, self.description.sample_rate) for n in batch.num_samples.tolist()]
+        counts = Counts.of(batch.num_units, torch.tensor(frames))
         if self.trainer.world_size == 1:
-            return counts
-        units, frames = self.trainer.strategy.reduce(torch.stack([counts.units, counts.frames]), reduce_op="mean")
-        return Counts(units, frames)
+            return lambda: counts
+        both = torch.stack([counts.units, counts.frames]).to(self.device, non_blocking=True)
+        work = torch.distributed.all_reduce(both, async_op=True)
+
+        def mean() -> Counts:
+            work.wait()
+            return Counts(*(both / self.trainer.world_size))
+
+        return mean
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.configure_model()

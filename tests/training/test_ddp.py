@@ -53,7 +53,7 @@ def test_two_processes_equal_one(
         "--trainer.max_steps=1",
         f"--model.network.checkpoint_activations={str(checkpointing).lower()}",
         "--trainer.devices=2",
-        "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging",  # its first average is the first step
+        "--trainer.callbacks+=fold.training.callbacks.WeightAverage",  # its first average is the first step
         "--run_dir=two",
     )
     stepped, _ = checkpoint.load(tmp_path / "two" / "checkpoints" / "last.ckpt")

@@ -48,7 +48,7 @@ class WaveformEncoder(nn.Module):
         waveforms = nn.functional.pad(waveforms, (0, max(0, missing)))
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             if self.shape.normalise:
-                mask = length_mask(num_samples, waveforms.shape[1])
+                mask = length_mask(num_samples, waveforms.shape[1], waveforms.device)
                 waveforms = normalised(waveforms, mask) * mask
             x, lengths = waveforms.unsqueeze(1), num_samples
             for block in self.conv_layers:
@@ -61,7 +61,7 @@ class WaveformEncoder(nn.Module):
     def _norm(norm: nn.Module | None, x: Tensor, lengths: Tensor) -> Tensor:
         """x: (batch, channels, time)."""
         if isinstance(norm, nn.GroupNorm):  # one group a channel
-            mask = length_mask(lengths, x.shape[-1])[:, None, :]
+            mask = length_mask(lengths, x.shape[-1], x.device)[:, None, :]
             scaled = normalised(x, mask) * norm.weight[:, None] + norm.bias[:, None]
             return scaled.to(x.dtype)
         return x if norm is None else norm(x)
@@ -82,10 +82,9 @@ class RelativeBias(nn.Module):
         self.rel_attn_embed = first.rel_attn_embed
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (batch, frames, dim). Returns (batch, heads, frames, frames)."""
+        """x: (batch, frames, dim). Returns (heads, frames, frames)."""
         with x.device:
-            bias = self.compute_bias(x.shape[1], x.shape[1])
-        return bias.expand(len(x), -1, -1, -1)
+            return self.compute_bias(x.shape[1], x.shape[1])
 
 
 class FoundationStem(nn.Module):
@@ -120,11 +119,11 @@ class FoundationStem(nn.Module):
         if self.mask is not None:
             x = self.mask(x, num_frames)
         # Attention over no frame at all would be NaN: an utterance that is too short looks at one frame of zeros.
-        x = x * length_mask(num_frames, x.shape[1]).unsqueeze(-1)
-        visible = length_mask(num_frames.clamp(min=1), x.shape[1])
+        x = x * length_mask(num_frames, x.shape[1], x.device).unsqueeze(-1)
+        visible = length_mask(num_frames.clamp(min=1), x.shape[1], x.device)
         x = self.dropout(self.norm(x + self.positions(x)))
         bias = None if self.relative is None else self.relative(x)
-        return StemOutput(x, num_frames, (visible, bias))
+        return StemOutput(x, num_frames, (visible,), (bias,))
 
 
 class FoundationLayer(nn.Module):
@@ -137,7 +136,7 @@ class FoundationLayer(nn.Module):
             block.attention.rel_attn_embed = None  # the stem's
 
     def forward(self, x: Tensor, visible: Tensor, bias: Tensor | None) -> Tensor:
-        """x: (batch, frames, dim); visible: (batch, frames); bias: of WavLM, (batch, heads, frames, frames)."""
+        """x: (batch, frames, dim); visible: (batch, frames); bias: of WavLM, (heads, frames, frames)."""
         if bias is not None:
             hidden = torch.zeros_like(visible, dtype=x.dtype).masked_fill(~visible, -torch.inf)
             return self.block(x, position_bias=bias, key_padding_mask=hidden)[0]

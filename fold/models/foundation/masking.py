@@ -55,7 +55,8 @@ class Mask(nn.Module):
         if not self.training:
             return x
         batch, frames, dim = x.shape
-        masked = span_mask(num_frames, frames, self.config.time_share, self.config.time_span)
+        lengths = num_frames.to(x.device, non_blocking=True)
+        masked = span_mask(lengths, frames, self.config.time_share, self.config.time_span)
         x = torch.where(masked[:, :, None], self.embedding.to(x.dtype), x)
         channels = torch.full((batch,), dim, device=x.device)
         dropped = span_mask(channels, dim, self.config.channel_share, self.config.channel_span)

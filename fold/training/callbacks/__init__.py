@@ -7,8 +7,10 @@ from fold.training.callbacks.freeze_encoder import FreezeEncoder
 from fold.training.callbacks.gradient_norms import GradientNorms
 from fold.training.callbacks.progress import StepProgress
 from fold.training.callbacks.run_checkpoint import Ended, RunCheckpoint
+from fold.training.callbacks.throughput import Throughput
 from fold.training.callbacks.training_time import TrainingTime
 from fold.training.callbacks.transcripts import TranscriptWriter
+from fold.training.callbacks.weight_average import WeightAverage
 
 __all__ = [
     "BadData",
@@ -19,6 +21,8 @@ __all__ = [
     "GradientNorms",
     "RunCheckpoint",
     "StepProgress",
+    "Throughput",
     "TrainingTime",
     "TranscriptWriter",
+    "WeightAverage",
 ]
