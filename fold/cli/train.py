@@ -77,6 +77,8 @@ class SaveRunConfig(SaveConfigCallback):
         file = Path(self.config.run_dir) / "config.yaml"
         if stage == "fit" or not file.exists():  # an evaluation in a run's folder leaves its configuration alone
             config = yaml.safe_load(self.parser.dump(wandb_run.without_run(self.config), skip_unset=False))
+            for name in ("ckpt_path", "allow_changes") if stage == "fit" else ():  # of going on with this run
+                del config[name]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(yaml.safe_dump(run_folder.without_place(config, self.config.run_dir), sort_keys=False))
 

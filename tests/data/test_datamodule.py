@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from tones import SAMPLE_RATE, Tones
 
 from fold.data import prepare as prepare_module
@@ -41,7 +42,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(shards: Path, rank: int = 0, world_size: int = 1, **settings: object) -> SpeechData:
     settings = {"batch_seconds": 8.0, "eval_batch_seconds": 8.0, "shuffle_window": 3, "prepare_workers": 1, **settings}
     module = SpeechData(CORPUS, SAMPLE_RATE, shards=str(shards), **settings)
-    module.trainer = SimpleNamespace(global_rank=rank, world_size=world_size)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    module.trainer = SimpleNamespace(global_rank=rank, world_size=world_size, strategy=strategy)
     return module
 
 
