@@ -33,7 +33,8 @@ from fold.training.callbacks import (
 )
 from fold.training.checkpoint_io import BEFORE_LAST, LAST, SafeCheckpointIO, newest_checkpoint
 from fold.training.module import FoldableASR
-from fold.training.resume import begin_epoch_again
+from fold.training.resume import move_to
+from fold.training.updates import check_precision, count_in_updates
 
 LATEST = "latest"  # names the newest run of an experiment
 WANDB_ID = "wandb_id"  # in a checkpoint
@@ -76,8 +77,9 @@ class SaveRunConfig(SaveConfigCallback):
     def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         if trainer.state.fn != "fit":
             return
-        if trainer.datamodule.plan_changed:  # known by now: Lightning restores the model, the data, then callbacks
-            begin_epoch_again(checkpoint)
+        step = trainer.datamodule.moved_to  # known by now: Lightning restores the model, the data, then callbacks
+        if step is not None:
+            move_to(checkpoint, step, trainer.accumulate_grad_batches)
         if trainer.is_global_zero and CONFIG in checkpoint:
             for line in differences(yaml.safe_load(checkpoint[CONFIG]), yaml.safe_load(self._settings())):
                 print(f"resumed with {line}")
@@ -156,7 +158,10 @@ class FoldCLI(LightningCLI):
         set_aside(Path(self.config.run_dir) / "metrics.csv")
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": [*bars, EndTogether(), TrainingTime()]}
-        return super().instantiate_trainer(plugins=self._plugins(), **kwargs)
+        trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)
+        check_precision(trainer)
+        count_in_updates(trainer, self.datamodule)
+        return trainer
 
     def _plugins(self) -> list[Any]:
         """The user's plugins, and safe checkpoints unless one of these writes them."""
