@@ -11,11 +11,11 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 def check_precision(trainer: lightning.Trainer) -> None:
-    """Raises FoldError for a precision in which weights or features would lose what training needs."""
+    """Raises FoldError for a precision in which weights are not kept in 32 bits."""
     if trainer.precision not in PRECISIONS:
         raise FoldError(
-            f"trainer.precision is {trainer.precision}: weights and filterbanks stay in 32 bits (small updates would be "
-            f"lost in 16); there are {', '.join(PRECISIONS)}"
+            f"trainer.precision is {trainer.precision}, but weights and filterbanks are in 32 bits here (16 lose small "
+            f"updates); expected one of {', '.join(PRECISIONS)}"
         )
 
 
