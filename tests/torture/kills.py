@@ -23,15 +23,16 @@ from torture import Tally
 TESTS = Path(__file__).parent.parent
 STEPS = 40
 COMPARED = ("state_dict", "current_state", "averaged_updates", "optimizer_states", "lr_schedulers", "SpeechData")
-SETTINGS = (  # randomness of every kind, averages, a validation and several epochs
+SETTINGS = (  # randomness of every kind, averages, a validation and several epochs; one process accumulates two batches
     f"--trainer.max_steps={STEPS}",
     "--trainer.check_val_every_n_epoch=null",
     "--trainer.val_check_interval=12",
     "--trainer.callbacks+=fold.training.callbacks.WeightAverage",
     "--model.network.dropout=0.1",
-    "--model.network.spec_augment={}",
+    "--model.network.spec_augment={time_warp: 5}",
     "--data.speeds=[0.9, 1.0, 1.1]",
-    "--data.batch_seconds=20",
+    "--data.update_seconds=20",
+    "--data.batch_seconds=10",
     "--checkpoint.last_every_n_steps=3",
 )
 

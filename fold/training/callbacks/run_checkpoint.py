@@ -30,7 +30,7 @@ class RunCheckpoint(ModelCheckpoint):
     def on_train_batch_start(self, *_: Any) -> None:
         self.stepped = False
 
-    def on_before_zero_grad(self, *_: Any) -> None:
+    def on_before_optimizer_step(self, *_: Any) -> None:
         self.stepped = True  # in the middle of an accumulation there are gradients, which no checkpoint holds
 
     def on_train_batch_end(
