@@ -49,7 +49,7 @@ test: $(READY)  ## run the tests (minutes)
 test-slow: $(READY)  ## run the slow tests too
 	$(BIN)/python -m pytest -m "not torture" $(ARGS)
 
-torture: $(READY)  ## kill runs, damage shards, fetch from a hostile server: tried / survived / lost (quarter of an hour)
+torture: $(READY)  ## kill runs, damage shards, fetch from a hostile server: tried / survived / lost (half an hour)
 	$(BIN)/python -m pytest -m torture -s tests/test_torture.py $(ARGS)
 
 bench-data: $(READY)  ## measure the data pipeline against bare decoding and webdataset

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from benchmarks.beam import beam
 from benchmarks.joint_step import joint_step
 from benchmarks.memory import memory
 from benchmarks.peer import peer
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "joint": Benchmark(joint_step, rounds=6),
     "sweep": Benchmark(sweep, rounds=3),
     "peer": Benchmark(peer, rounds=9),
+    "beam": Benchmark(beam, rounds=5),
     "memory": Benchmark(memory, rounds=1),
 }
 WRITERS = {

@@ -1,4 +1,4 @@
-"""The joint training step against the deepest path alone and against a pass a path."""
+"""The joint training step, layer by layer, against the deepest path alone, a pass a path, and path by path."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from statistics import mean
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.report import Row, Section
 from benchmarks.timing import interleaved, ratios, summary
@@ -48,10 +48,25 @@ def joint_step(work: Workload, device: torch.device, rounds: int) -> Section:
             measured, expected = ratios(seconds[over], seconds[under]), ratios(calls[over], calls[under])
             section.rows.append(Row(f"{name}: {over} / {under}", measured, "x", expected))
         section.notes.append(f"{name}: {summary(seconds)}")
+    section.rows.append(Row("encoder: joint / path by path", orders(model.unfolding, work, device, draws)))
     section.notes.append(
         "encoder: the layers alone; model: fbank, subsampling, CTC head and joint loss too (no KL in separate passes)"
     )
     return section
+
+
+def orders(
+    unfolding: Unfolding, work: Workload, device: torch.device, draws: Sequence[Sequence[Path]]
+) -> tuple[float, ...]:
+    """Time of the joint step of the layers as training runs it, over that of one call for each distinct prefix."""
+
+    def path_by_path(x: Tensor, paths: Sequence[Path], *args: object) -> list[Tensor]:
+        return [result for _, result in unfolding.walk(x, paths, *args)]
+
+    steps = {"layers": encoder_step(unfolding, work, device), "paths": encoder_step(path_by_path, work, device)}
+    calls = {name: lambda number, step=step: step(draws[number]) for name, step in steps.items()}
+    seconds = interleaved(calls, len(draws), device, "joint step, order")
+    return ratios(seconds["layers"], seconds["paths"])
 
 
 def training_paths(space: PathSpace, step: int) -> list[Path]:
@@ -74,13 +89,14 @@ def passes(module: nn.Module, step: Step, draws: Sequence[Sequence[Path]]) -> di
     }
 
 
-def encoder_step(unfolding: Unfolding, work: Workload, device: torch.device) -> Step:
-    """Forward and backward of the layers alone, from a fixed gradient of each path's result."""
+def encoder_step(encode: Callable[..., list[Tensor]], work: Workload, device: torch.device) -> Step:
+    """Forward and backward of the layers alone, from a fixed gradient of each path's result; encode: gives the results
+    of paths, called as an `Unfolding`."""
     x, num_frames = work.frames(device)
     args, gradient = layer_args(x, num_frames), torch.randn_like(x)
 
     def step(paths: Sequence[Path]) -> None:
-        outputs = unfolding(x, paths, *args)
+        outputs = encode(x, paths, *args)
         torch.autograd.backward(outputs, [gradient] * len(outputs))
 
     return step

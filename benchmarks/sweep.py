@@ -18,6 +18,8 @@ from fold.unfolding import Unfolding
 
 BATCH_SHARE = 1 / 4  # of the training batch: one by one, a round runs every path over it
 
+CHUNKS = (4, 16, 64)  # paths that run layer by layer together, in place of the tree
+
 Run = Callable[[Sequence[Path]], Iterator[tuple[int, Tensor]]]
 """Yields (index of the path, its result) for a set of paths."""
 
@@ -32,6 +34,7 @@ def sweep(work: Workload, device: torch.device, rounds: int) -> Section:
     runs = {
         "encoder": encoder_run(model.unfolding, work, device),
         "model": model_run(model, work, device),
+        **{f"model by {size}": chunked_run(model, work, device, size) for size in CHUNKS},
     }
     section = Section(f"Inference of all {len(paths)} paths, batch {work.batch_size}")
     for name, run in runs.items():
@@ -42,13 +45,14 @@ def sweep(work: Workload, device: torch.device, rounds: int) -> Section:
         }
         seconds = interleaved(calls, rounds, device, f"sweep, {name}", warm_up=0)
         speedup = ratios(seconds["one by one"], seconds["tree"])
-        section.rows.append(Row(f"{name}: one by one / tree", speedup, "x", [alone / together] * rounds))
+        section.rows.append(Row(f"{name}: alone / together", speedup, "x", [alone / together] * rounds))
         section.notes.append(
             f"{name}: {together} layer calls against {alone}; {summary(seconds)}; "
             f"greatest absolute difference of the results {difference:.1e}"
         )
     section.notes.append(
-        "encoder: the layers alone; model: one by one repeats fbank and subsampling for every path, the tree does not"
+        "encoder: the layers alone; model: one by one repeats fbank and subsampling for every path, the tree does not; "
+        "by 4, 16, 64: so many paths at a time, layer by layer, in place of the tree"
     )
     return section
 
@@ -96,6 +100,19 @@ def model_run(model: Recogniser, work: Workload, device: torch.device) -> Run:
     """The whole model, from waveforms to CTC log-probabilities."""
     speech = work.speech(device)
     return lambda paths: ((index, output.ctc_log_probs) for index, output in model.walk(*speech, paths))
+
+
+def chunked_run(model: Recogniser, work: Workload, device: torch.device, size: int) -> Run:
+    """The whole model, layer by layer for `size` paths at a time; neighbours in order share most prefixes."""
+    speech = work.speech(device)
+
+    def run(paths: Sequence[Path]) -> Iterator[tuple[int, Tensor]]:
+        order = sorted(range(len(paths)), key=lambda index: paths[index])
+        for start in range(0, len(order), size):
+            chunk = order[start : start + size]
+            yield from zip(chunk, model(*speech, [paths[index] for index in chunk]).ctc_log_probs, strict=True)
+
+    return run
 
 
 def exhaust(results: Iterator[object]) -> None:

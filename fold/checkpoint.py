@@ -6,15 +6,17 @@ Plain PyTorch: a model is loaded without Lightning, and no code from the file is
 from __future__ import annotations
 
 import dataclasses
+import io
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-import fold.models
+import torch
+
 from fold import sealed
 from fold.data.units import Units, units_from_dict
 from fold.errors import FoldError
-from fold.models import Architecture, Recogniser
+from fold.models import Architecture, Recogniser, registry
 from fold.paths import PathSpace
 
 KEY = "fold"  # where a checkpoint keeps its description
@@ -44,7 +46,7 @@ class Description:
         """Plain Python values, which loading with `weights_only=True` accepts."""
         return {
             "format": 1,
-            "architecture": type(self.architecture).__name__,
+            "architecture": registry.name_of(type(self.architecture)),
             "settings": dataclasses.asdict(self.architecture),
             "space": dataclasses.asdict(self.space),
             "units": self.units.to_dict(),
@@ -54,15 +56,31 @@ class Description:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Description:
-        """Reads `to_dict` back. Only architectures that `fold.models` exports can be named."""
-        kind = getattr(fold.models, plain["architecture"])
+        """Reads `to_dict` back. Raises FoldError if the architecture is not at hand (see `fold.models.registry`)."""
         return cls(
-            architecture=kind.from_plain(plain["settings"]),
+            architecture=registry.find(plain["architecture"]).from_plain(plain["settings"]),
             space=PathSpace(**plain["space"]),
             units=units_from_dict(plain["units"]),
             sample_rate=plain["sample_rate"],
             shards=plain["shards"],
         )
+
+    def check(self) -> None:
+        """Raises FoldError unless another process could read it back from a checkpoint."""
+        name = registry.name_of(type(self.architecture))
+        if name.startswith("__main__."):
+            raise FoldError(f"model.network: a checkpoint of {name} could not be loaded: move the class to a module")
+        kept = io.BytesIO()
+        torch.save(self.to_dict(), kept)
+        kept.seek(0)
+        try:
+            back = Description.from_dict(torch.load(kept, weights_only=True))
+        except Exception as error:  # of a class that we do not know
+            raise FoldError(
+                f"model.network: a checkpoint of {name} could not be loaded: {sealed.reason(error)}"
+            ) from None
+        if (back.architecture, back.to_dict()) != (self.architecture, self.to_dict()):
+            raise FoldError(f"model.network: a checkpoint of {name} would be loaded with other settings (`from_plain`)")
 
 
 def read(file: str | FilePath, map_location: Any = "cpu") -> dict[str, Any]:

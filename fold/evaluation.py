@@ -18,12 +18,12 @@ from torch import device as Device
 from fold.checkpoint import Description
 from fold.data.batching import Batch
 from fold.data.units import Units
-from fold.decoding.decode import Decoding, transcribe
+from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.metrics import ErrorCounts, PathErrors
 from fold.models import Recogniser
 from fold.paths import Path, PathSpace
 from fold.report.record import Record, Training
-from fold.report.sweep import SweepRow
+from fold.report.sweep import SweepRow, by_subset
 
 TIMED_UTTERANCES = 8
 
@@ -42,45 +42,76 @@ def sweep_paths(space: PathSpace, depths: Iterable[int], paths_per_depth: int, s
     return chosen
 
 
+def sweep_trials(space: PathSpace, depths: Sequence[int], paths_per_depth: int, decoding: Decoding) -> list[Trial]:
+    """What a sweep evaluates: all of `sweep_paths` greedily, so that paths compare; then, if `decoding` is a search,
+    the canonical ones by it besides. Searching along all would take long."""
+    trials = [Trial(path) for path in sweep_paths(space, depths, paths_per_depth)]
+    if decoding.method == "greedy":
+        return trials
+    return trials + [Trial(space.canonical(depth), decoding) for depth in depths]
+
+
 def sweep_rows(
-    space: PathSpace, paths: Sequence[Path], counts: Sequence[ErrorCounts], num_params: int
+    space: PathSpace, trials: Sequence[Trial], counts: Mapping[str, Sequence[ErrorCounts]], num_params: int
 ) -> list[SweepRow]:
-    """One row a path."""
+    """One row a subset and trial; counts: of `PathErrors`."""
     return [
-        SweepRow.from_counts(path.depth, str(path), path == space.canonical(path.depth), num_params, errors)
-        for path, errors in zip(paths, counts, strict=True)
+        SweepRow.from_counts(
+            depth=trial.path.depth,
+            path=str(trial.path),
+            canonical=trial.path == space.canonical(trial.path.depth),
+            num_params=num_params,
+            counts=errors,
+            subset=subset,
+            decoding=str(trial.decoding),
+        )
+        for subset, of_trials in counts.items()
+        for trial, errors in zip(trials, of_trials, strict=True)
     ]
 
 
 class Transcripts:
-    """What was said and what canonical paths made of it.
+    """What was said and what canonical paths made of it, those of two trials in the second.
 
-    references: text by utterance id; errors: by path, the hypotheses that differ from their reference, by id;
+    references: text by utterance id; subset_of: subset by utterance id; errors: by path, the hypotheses that differ
+    from their reference, by id;
     timed: the first utterances, (samples,) each, on the CPU, for `real_time_factors`.
     """
 
-    def __init__(self, space: PathSpace, paths: Sequence[Path]) -> None:
-        self.canonical = {i: str(path) for i, path in enumerate(paths) if path == space.canonical(path.depth)}
+    def __init__(self, space: PathSpace, trials: Sequence[Trial]) -> None:
+        paths = [trial.path for trial in trials]
+        self.canonical = {str(path): i for i, path in enumerate(paths) if path == space.canonical(path.depth)}
         self.references: dict[str, str] = {}
-        self.errors: dict[str, dict[str, str]] = {path: {} for path in self.canonical.values()}
+        self.subset_of: dict[str, str] = {}
+        self.errors: dict[str, dict[str, str]] = {path: {} for path in self.canonical}
         self.timed: list[Tensor] = []
 
     def add(self, batch: Batch, transcripts: Sequence[Sequence[str]]) -> None:
-        """transcripts: one a path and utterance."""
+        """transcripts: one a trial and utterance."""
         references = dict(zip(batch.ids, map(one_spaced, batch.texts), strict=True))
         self.references.update(references)
-        for index, path in self.canonical.items():
+        self.subset_of.update(zip(batch.ids, batch.subsets, strict=True))
+        for path, index in self.canonical.items():
             hypotheses = zip(batch.ids, map(one_spaced, transcripts[index]), strict=True)
             self.errors[path].update({id: text for id, text in hypotheses if text != references[id]})
         wanted = min(TIMED_UTTERANCES - len(self.timed), len(batch.ids))  # a batch may be padded with empty rows
         for waveform, length in zip(batch.waveforms[:wanted], batch.num_samples[:wanted], strict=True):
             self.timed.append(waveform[:length].to("cpu", copy=True))
 
-    def merge(self, references: dict[str, str], errors: dict[str, dict[str, str]]) -> None:
+    def share(self) -> tuple[dict[str, str], dict[str, str], dict[str, dict[str, str]]]:
+        """What other processes `merge`."""
+        return self.references, self.subset_of, self.errors
+
+    def merge(self, references: dict[str, str], subset_of: dict[str, str], errors: dict[str, dict[str, str]]) -> None:
         """Takes in what another process evaluated."""
         self.references.update(references)
+        self.subset_of.update(subset_of)
         for path, texts in errors.items():
             self.errors[path].update(texts)
+
+    def utterances(self, subsets: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Ids of each subset."""
+        return {subset: tuple(id for id, of in self.subset_of.items() if of == subset) for subset in subsets}
 
 
 def one_spaced(text: str) -> str:
@@ -91,19 +122,19 @@ def sweep(
     model: Recogniser,
     units: Units,
     batches: Iterable[Batch],
-    paths: Sequence[Path],
-    decoding: Decoding,
+    trials: Sequence[Trial],
     device: Device,
+    subsets: Sequence[str],
     transcripts: Transcripts | None = None,
-) -> Iterator[list[ErrorCounts]]:
-    """Evaluates `paths` together; after each batch yields the errors of each path so far. What was said goes into
-    `transcripts`."""
-    errors = PathErrors(len(paths))
+) -> Iterator[dict[str, list[ErrorCounts]]]:
+    """Evaluates `trials` together; after each batch yields the errors of each so far, by subset. What was said goes
+    into `transcripts`. subsets: names of those that the batches are of."""
+    errors = PathErrors(subsets, len(trials))
     for batch in batches:
-        found = transcribe(model, units, batch.waveforms.to(device), batch.num_samples, paths, decoding)
+        found = transcribe(model, units, batch.waveforms.to(device), batch.num_samples, trials)
         found = [texts[: len(batch.texts)] for texts in found]
         for index, texts in enumerate(found):
-            errors.update(index, batch.texts, texts)
+            errors.update(index, batch.texts, texts, batch.subsets)
         if transcripts is not None:
             transcripts.add(batch, found)
         yield errors.compute()
@@ -125,8 +156,8 @@ def real_time_factors(
 
     def factor(waveform: Tensor, path: Path) -> float:
         started = time.perf_counter()
-        alone = waveform[None].to(device), torch.tensor([len(waveform)])
-        transcribe(model, description.units, *alone, [path], decoding)  # ends on the CPU: nothing is left running
+        alone, trial = (waveform[None].to(device), torch.tensor([len(waveform)])), Trial(path, decoding)
+        transcribe(model, description.units, *alone, [trial])  # ends on the CPU: nothing is left running
         return (time.perf_counter() - started) * description.sample_rate / len(waveform)
 
     for waveform in utterances:
@@ -150,6 +181,7 @@ def make_record(
     decoding: Decoding,
 ) -> Record:
     """The record of a sweep (see `fold.report.record.Record` for what each is); factors: of `real_time_factors`."""
+    subsets = by_subset(rows)
     return Record(
         name=name,
         corpus=corpus,
@@ -166,6 +198,7 @@ def make_record(
         settings=settings,
         date=date.today().isoformat(),
         decoding=dataclasses.asdict(decoding),
+        utterances=transcripts.utterances(subsets) if len(subsets) > 1 else {},
     )
 
 

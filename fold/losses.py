@@ -90,7 +90,7 @@ class Counts:
     @classmethod
     def of(cls, num_units: Tensor, num_frames: Tensor) -> Counts:
         """Those of one batch, (batch,) each; rows without units do not count."""
-        return cls(num_units.sum().float(), num_frames.to(num_units.device)[num_units > 0].sum().float())
+        return cls(num_units.sum().float(), (num_frames.to(num_units.device) * (num_units > 0)).sum().float())
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def ctc_losses(log_probs: Tensor, num_frames: Tensor, targets: Targets) -> Tenso
 
     log_probs: (batch, frames, units); num_frames: (batch,).
     """
-    return F.ctc_loss(
-        log_probs.transpose(0, 1), targets.units, num_frames, targets.num_units, reduction="none", zero_infinity=True
-    )
+    # Lengths as numbers: with tensors PyTorch would fetch the transcripts from a GPU once more.
+    lengths = num_frames.tolist(), targets.num_units.tolist()
+    return F.ctc_loss(log_probs.transpose(0, 1), targets.units, *lengths, reduction="none", zero_infinity=True)
 
 
 def ctc_fits(units: Sequence[int], num_frames: int) -> bool:

@@ -82,8 +82,13 @@ def read(file: str | Path, map_location: Any = "cpu") -> Any:
     Raises FoldError if the file is missing, is not whole, or holds anything but tensors and plain values.
     """
     verify(file)
+    return load_plain(file, map_location)
+
+
+def load_plain(file: str | Path, map_location: Any = "cpu", mmap: bool = False) -> Any:
+    """As `read`, without looking at the seal; mmap: leaves the tensors on disk."""
     try:
-        return torch.load(file, map_location=map_location, weights_only=True)
+        return torch.load(file, map_location=map_location, weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
         found = named[1] if named else reason(error)

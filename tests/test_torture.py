@@ -1,11 +1,12 @@
-"""The fault harness, a little of it; all of it with `make torture`. Kills are in training/test_resume.py."""
+"""The fault harness, a little of it; all of it with `make torture`. Kills are in training/test_resume.py
+and test_signals.py."""
 
 from pathlib import Path
 
 import pytest
 from torture import Tally
 from torture.hostility import hostility
-from torture.kills import kills
+from torture.kills import ASKING, KILLING, Signals, kills
 from torture.mutations import mutations
 
 from fold.data import download
@@ -30,6 +31,11 @@ def test_hostile_server(number: int, tones_shards: Path, tmp_path: Path, monkeyp
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize(("number", "processes", "workers"), [(15, 1, 0), (6, 1, 2), (12, 2, 0)])
-def test_killed_runs(number: int, processes: int, workers: int, tones_config: Path, tmp_path: Path) -> None:
-    told(kills(number, tones_config, tmp_path, processes, workers))
+@pytest.mark.parametrize(
+    ("number", "processes", "workers", "signals"),
+    [(15, 1, 0, KILLING), (6, 1, 2, KILLING), (12, 2, 0, KILLING), (9, 1, 1, ASKING), (9, 2, 1, ASKING)],
+)
+def test_killed_runs(
+    number: int, processes: int, workers: int, signals: Signals, tones_config: Path, tmp_path: Path
+) -> None:
+    told(kills(number, tones_config, tmp_path, processes, workers, signals))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from fold.cli.allocator import keep_freed_memory
 from fold.errors import FoldError
 
 COMMANDS = {
@@ -23,6 +24,7 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command. Returns the exit status: 0, or 2 after one line on standard error."""
+    keep_freed_memory()
     command, *arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if command in ("-h", "--help"):
         print("usage: fold COMMAND [options]    (fold COMMAND --help tells them)\n")

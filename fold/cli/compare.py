@@ -9,17 +9,15 @@ from jsonargparse.typing import NonNegativeFloat
 from tqdm import tqdm
 
 from fold.cli.parser import OneLineErrors
-from fold.cli.sweep import Split, evaluate
+from fold.cli.sweep import Evaluation, Split, evaluate
 from fold.data.cache import ShardCache
-from fold.data.faults import FaultPolicy
-from fold.decoding.decode import Decoding
 from fold.errors import FoldError
 from fold.report.compare import figures as draw
 from fold.report.compare import formats
 from fold.report.compare import table as tables
 from fold.report.compare.page import render
 from fold.report.compare.pairs import Pair, all_pairs
-from fold.report.compare.systems import System, group
+from fold.report.compare.systems import System, by_subset, group
 from fold.report.record import Record, read_record, record_of_sweep, write_record
 
 MARGIN = 0.5
@@ -40,9 +38,12 @@ def compare(
     margin: NonNegativeFloat = MARGIN,
     title: str = "Systems by depth",
     split: Split = "test",
+    pooled: bool = False,
     device: str | None = None,
 ) -> None:
     """Writes tables, figures, significance and a page (report.html) that compare runs on the same test set.
+
+    Of several subsets each is compared by itself, in a folder of its name.
 
     Args:
         runs: run folders, depth_sweep.json or .csv files, or checkpoints, each perhaps as LABEL=PATH; those of equal
@@ -53,18 +54,31 @@ def compare(
         margin: difference in WER, in percent, that counts as equivalent.
         title: of the page and its figures.
         split: of the corpus that checkpoints are evaluated on.
+        pooled: compare on all subsets together instead of on each.
         device: of checkpoints' evaluation: cpu, cuda, ...; by default an accelerator if there is one.
     """
     named = {Path(path).resolve(): (label, Path(path)) for label, path in map(_labelled, runs)}  # `latest` is a run too
     labels = [label for label, _ in named.values()]
-    systems = group([find_record(path, split, device) for _, path in named.values()], labels)
+    records = [find_record(path, split, device) for _, path in named.values()]
+    if pooled:
+        records = [record.pooled() for record in records]
+    parts, found = by_subset(records), dict.fromkeys(s for r in records if len(r.subsets) > 1 for s in r.subsets)
+    for subset, of_subset in parts.items():
+        heading, folder = (f"{title}, {subset}", Path(output) / subset) if found else (title, Path(output))
+        _compare(group(of_subset, labels), against, margin, heading, folder)
+    if found.keys() - parts.keys():
+        print(f"left out: {', '.join(s for s in found if s not in parts)} (not every run was evaluated on it)")
+
+
+def _compare(systems: list[System], against: str | None, margin: float, title: str, folder: Path) -> None:
+    """Compares systems on one test set."""
     reference = _named(systems, against) if against else None
     table = tables.rows(systems, reference, margin)
     pairs = list(tqdm(all_pairs(systems, margin), desc="testing", unit=" pairs", leave=False, disable=None))
     lines = [*tables.summary(systems), *tables.notes(table, margin)]
-    _write(Path(output), title, systems, table, lines, pairs)
+    _write(folder, title, systems, table, lines, pairs)
     print(title, *formats.to_terminal(table), "", *(textwrap.fill(line, 80) for line in lines), sep="\n")
-    print(f"comparison: {output}/report.html")
+    print(f"comparison: {folder}/report.html")
 
 
 def _labelled(run: str) -> tuple[str | None, str]:
@@ -97,8 +111,7 @@ def find_record(path: Path, split: Split, device: str | None) -> Record:
         kept = path.with_suffix(f".{split}.json")  # not that of `fold sweep`, which may have decoded otherwise
         if not kept.exists() or kept.stat().st_mtime < path.stat().st_mtime:
             cache = ShardCache(Path("shards/cache"), 50 * 10**9)
-            record = evaluate(path, split, None, cache, None, None, 8, 120.0, Decoding(), FaultPolicy(), device)
-            write_record(record, kept)
+            write_record(evaluate(path, Evaluation(split, device=device), None, cache), kept)
         return read_record(kept)
     raise FoldError(f"{path}: no run folder, depth_sweep.json, depth_sweep.csv or checkpoint (.ckpt)")
 

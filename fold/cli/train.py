@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from datetime import datetime
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.plugins import CheckpointIO
@@ -16,34 +17,38 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from fold import checkpoint
 from fold.checkpoint import CONFIG
+from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
 from fold.data.datamodule import SpeechData
 from fold.errors import FoldError
+from fold.precision import choose_precision
 from fold.settings import differences
-from fold.training import wandb_run
+from fold.signals import end_workers, handlers_restored
+from fold.training import accelerators, run_folder, wandb_run
 from fold.training.callbacks import (
     BadData,
     DepthSweep,
+    Ended,
     EndTogether,
-    Preemption,
     RunCheckpoint,
     StepProgress,
+    Throughput,
     TrainingTime,
     TranscriptWriter,
 )
-from fold.training.checkpoint_io import BEFORE_LAST, LAST, SafeCheckpointIO, newest_checkpoint
+from fold.training.checkpoint_io import LAST, SafeCheckpointIO, newest_checkpoint
 from fold.training.module import FoldableASR
 from fold.training.resume import move_to
+from fold.training.run_folder import STAMP
 from fold.training.updates import check_precision, count_in_updates
 
-LATEST = "latest"  # names the newest run of an experiment
 WANDB_ID = "wandb_id"  # in a checkpoint
-STAMP = "FOLD_RUN_STAMP"  # processes that Lightning launches for DDP inherit it, and so the run folder
+
+PRECISION = "FOLD_PRECISION"  # the same for what suits the device
 
 HARMLESS_WARNINGS = (
     "LightningCLI's args parameter",
-    "It is recommended to use `self.log\\('(val|test)/wer/",  # error counts are summed over ranks before
-    "You're using the WeightAveraging callback with a model that overrides",  # the model is not sharded
+    "It is recommended to use `self.log\\('(val|test)/(.+/)?wer/",  # error counts are summed over ranks before
     "The '.*' does not have many workers",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
 )
@@ -53,25 +58,31 @@ class Parser(OneLineErrors, LightningArgumentParser):
     """LightningCLI's parser with one-line errors."""
 
 
+def run_settings(parser: LightningArgumentParser, config: Any) -> dict[str, Any]:
+    """What a run computes, without where it leaves its files."""
+    dumped = yaml.safe_load(parser.dump(config, skip_unset=False))
+    kept = {name: dumped[name] for name in ("experiment", "seed_everything", "model", "data", "trainer")}
+    kept["trainer"] = {k: v for k, v in kept["trainer"].items() if k not in ("logger", "default_root_dir")}
+    return kept
+
+
 class SaveRunConfig(SaveConfigCallback):
-    """Writes the resolved configuration to the run folder, to W&B and into checkpoints; points `latest` to the run."""
+    """Writes the resolved configuration to the run folder, to W&B and into checkpoints."""
 
     @rank_zero_only
     def save_config(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        folder = Path(self.config.run_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / "config.yaml", skip_unset=False, overwrite=True, multifile=False)
         wandb_run.log_config(trainer, self.config.as_dict())
         for callback in trainer.callbacks:
             if isinstance(callback, DepthSweep):
-                callback.settings = yaml.safe_load(self._settings())
-        latest = folder.parent / LATEST
-        unfinished = folder.parent / f".latest-{os.getpid()}"
-        unfinished.symlink_to(folder.name)
-        unfinished.replace(latest)
+                callback.settings = run_settings(self.parser, self.config)
+        file = Path(self.config.run_dir) / "config.yaml"
+        if stage == "fit" or not file.exists():  # an evaluation in a run's folder leaves its configuration alone
+            config = yaml.safe_load(self.parser.dump(wandb_run.without_run(self.config), skip_unset=False))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(yaml.safe_dump(run_folder.without_place(config, self.config.run_dir), sort_keys=False))
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        checkpoint[CONFIG] = self._settings()
+        checkpoint[CONFIG] = yaml.safe_dump(run_settings(self.parser, self.config))
         checkpoint[WANDB_ID] = wandb_run.run_id(trainer)
 
     def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
@@ -81,27 +92,21 @@ class SaveRunConfig(SaveConfigCallback):
         if step is not None:
             move_to(checkpoint, step, trainer.accumulate_grad_batches)
         if trainer.is_global_zero and CONFIG in checkpoint:
-            for line in differences(yaml.safe_load(checkpoint[CONFIG]), yaml.safe_load(self._settings())):
+            for line in differences(yaml.safe_load(checkpoint[CONFIG]), run_settings(self.parser, self.config)):
                 print(f"resumed with {line}")
-
-    def _settings(self) -> str:
-        """What a run computes, without where it leaves its files, as YAML."""
-        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-        kept = {name: config[name] for name in ("experiment", "seed_everything", "model", "data", "trainer")}
-        kept["trainer"] = {k: v for k, v in kept["trainer"].items() if k not in ("logger", "default_root_dir")}
-        return yaml.safe_dump(kept)
-
-
-@rank_zero_only
-def set_aside(file: Path) -> None:
-    """Gives a log that a logger would write anew the name `metrics-1.csv` (-2, ...)."""
-    if file.exists():
-        earlier = len(list(file.parent.glob(f"{file.stem}-*{file.suffix}")))
-        file.rename(file.with_stem(f"{file.stem}-{earlier + 1}"))
 
 
 class FoldCLI(LightningCLI):
-    """Adds `experiment`, `run_dir`, the depth sweep and checkpoints to LightningCLI."""
+    """Adds `experiment`, `run_dir`, the depth sweep and checkpoints to LightningCLI.
+
+    command: `fit`, `validate`, `test` or `predict`; named: whether the default run folder is that of a job, which goes
+    on in it.
+    """
+
+    def __init__(self, command: str, named: bool, **kwargs: Any) -> None:
+        self.command, self.named = command, named
+        self.held_settings: dict[str, Any] | None = None  # of the run that goes on
+        super().__init__(FoldableASR, SpeechData, **kwargs)
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         parser = Parser(**{"dump_header": [f"lightning.pytorch=={lightning.__version__}"], **kwargs})
@@ -117,13 +122,18 @@ class FoldCLI(LightningCLI):
             "--ckpt_path",
             type=str,
             default=None,
-            help="Checkpoint to go on from or evaluate; 'last': the newest run's.",
+            help="Checkpoint to go on from or evaluate; 'last': that of run_dir, of the job, or of the newest run.",
+        )
+        parser.add_argument(
+            "--allow_changes",
+            type=bool,
+            default=False,
+            help="Go on in a run's folder with another seed, corpus, model or objective.",
         )
         parser.add_lightning_class_args(DepthSweep, "sweep")
         parser.add_lightning_class_args(TranscriptWriter, "transcripts")
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(BadData, "bad_data")
-        parser.add_lightning_class_args(Preemption, "preemption")
         parser.set_defaults(
             {
                 "sweep.folder": "${run_dir}",
@@ -137,28 +147,56 @@ class FoldCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str] | None) -> None:
-        """As LightningCLI, but `--ckpt_path last` stands for the newest run of the experiment and its checkpoint."""
+        """As LightningCLI, but `--ckpt_path last` becomes a file, and a run's folder is not given to another."""
         super().parse_arguments(parser, args)
-        if self.config.ckpt_path != "last":
-            return
-        newest = Path(self.config.run_dir).parent / LATEST
-        if not any(option.split("=")[0] == "--run_dir" for option in args) and newest.is_dir():
-            parser.set_defaults({"run_dir": str(newest.parent / newest.resolve().name)})
-            super().parse_arguments(parser, args)
-        folder = Path(self.config.run_dir) / "checkpoints"
-        if any((folder / name).exists() for name in (LAST, BEFORE_LAST)):
-            file = newest_checkpoint(folder)
-            wandb_run.resume(self.config.trainer.logger, checkpoint.read(file).get(WANDB_ID))
-            self.config.ckpt_path = str(file)
+        by_default = self.config.run_dir == f"runs/{self.config.experiment}/{os.environ[STAMP]}"
+        if by_default and os.environ[STAMP] == run_folder.NO_STAMP:
+            raise FoldError("give --run_dir: the processes of this run share no job that could name its folder")
+        if self.config.ckpt_path == "last":
+            newest = run_folder.newest_run(Path(self.config.run_dir).parent)
+            if by_default and not self.named and newest:
+                os.environ[STAMP] = newest.name  # processes launched from here go on with the same
+                parser.set_defaults({"run_dir": str(newest)})
+                super().parse_arguments(parser, args)
+            self._find_last()
+        elif self.command == "fit" and not self.goes_on:
+            run_folder.check_unused(Path(self.config.checkpoint.dirpath))
+        if self.goes_on:
+            held = checkpoint.read(self.config.ckpt_path)
+            self.held_settings = yaml.safe_load(held.get(CONFIG, "null"))
+            wandb_run.resume(self.config.trainer.logger, held.get(WANDB_ID))
+
+    def _find_last(self) -> None:
+        folder = Path(self.config.checkpoint.dirpath)
+        if self.command != "fit" or run_folder.has_checkpoint(folder):
+            self.config.ckpt_path = str(newest_checkpoint(folder))
         else:
             rank_zero_only(print)(f"no checkpoint in {self.config.run_dir}: training starts from the beginning")
             self.config.ckpt_path = None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether training goes on in the folder of its checkpoint."""
+        if self.command != "fit" or self.config.ckpt_path is None:
+            return False
+        return Path(self.config.ckpt_path).resolve().parent == Path(self.config.checkpoint.dirpath).resolve()
+
+    def before_instantiate_classes(self) -> None:
+        accelerators.check_gpu(self.config.trainer.accelerator)
+        if self.config.trainer.precision is None:
+            self.config.trainer.precision = default_precision(str(self.config.trainer.accelerator))
+
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
-        set_aside(Path(self.config.run_dir) / "metrics.csv")
+        if self.held_settings is not None:
+            settings, changeable = run_settings(self.parser, self.config), self.model.network.CHANGEABLE
+            run_folder.check_same_run(
+                self.config.run_dir, self.held_settings, settings, changeable, self.config.allow_changes
+            )
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
-        self.trainer_defaults = {**self.trainer_defaults, "callbacks": [*bars, EndTogether(), TrainingTime()]}
+        always = [*bars, EndTogether(), TrainingTime(), Throughput()]
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": always}
         trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)
+        accelerators.check_kernels(trainer.strategy.root_device)
         check_precision(trainer)
         count_in_updates(trainer, self.datamodule)
         return trainer
@@ -169,6 +207,14 @@ class FoldCLI(LightningCLI):
         plugins = given if isinstance(given, list) else [given]
         writes = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
         return plugins if writes else [*plugins, SafeCheckpointIO()]
+
+
+def default_precision(accelerator: str) -> str:
+    """Lightning's name of the precision that suits an accelerator, named as for its trainer. Processes that Lightning
+    launches for DDP inherit the choice, which is measured."""
+    device = torch.device("cpu") if accelerator == "cpu" else choose_device(None)
+    chosen = os.environ.setdefault(PRECISION, choose_precision(device))
+    return {"fp32": "32-true", "bf16": "bf16-mixed"}[chosen]
 
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -200,10 +246,9 @@ def build(command: str, options: list[str]) -> FoldCLI:
     """Trainer, module and data of a command, instantiated."""
     for message in HARMLESS_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    os.environ.setdefault(STAMP, datetime.now().strftime("%Y%m%d-%H%M%S"))
     return FoldCLI(
-        FoldableASR,
-        SpeechData,
+        command,
+        run_folder.stamp_run(),
         args=options,
         run=False,  # without LightningCLI's subcommands, ${...} means the same in files, defaults and overrides
         save_config_callback=SaveRunConfig,
@@ -218,12 +263,20 @@ def run(arguments: list[str]) -> None:
     """Runs `fit`, `validate`, `test` or `predict` (the first argument) with the options that follow it."""
     command, *options = arguments
     cli = build(command, options)
+    writes = command == "fit" and cli.trainer.is_global_zero
     try:
-        _execute(cli, command)
+        with handlers_restored(), run_folder.held(Path(cli.config.run_dir)) if writes else nullcontext():
+            _execute(cli, command)
+    except Ended:
+        if cli.trainer.is_global_zero:
+            raise
+        raise SystemExit(2) from None  # all ranks end alike, and one says so
     except RuntimeError as error:
         if cli.trainer.world_size == 1 or "closed by peer" not in str(error):
             raise
         raise FoldError("another rank failed and told why above") from None
+    finally:
+        end_workers()
     wandb_run.finish()
     if cli.trainer.is_global_zero:
         print(f"run: {cli.config.run_dir}")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fold import checkpoint
+from fold.cli.decoding import trained_decoding
 from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
 from fold.decoding.decode import Decoding
@@ -35,7 +36,7 @@ def transcribe_files(
     ckpt_path: str,
     depth: int | None = None,
     path: str | None = None,
-    decoding: Decoding = Decoding(),
+    decoding: Decoding | None = None,
     windows: Windows = Windows(),
     device: str | None = None,
 ) -> None:
@@ -46,11 +47,14 @@ def transcribe_files(
         ckpt_path: a checkpoint of `fold fit`.
         depth: executed depth, along its canonical path; by default the deepest.
         path: an unfolding path such as 1-1-2-3, instead of a depth.
-        decoding: how transcripts are found.
+        decoding: how transcripts are found; by default as in the test of the model's training.
         windows: how audio is cut that is longer than one.
         device: cpu, cuda, ...; by default an accelerator if there is one.
     """
-    model, description = checkpoint.load(ckpt_path)
+    content = checkpoint.read(ckpt_path)
+    model, description = checkpoint.restore(content, ckpt_path)
+    decoding = decoding or trained_decoding(content, ckpt_path)
+    decoding.check(model)
     chosen = choose_path(description.space, depth, path)
     model = model.to(choose_device(device))
     for file in files:
@@ -59,10 +63,10 @@ def transcribe_files(
         if cut and decoding.method == "beam" and decoding.ctc_weight < 1:
             raise FoldError(
                 f"{file}: longer than {windows.seconds} s, for which the attention decoder was not trained; expected "
-                "--decoding.method=greedy or --decoding.ctc_weight=1"
+                "--decoding.method=greedy, or --decoding.method=beam --decoding.ctc_weight=1"
             )
         output = encode(model, description.architecture, waveform, description.sample_rate, chosen, windows)
-        [units] = decoding(model, output)
+        [[units]] = decoding(model, [output])
         print(f"{file}\t{description.units.decode(units)}", flush=True)
 
 

@@ -22,9 +22,9 @@ class Batch(NamedTuple):
     """Utterances of similar length.
 
     waveforms: (batch, samples) fp32 in [-1, 1], zero past each end; num_samples: (batch,);
-    units: (batch, length) padded transcripts; num_units: (batch,); ids, texts: one an utterance; faults: of utterances
-    left out. A batch without utterances has one row of silence without units, which has no part in a loss: all ranks
-    must take each step, whatever they have for it.
+    units: (batch, length) padded transcripts; num_units: (batch,); ids, texts, subsets: one an utterance; faults: of
+    utterances left out. A batch without utterances has one row of silence without units, which has no part in a loss:
+    all ranks must take each step, whatever they have for it.
     """
 
     waveforms: Tensor
@@ -33,6 +33,7 @@ class Batch(NamedTuple):
     num_units: Tensor
     ids: list[str]
     texts: list[str]
+    subsets: list[str]
     faults: list[Fault]
 
     def to(self, device: torch.device) -> Batch:
@@ -49,6 +50,7 @@ class Example(NamedTuple):
     text: str
     waveform: Tensor
     units: Tensor
+    subset: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def collate(utterances: Sequence[Example], faults: Sequence[Fault] = (), roundin
         num_units=torch.tensor([len(u.units) for u in rows]),
         ids=[u.id for u in utterances],
         texts=[u.text for u in utterances],
+        subsets=[u.subset for u in utterances],
         faults=list(faults),
     )
 

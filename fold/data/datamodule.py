@@ -23,6 +23,7 @@ from fold.data.stream import FitsAudio, ShardedSpeech
 from fold.data.units import Units, UnitsConfig, units_from_dict
 from fold.errors import FoldError
 from fold.settings import differences
+from fold.signals import ignore_signals
 
 log = logging.getLogger(__name__)
 
@@ -192,6 +193,9 @@ class SpeechData(lightning.LightningDataModule):
         if changed or state["accumulate"] != self._accumulate():
             self.moved_to = self._resumed[1]
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device)
+
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._eval_loader("dev")
 
@@ -207,8 +211,8 @@ class SpeechData(lightning.LightningDataModule):
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         data = self._split(name)
-        samples, num_shards = self._samples(self.eval_batch_seconds), len(data.split.shards)
-        return self._loader(data, EvalPlan(data.lengths(), num_shards, samples, **self._share()))
+        samples, shards = self._samples(self.eval_batch_seconds), range(len(data.split.shards))
+        return self._loader(data, EvalPlan(data.lengths(), shards, samples, **self._share()))
 
     def _loader(self, data: ShardedSpeech, plan: Sampler[list[Reference]]) -> DataLoader[Batch]:
         return DataLoader(
@@ -218,7 +222,8 @@ class SpeechData(lightning.LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             collate_fn=_as_it_is,
-            pin_memory=torch.accelerator.is_available(),
+            worker_init_fn=ignore_signals,
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
 
     def _accumulate(self) -> int:

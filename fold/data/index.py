@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ import numpy as np
 from fold.data.files import write_json
 from fold.errors import FoldError
 
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, FORMAT)  # 2 knew no subsets: each split is one, of its own name
 INDEX_FILE = "index.json"
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One tar file of a split; `bytes` and `sha256` are the tar's."""
+    """One tar file of a split; `bytes` and `sha256` are the tar's; `subset` is that of all its utterances."""
 
     file: str
     utterances: int
@@ -27,6 +28,7 @@ class Shard:
     sha256: str
     sidecar_bytes: int
     sidecar_sha256: str
+    subset: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,18 @@ class Split:
     def fingerprint(self) -> str:
         """Equal for splits of the same utterances, prepared alike."""
         return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()[:16]
+
+    @property
+    def subsets(self) -> tuple[str, ...]:
+        """Names of the parts that are evaluated apart."""
+        return tuple(dict.fromkeys(shard.subset for shard in self.shards))
+
+    def shards_of(self, subsets: Collection[str]) -> list[int]:
+        """Return the numbers of the shards of these subsets. Raises FoldError if one is unknown."""
+        for subset in subsets:
+            if subset not in self.subsets:
+                raise FoldError(f"no subset '{subset}' was prepared; there are: {', '.join(self.subsets)}")
+        return [number for number, shard in enumerate(self.shards) if shard.subset in subsets]
 
     def usable(self, max_seconds: float) -> tuple[int, float]:
         """Return how many utterances are no longer than `max_seconds` (to the second), and their seconds."""
@@ -102,7 +116,7 @@ def parse_index(content: bytes, base: str) -> Index:
     name = f"{base}/{INDEX_FILE}"
     try:
         values = json.loads(content)
-        if values["format"] != FORMAT:
+        if values["format"] not in READABLE:
             raise FoldError(f"{name} has format {values['format']}, expected {FORMAT}; prepare it again")
         if values.pop("sha256") != _digest(values):
             raise FoldError(f"{name} is damaged (its checksum differs); delete it and prepare the corpus again")
@@ -110,7 +124,7 @@ def parse_index(content: bytes, base: str) -> Index:
             name: Split(
                 s["utterances"],
                 s["seconds"],
-                tuple(Shard(**shard) for shard in s["shards"]),
+                tuple(Shard(**{"subset": name, **shard}) for shard in s["shards"]),
                 {int(whole): (int(n), float(seconds)) for whole, (n, seconds) in s["durations"].items()},
             )
             for name, s in values["splits"].items()

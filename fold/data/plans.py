@@ -131,13 +131,13 @@ class TrainPlan(Sampler[list[Reference]]):
 class EvalPlan(Sampler[list[Reference]]):
     """Every utterance once, in order of length, as many batches on every rank (some of them may be empty).
 
-    lengths: as of `TrainPlan`; num_shards: of the split; max_batch_samples: padded samples in a batch.
+    lengths: as of `TrainPlan`; shards: numbers of those to evaluate; max_batch_samples: padded samples in a batch.
     """
 
     def __init__(
-        self, lengths: Lengths, num_shards: int, max_batch_samples: int, *, rank: int = 0, world_size: int = 1
+        self, lengths: Lengths, shards: Sequence[int], max_batch_samples: int, *, rank: int = 0, world_size: int = 1
     ) -> None:
-        references, flat = flatten(lengths, range(num_shards))
+        references, flat = flatten(lengths, shards)
         order = np.argsort(-flat, kind="stable")
         batches = [[references[order[i]] for i in range(*ends)] for ends in pack(flat[order], max_batch_samples)]
         # Equal numbers matter: DDP may synchronise in each forward pass, and would wait for a rank without a batch.

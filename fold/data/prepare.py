@@ -4,8 +4,10 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,12 +22,15 @@ from tqdm import tqdm
 
 from fold.data.corpora.base import SPLITS, Corpus, Recipe, Utterance
 from fold.data.files import LOCK_FILE, PART_SUFFIX, locked, write_json
-from fold.data.index import FORMAT, INDEX_FILE, Index, Shard, Split, read_index, write_index
+from fold.data.index import INDEX_FILE, Index, Shard, Split, read_index, write_index
 from fold.data.shards import describe_shard, read_sidecar, sidecar_path, write_shard
 from fold.data.units import UnitsConfig, train_units
 from fold.errors import FoldError
 
+LAYOUT = 2
+"""Of the shards; a new one gives every prepared folder another name."""
 UTTERANCES_PER_SHARD = 250
+Subsets = dict[str, Sequence[Recipe]]
 DESCRIPTION_FILE = "description.json"
 DOWNLOADS_FOLDER = "downloads"
 """Beside the prepared folders: what was fetched is kept and shared by all settings."""
@@ -72,14 +77,14 @@ def prepare(
             return read_index(folder)
 
         root = corpus.locate(root, folder.parent / DOWNLOADS_FOLDER)
-        recipes = {split: _checked(corpus, split, corpus.recipes(split, root)) for split in SPLITS}
+        recipes = {split: _checked(corpus, split, corpus.subsets(split, root)) for split in SPLITS}
         # The settings do not say which recordings the root held; the recipes do.
         settings["recipes"] = _digest(recipes)
         _check_same(folder, held, settings)
         if finished:
             return read_index(folder)
 
-        trained = train_units(units, [recipe.text for recipe in recipes["train"]])
+        trained = train_units(units, [recipe.text for listed in recipes["train"].values() for recipe in listed])
         write_json(folder / DESCRIPTION_FILE, settings)
         for leftover in folder.glob(f"*{PART_SUFFIX}"):
             leftover.unlink()
@@ -92,7 +97,7 @@ def prepare(
 
 def _describe(corpus: Corpus, sample_rate: int, units: UnitsConfig) -> dict[str, Any]:
     return {
-        "format": FORMAT,
+        "format": LAYOUT,
         "corpus": corpus.describe(),
         "sample_rate": sample_rate,
         "units": asdict(units),
@@ -121,19 +126,26 @@ def _check_same(folder: Path, held: dict[str, Any] | None, wanted: dict[str, Any
             raise FoldError(f"{folder} was prepared with {key} {found}, not {json.dumps(value)}; delete it")
 
 
-def _checked(corpus: Corpus, split: str, recipes: Sequence[Recipe]) -> Sequence[Recipe]:
-    if not recipes:
-        raise FoldError(f"{corpus.name}: the split '{split}' has no utterances; check the corpus settings")
-    if len({recipe.id for recipe in recipes}) < len(recipes):
-        raise FoldError(f"{corpus.name}: two utterances of the split '{split}' have the same id")
-    return recipes
+def _checked(corpus: Corpus, split: str, subsets: Subsets) -> Subsets:
+    for name, recipes in subsets.items() or [(split, ())]:
+        if not recipes:
+            where = f"the split '{split}'" if name == split else f"the subset '{name}' of the split '{split}'"
+            raise FoldError(f"{corpus.name}: {where} has no utterances; check the corpus settings")
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise FoldError(f"{corpus.name}: the name of the subset '{name}' may hold letters, digits, - _ and . only")
+    ids = Counter(recipe.id for recipes in subsets.values() for recipe in recipes)
+    id, times = ids.most_common(1)[0]
+    if times > 1:
+        raise FoldError(f"{corpus.name}: two utterances of the split '{split}' have the same id, '{id}'")
+    return subsets
 
 
-def _digest(recipes: dict[str, Sequence[Recipe]]) -> str:
+def _digest(recipes: dict[str, Subsets]) -> str:
     digest = hashlib.sha256()
-    for split, listed in recipes.items():
-        for recipe in listed:
-            digest.update(json.dumps([split, asdict(recipe)], sort_keys=True).encode())
+    for subsets in recipes.values():
+        for name, listed in subsets.items():
+            for recipe in listed:
+                digest.update(json.dumps([name, asdict(recipe)], sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -145,25 +157,23 @@ class _Job:
     root: Path | None
     sample_rate: int
     split: str
+    subset: str
     path: Path
     recipes: Sequence[Recipe]
 
 
-def _jobs(
-    corpus: Corpus, folder: Path, root: Path | None, sample_rate: int, recipes: dict[str, Sequence[Recipe]]
-) -> list[_Job]:
-    return [
-        _Job(
-            corpus,
-            root,
-            sample_rate,
-            split,
-            folder / f"{split}-{start // UTTERANCES_PER_SHARD:06d}.tar",
-            listed[start : start + UTTERANCES_PER_SHARD],
-        )
-        for split, listed in recipes.items()
-        for start in range(0, len(listed), UTTERANCES_PER_SHARD)
-    ]
+def _jobs(corpus: Corpus, folder: Path, root: Path | None, sample_rate: int, recipes: dict[str, Subsets]) -> list[_Job]:
+    jobs = []
+    for split, subsets in recipes.items():
+        parts = [
+            (subset, listed[start : start + UTTERANCES_PER_SHARD])
+            for subset, listed in subsets.items()
+            for start in range(0, len(listed), UTTERANCES_PER_SHARD)
+        ]
+        for number, (subset, part) in enumerate(parts):
+            path = folder / f"{split}-{number:06d}.tar"
+            jobs.append(_Job(corpus, root, sample_rate, split, subset, path, part))
+    return jobs
 
 
 def _render(jobs: list[_Job], name: str, num_workers: int | None) -> dict[str, Split]:
@@ -201,7 +211,7 @@ def _render(jobs: list[_Job], name: str, num_workers: int | None) -> dict[str, S
 
 def _split(jobs: list["_Job"], written: dict[Path, Shard]) -> Split:
     seconds = [read_sidecar(job.path)["num_samples"] / job.sample_rate for job in jobs]
-    return Split.of((written[job.path] for job in jobs), np.concatenate(seconds))
+    return Split.of((replace(written[job.path], subset=job.subset) for job in jobs), np.concatenate(seconds))
 
 
 class _Worker:
@@ -290,6 +300,7 @@ def _interrupt_blocked() -> Iterator[None]:
 def _summary(folder: Path, index: Index) -> str:
     lines = [
         f"  {name}: {split.utterances} utterances, {split.seconds / 3600:.2f} h in {len(split.shards)} shards"
+        + (f" ({', '.join(split.subsets)})" if len(split.subsets) > 1 else "")
         for name, split in index.splits.items()
     ]
     return "\n".join([f"prepared {folder}", *lines])

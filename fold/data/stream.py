@@ -100,7 +100,8 @@ class ShardedSpeech(Dataset):
 
     def read(self, reference: Reference) -> Example:
         """Reads, checks and decodes one utterance. Raises BadUtterance if it cannot be used."""
-        check = Check(self.split.shards[reference.shard].file, f"row {reference.row}")
+        shard = self.split.shards[reference.shard]
+        check = Check(shard.file, f"row {reference.row}")
         try:
             rows = self.readers.sidecar(reference.shard)
         except (OSError, FoldError) as error:
@@ -120,7 +121,8 @@ class ShardedSpeech(Dataset):
         if self.fits is not None:
             check.that(self.units.unk not in units, "unknown symbol", f"transcript '{text}'")
             check.that(self.fits(units, len(samples)), "transcript too long", f"{len(units)} units")
-        return Example(id, text, torch.from_numpy(samples), torch.from_numpy(np.array(units, dtype=np.int64)))
+        encoded = torch.from_numpy(np.array(units, dtype=np.int64))
+        return Example(id, text, torch.from_numpy(samples), encoded, shard.subset)
 
     def _members(self, shard: int, row: np.void, check: Check) -> tuple[list[bytes], bytes, bytes]:
         """Names and contents of an utterance's two members, in one read."""

@@ -1,14 +1,15 @@
-"""Label-synchronous beam search of one utterance: CTC, attention or both (Watanabe et al. 2017, IV)."""
+"""Label-synchronous beam search of a batch of utterances: CTC, attention or both (Watanabe et al. 2017, IV)."""
 
+from __future__ import annotations
+
+import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-
-from fold.decoding.ctc_prefix import CTCPrefixScorer
-from fold.errors import FoldError
 
 
 @dataclass(frozen=True)
@@ -19,129 +20,96 @@ class Hypothesis:
     score: float
 
 
+class Scorer(Protocol):
+    """Scores hypotheses of a batch of utterances. What it knows of them is a state of its own kind, whose `scores`,
+    (batch, hyps, units) float64, are the log probabilities of each hypothesis and one more unit."""
+
+    def start(self) -> Any:
+        """The state of one hypothesis an utterance, without labels."""
+
+    def extend(self, state: Any, parents: Tensor, units: Tensor) -> Any:
+        """The state of hypotheses `parents[b, i]` of utterance b extended by `units[b, i]`, both (batch, new_hyps)."""
+
+
 @torch.no_grad()
 def beam_search(
-    ctc_log_probs: Tensor | None,
-    score_next: Callable[[Tensor], Tensor] | None,
+    scorers: Sequence[tuple[float, Scorer]],
+    max_lengths: Sequence[int],
     *,
-    ctc_weight: float,
     beam_size: int,
     sos_eos: int,
     blank: int = 0,
-    max_length: int | None = None,
     length_bonus: float = 0.0,
-) -> list[Hypothesis]:
-    """Search for the label sequences y that maximise
+) -> list[list[Hypothesis]]:
+    """Search for the label sequences y of each utterance that maximise
 
-        ctc_weight * log p_ctc(y) + (1 - ctc_weight) * log p_att(y, eos) + length_bonus * |y|
+        sum over scorers of weight * log p(y, eos) + length_bonus * |y|
 
-    where partial sequences are ranked by the CTC *prefix* probability. Every unit of every hypothesis is
-    scored exactly; only the beam prunes, and an ending competes in it like any other extension. Since log
-    probabilities only fall as a hypothesis grows, the search ends as soon as no live one can join the
-    `beam_size` best finished ones, and at `max_length`, where every live hypothesis must end.
+    where CTC ranks partial sequences by their *prefix* probability. Every unit of every hypothesis is scored exactly;
+    only the beam prunes, and an ending competes in it like any other extension. Since log probabilities only fall as a
+    hypothesis grows, an utterance's search ends as soon as no live hypothesis can join its `beam_size` best finished
+    ones, and at its greatest length, where every live hypothesis must end. The host waits for the device once a label.
 
     Args:
-        ctc_log_probs: (time, units) CTC log probabilities of the utterance's valid frames.
-        score_next: maps tokens (num_hyps, length), which begin with `sos_eos` and lie on the device of
-            `ctc_log_probs` (the CPU without them), to log probabilities (num_hyps, units) of the next unit.
-        ctc_weight: 1 for CTC alone, 0 for attention alone; a scorer of weight 0 is never run.
+        scorers: weights, and the scorers of the batch.
+        max_lengths: most labels in a sequence of each utterance.
         beam_size: hypotheses kept per length, and the most that are returned.
         sos_eos: index of the unit that starts and ends a sequence.
         blank: index of the blank unit, never part of a sequence.
-        max_length: most labels in a sequence; without it, the number of CTC frames.
         length_bonus: added per label.
 
     Returns:
-        Finished hypotheses, best first; none if no sequence has a finite score.
-
-    Raises:
-        FoldError: a weight outside [0, 1], a weight whose scorer is missing, a beam below 1, no length limit.
+        Finished hypotheses of each utterance, best first; none if no sequence has a finite score.
     """
-    _check(ctc_log_probs, score_next, ctc_weight, beam_size, max_length)
-    limit = len(ctc_log_probs) if max_length is None else max_length
-    weighted: list[tuple[float, CTCPrefixScorer | _AttentionScorer]] = []
-    if ctc_weight > 0:
-        weighted.append((ctc_weight, CTCPrefixScorer(ctc_log_probs, sos_eos, blank)))
-    if ctc_weight < 1:
-        device = torch.device("cpu") if ctc_log_probs is None else ctc_log_probs.device
-        weighted.append((1 - ctc_weight, _AttentionScorer(score_next, sos_eos, device)))
-
-    states = [scorer.start() for _, scorer in weighted]
-    live: list[tuple[int, ...]] = [()]
-    finished: list[Hypothesis] = []
-    for length in range(limit + 1):
-        total = sum(weight * state.scores for (weight, _), state in zip(weighted, states, strict=True))
+    states = [scorer.start() for _, scorer in scorers]
+    searches = [_Search(limit, beam_size, sos_eos, length_bonus) for limit in max_lengths]
+    limits = torch.tensor(max_lengths, device=states[0].scores.device)[:, None, None]
+    dead: Tensor | None = None
+    for length in itertools.count():
+        total = sum(weight * state.scores for (weight, _), state in zip(scorers, states, strict=True))
         total = total + length_bonus * (length + 1)
-        total[:, sos_eos] -= length_bonus
-        total[:, blank] = -torch.inf
-        best = _best_extensions(total if length < limit else _only(total, sos_eos), beam_size)
+        total[..., sos_eos] -= length_bonus
+        ruled_out = (limits <= length).expand_as(total).clone()
+        ruled_out[..., sos_eos] = False
+        ruled_out[..., blank] = True
+        if dead is not None:
+            ruled_out |= dead[..., None]
+        total = total.masked_fill(ruled_out, -torch.inf).nan_to_num(-math.inf, -math.inf, -math.inf)
 
-        finished += [Hypothesis(live[parent], score) for score, parent, unit in best if unit == sos_eos]
-        finished = sorted(finished, key=lambda hypothesis: -hypothesis.score)[:beam_size]
-        best = [extension for extension in best if extension[2] != sos_eos]
-        reachable = best[0][0] + max(length_bonus, 0.0) * (limit - length - 1) if best else -math.inf
-        if not best or (len(finished) == beam_size and reachable <= finished[-1].score):
-            break
-        live = [(*live[parent], unit) for _, parent, unit in best]
-        chosen = torch.tensor([extension[1:] for extension in best], device=total.device)
-        states = [
-            scorer.extend(state, chosen[:, 0], chosen[:, 1])
-            for (_, scorer), state in zip(weighted, states, strict=True)
-        ]
-    return finished
-
-
-@dataclass(frozen=True)
-class _AttentionState:
-    tokens: Tensor  # (num_hyps, length), the start symbol included
-    scores: Tensor  # (num_hyps, units) log probability of the tokens and one more unit
+        scores, places = total.flatten(1).topk(min(beam_size, total.shape[1] * total.shape[2]))
+        parents, units = places // total.shape[2], places % total.shape[2]
+        found = torch.stack([scores, parents.double(), units.double()], dim=-1).tolist()
+        for search, extensions in zip(searches, found, strict=True):
+            search.extend([(score, int(parent), int(unit)) for score, parent, unit in extensions])
+        if all(search.over for search in searches):
+            return [search.finished for search in searches]
+        dead = scores.isinf() | (units == sos_eos)
+        states = [scorer.extend(state, parents, units) for (_, scorer), state in zip(scorers, states, strict=True)]
 
 
-class _AttentionScorer:
-    def __init__(self, score_next: Callable[[Tensor], Tensor], sos: int, device: torch.device) -> None:
-        self.score_next = score_next
-        self.sos = sos
-        self.device = device
+@dataclass
+class _Search:
+    """The host's part in the search of one utterance: labels of live hypotheses, and what is finished."""
 
-    def start(self) -> _AttentionState:
-        tokens = torch.tensor([[self.sos]], device=self.device)
-        return _AttentionState(tokens, self.score_next(tokens).double())
+    limit: int
+    beam_size: int
+    eos: int
+    length_bonus: float
+    live: list[tuple[int, ...]] = field(default_factory=lambda: [()])
+    finished: list[Hypothesis] = field(default_factory=list)
+    over: bool = False
 
-    def extend(self, state: _AttentionState, parents: Tensor, units: Tensor) -> _AttentionState:
-        tokens = torch.cat([state.tokens[parents], units[:, None]], dim=1)
-        so_far = state.scores[parents, units]
-        return _AttentionState(tokens, so_far[:, None] + self.score_next(tokens).double())
-
-
-def _only(total: Tensor, unit: int) -> Tensor:
-    """The scores with every unit but one ruled out."""
-    ruled_out = torch.full_like(total, -torch.inf)
-    ruled_out[:, unit] = total[:, unit]
-    return ruled_out
-
-
-def _best_extensions(total: Tensor, beam_size: int) -> list[tuple[float, int, int]]:
-    """The best finite (score, hypothesis, unit) of `total` (num_hyps, units), best first, in one transfer."""
-    scores, places = total.flatten().topk(min(beam_size, total.numel()))
-    rows = torch.stack([scores, places.double()]).T.tolist()
-    units = total.shape[1]
-    return [(score, *divmod(int(place), units)) for score, place in rows if math.isfinite(score)]
-
-
-def _check(
-    ctc_log_probs: Tensor | None,
-    score_next: Callable[[Tensor], Tensor] | None,
-    ctc_weight: float,
-    beam_size: int,
-    max_length: int | None,
-) -> None:
-    if not 0 <= ctc_weight <= 1:
-        raise FoldError(f"ctc_weight is {ctc_weight}; it must lie in [0, 1], from attention alone to CTC alone")
-    if ctc_weight > 0 and ctc_log_probs is None:
-        raise FoldError(f"ctc_weight {ctc_weight} needs CTC log probabilities, and there are none; use 0")
-    if ctc_weight < 1 and score_next is None:
-        raise FoldError(f"ctc_weight {ctc_weight} needs an attention decoder, and there is none; use 1")
-    if beam_size < 1:
-        raise FoldError(f"beam_size is {beam_size}; it must be at least 1")
-    if max_length is None and ctc_log_probs is None:
-        raise FoldError("max_length is missing; without CTC frames nothing else bounds the search")
+    def extend(self, extensions: list[tuple[float, int, int]]) -> None:
+        """Takes the best (score, hypothesis, unit), best first. Those without a finite score only fill the beam, and
+        those that end keep their place in it."""
+        if self.over:
+            return
+        length = len(self.live[0])
+        possible = [extension for extension in extensions if math.isfinite(extension[0])]
+        self.finished += [Hypothesis(self.live[parent], score) for score, parent, unit in possible if unit == self.eos]
+        self.finished = sorted(self.finished, key=lambda hypothesis: -hypothesis.score)[: self.beam_size]
+        best = next((score for score, _, unit in possible if unit != self.eos), -math.inf)
+        reachable = best + max(self.length_bonus, 0.0) * (self.limit - length - 1)
+        full = len(self.finished) == self.beam_size
+        self.over = math.isinf(best) or (full and reachable <= self.finished[-1].score)
+        self.live = [(*self.live[parent], unit) for _, parent, unit in extensions]

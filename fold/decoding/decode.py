@@ -1,7 +1,8 @@
-"""From the output of a path to unit sequences, by the method that a `Decoding` states."""
+"""From the outputs of paths to unit sequences, by the method that a `Decoding` states."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,11 +11,15 @@ import torch
 from torch import Tensor
 
 from fold.data.units import Units
-from fold.decoding.beam import beam_search
+from fold.decoding.attention import AttentionScorer
+from fold.decoding.beam import Scorer, beam_search
+from fold.decoding.ctc_prefix import CTCPrefixScorer
 from fold.decoding.greedy import ctc_greedy
 from fold.errors import FoldError
 from fold.models import PathOutput, Recogniser
 from fold.paths import Path
+
+SEARCHED_AT_ONCE = 1 << 27  # numbers of CTC probabilities and attention's keys in a search, about 1 GB in float64
 
 
 @dataclass(frozen=True)
@@ -23,56 +28,85 @@ class Decoding:
 
     method: "greedy": best CTC unit of each frame; "beam": beam search over whole sequences;
     beam_size: hypotheses kept (beam search alone); ctc_weight: 1 is CTC alone, 0 the attention decoder alone,
-    between them both.
+    between them both (beam search alone).
+    Raises FoldError for a beam or weight that is out of range.
     """
 
     method: Literal["greedy", "beam"] = "greedy"
     beam_size: int = 10
     ctc_weight: float = 0.3
 
-    def __call__(self, model: Recogniser, output: PathOutput) -> list[list[int]]:
-        """The best unit sequence of each utterance of `output`."""
+    def __post_init__(self) -> None:
+        if self.beam_size < 1:
+            raise FoldError(f"beam_size is {self.beam_size}: it must be at least 1")
+        if not 0 <= self.ctc_weight <= 1:
+            raise FoldError(
+                f"ctc_weight is {self.ctc_weight}: it must lie in [0, 1], from attention alone to CTC alone"
+            )
+
+    def __str__(self) -> str:
+        return self.method if self.method == "greedy" else f"beam {self.beam_size} ctc {self.ctc_weight:g}"
+
+    def check(self, model: Recogniser, name: str = "decoding") -> None:
+        """Raises FoldError if the model lacks the decoder that this asks for. name: of the setting."""
+        if self.method == "beam" and self.ctc_weight < 1 and model.decoder is None:
+            raise FoldError(f"{name}.ctc_weight is {self.ctc_weight}: this model has no attention decoder, expected 1")
+
+    def __call__(self, model: Recogniser, outputs: Sequence[PathOutput]) -> list[list[list[int]]]:
+        """The best unit sequence of each utterance, for each of `outputs` (all of the same utterances)."""
+        self.check(model)
         if self.method == "greedy":
-            return ctc_greedy(output.ctc_log_probs, output.num_frames)
-        if self.ctc_weight < 1 and model.decoder is None:
-            raise FoldError(f"ctc_weight is {self.ctc_weight}: this model has no attention decoder, expected 1")
-        lengths = output.num_frames.tolist()
-        return [self._beam(model, output, index, length) for index, length in enumerate(lengths)]
+            return [ctc_greedy(output.ctc_log_probs, output.num_frames) for output in outputs]
+        encoded, log_probs = torch.cat([o.encoded for o in outputs]), torch.cat([o.ctc_log_probs for o in outputs])
+        num_frames = torch.cat([output.num_frames for output in outputs])
+        each = self._searched_at_once(*log_probs.shape[1:], encoded.shape[-1])
+        parts = zip(encoded.split(each), log_probs.split(each), num_frames.split(each), strict=True)
+        found = [units for part in parts for units in self._search(model, *part)]
+        batch = len(outputs[0].encoded)
+        return [found[first : first + batch] for first in range(0, len(found), batch)]
 
-    def _beam(self, model: Recogniser, output: PathOutput, index: int, num_frames: int) -> list[int]:
-        encoded = output.encoded[index : index + 1, :num_frames]
+    def _searched_at_once(self, num_frames: int, num_units: int, dim: int) -> int:
+        """Utterances whose search fits the memory meant for it."""
+        return max(1, SEARCHED_AT_ONCE // (max(1, num_frames) * (num_units + self.beam_size * dim)))
 
-        def score_next(tokens: Tensor) -> Tensor:
-            memory = encoded.expand(len(tokens), -1, -1)
-            lengths = torch.full((len(tokens),), num_frames, device=encoded.device)
-            return model.decode_prefixes(tokens, memory, lengths)[:, -1]
+    def _search(self, model: Recogniser, encoded: Tensor, log_probs: Tensor, num_frames: Tensor) -> list[list[int]]:
+        """encoded: (batch, frames, dim); log_probs: (batch, frames, units) of CTC; num_frames: (batch,)."""
+        lengths: list[int] = num_frames.tolist()
+        sos_eos = log_probs.shape[-1] - 1
+        scorers: list[tuple[float, Scorer]] = []
+        if self.ctc_weight > 0:
+            scorers.append((self.ctc_weight, CTCPrefixScorer(log_probs, num_frames, sos_eos)))
+        if self.ctc_weight < 1:
+            scorers.append((1 - self.ctc_weight, AttentionScorer(model.decoder, encoded, num_frames, sos_eos)))
+        found = beam_search(scorers, lengths, beam_size=self.beam_size, sos_eos=sos_eos)
+        return [list(hypotheses[0].tokens) if hypotheses else [] for hypotheses in found]
 
-        log_probs = output.ctc_log_probs[index, :num_frames]
-        hypotheses = beam_search(
-            log_probs,
-            score_next,
-            ctc_weight=self.ctc_weight,
-            beam_size=self.beam_size,
-            sos_eos=log_probs.shape[-1] - 1,
-        )
-        return list(hypotheses[0].tokens) if hypotheses else []
+
+@dataclass(frozen=True)
+class Trial:
+    """A path to evaluate, and how what it says is decoded."""
+
+    path: Path
+    decoding: Decoding = Decoding()
 
 
 @torch.no_grad()
 def transcribe(
-    model: Recogniser,
-    units: Units,
-    waveforms: Tensor,
-    num_samples: Tensor,
-    paths: Sequence[Path],
-    decoding: Decoding = Decoding(),
+    model: Recogniser, units: Units, waveforms: Tensor, num_samples: Tensor, trials: Sequence[Trial]
 ) -> list[list[str]]:
-    """Transcripts of a batch, a list a path.
+    """Transcripts of a batch, a list a trial.
 
     waveforms: (batch, samples) in [-1, 1] at the model's sample rate; num_samples: (batch,). The paths run together,
-    common prefixes once, and each is decoded as soon as it is there.
+    common prefixes once; each is decoded greedily as soon as it is there, and searches run together in the end.
     """
-    transcripts: list[list[str]] = [[] for _ in paths]
-    for index, output in model.walk(waveforms, num_samples, paths):
-        transcripts[index] = [units.decode(utterance) for utterance in decoding(model, output)]
-    return transcripts
+    found: dict[int, list[list[int]]] = {}
+    searched: dict[Decoding, dict[int, PathOutput]] = defaultdict(dict)
+    for index, output in model.walk(waveforms, num_samples, [trial.path for trial in trials]):
+        decoding = trials[index].decoding
+        if decoding.method == "greedy":
+            [found[index]] = decoding(model, [output])
+        else:
+            searched[decoding][index] = output
+    for decoding, outputs in searched.items():
+        found.update(zip(outputs, decoding(model, list(outputs.values())), strict=True))
+    return [[units.decode(utterance) for utterance in found[index]] for index in range(len(trials))]

@@ -67,26 +67,32 @@ def count_errors(reference: str, hypothesis: str) -> ErrorCounts:
 
 
 class PathErrors(Metric):
-    """Error counts of several paths over the same utterances, summed exactly (integers) over ranks.
+    """Error counts of several paths over the same utterances, apart by subset, summed exactly (integers) over ranks.
 
     Args:
+        subsets: names of the subsets that the utterances are of.
         num_paths: number of paths; `update` names one by its index.
     """
 
     full_state_update = False
-    counts: Tensor  # (num_paths, fields of ErrorCounts) int64
+    counts: Tensor  # (subsets, num_paths, fields of ErrorCounts) int64
 
-    def __init__(self, num_paths: int) -> None:
+    def __init__(self, subsets: Sequence[str], num_paths: int) -> None:
         super().__init__()
-        zeros = torch.zeros(num_paths, len(ErrorCounts._fields), dtype=torch.int64)
+        self.subsets = tuple(subsets)
+        zeros = torch.zeros(len(self.subsets), num_paths, len(ErrorCounts._fields), dtype=torch.int64)
         self.add_state("counts", default=zeros, dist_reduce_fx="sum")
 
-    def update(self, path_index: int, references: Sequence[str], hypotheses: Sequence[str]) -> None:
-        """Add one path's hypotheses for a batch; both sequences have one entry per utterance."""
-        pairs = zip(references, hypotheses, strict=True)
-        total = sum((count_errors(*pair) for pair in pairs), ErrorCounts())
-        self.counts[path_index] += torch.tensor(total, device=self.counts.device)
+    def update(
+        self, path_index: int, references: Sequence[str], hypotheses: Sequence[str], subsets: Sequence[str]
+    ) -> None:
+        """Add one path's hypotheses for a batch; all sequences have one entry per utterance, `subsets` its subset."""
+        totals = dict.fromkeys(self.subsets, ErrorCounts())
+        for reference, hypothesis, subset in zip(references, hypotheses, subsets, strict=True):
+            totals[subset] += count_errors(reference, hypothesis)
+        self.counts[:, path_index] += torch.tensor(list(totals.values()), device=self.counts.device)
 
-    def compute(self) -> list[ErrorCounts]:
-        """The counts of every path, over all ranks."""
-        return [ErrorCounts(*row) for row in self.counts.tolist()]
+    def compute(self) -> dict[str, list[ErrorCounts]]:
+        """The counts of every path, by subset, over all ranks."""
+        per_subset = zip(self.subsets, self.counts.tolist(), strict=True)
+        return {subset: [ErrorCounts(*row) for row in rows] for subset, rows in per_subset}

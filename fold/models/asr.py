@@ -141,7 +141,7 @@ class Recogniser(nn.Module):
 class Architecture(ABC):
     """The settings of a kind of model. Subclasses are frozen dataclasses of plain values (they go into checkpoints).
 
-    A new model is a new subclass, exported from `fold.models`.
+    A new model is a new subclass, exported from `fold.models` or offered by a package (see `fold.models.registry`).
     """
 
     num_layers: int

@@ -16,14 +16,16 @@ def sinusoids(positions: Tensor, dim: int) -> Tensor:
 
 
 def relative_positions(num_frames: int, dim: int, device: torch.device) -> Tensor:
-    """Encodings of the distances num_frames - 1, ..., 0, ..., -(num_frames - 1): (2 * num_frames - 1, dim)."""
-    return sinusoids(torch.arange(num_frames - 1, -num_frames, -1, device=device), dim)
+    """Encodings of the distances num_frames - 1, ..., 0, ..., -num_frames: (2 * num_frames, dim).
+
+    No two frames have the last distance: it makes the number even, which GPUs multiply faster."""
+    return sinusoids(torch.arange(num_frames - 1, -num_frames - 1, -1, device=device), dim)
 
 
 def shift_relative(scores: Tensor) -> Tensor:
     """Turns scores by distance into scores by key.
 
-    scores: (batch, heads, time, 2 * time - 1), last axis ordered as `relative_positions`.
+    scores: (batch, heads, time, 2 * time), last axis ordered as `relative_positions`.
     Returns (batch, heads, time, time), a view: [.., query, key] is the score of distance query - key.
     """
     batch, heads, time, distances = scores.shape
@@ -48,10 +50,10 @@ class RelativeSelfAttention(nn.Module):
         nn.init.xavier_uniform_(self.position_bias)
 
     def forward(self, x: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-        """x: (batch, time, dim); mask: (batch, time); positions: (2 * time - 1, dim). Returns x's shape."""
+        """x: (batch, time, dim); mask: (batch, time); positions: (2 * time, dim). Returns x's shape."""
         batch, time, dim = x.shape
         query, key, value = self.qkv(x).view(batch, time, 3, self.num_heads, -1).unbind(2)
-        distance = self.position(positions).view(2 * time - 1, self.num_heads, -1)
+        distance = self.position(positions).view(2 * time, self.num_heads, -1)
         scale = 1 / math.sqrt(dim // self.num_heads)
         by_content = ((query + self.content_bias) * scale).transpose(1, 2) @ key.permute(0, 2, 3, 1)
         by_distance = ((query + self.position_bias) * scale).transpose(1, 2) @ distance.permute(1, 2, 0)

@@ -30,7 +30,7 @@ class ConformerLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-        """x: (batch, time, dim); mask: (batch, time); positions: (2 * time - 1, dim). Returns x's shape."""
+        """x: (batch, time, dim); mask: (batch, time); positions: (2 * time, dim). Returns x's shape."""
         x = x + 0.5 * self.dropout(self.macaron(self.macaron_norm(x)))
         x = x + self.dropout(self.attention(self.attention_norm(x), mask, positions))
         x = x + self.dropout(self.convolution(self.convolution_norm(x), mask))

@@ -9,40 +9,49 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fold.report import style
-from fold.report.sweep import DepthSummary, SweepRow, summarise
+from fold.report.sweep import GREEDY, DepthSummary, SweepRow, by_subset, decoded_alike, searched, summarise
 
 FOLDED = style.FOLDED[0]
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A model trained by itself: executed depth, WER in percent, what it is (equal labels share a colour)."""
+    """A model trained by itself: executed depth, WER in percent, what it is (equal labels share a colour); subset of
+    the split that its WER is of (empty: drawn whatever the subset)."""
 
     depth: int
     wer: float
     label: str = "trained individually"
+    subset: str = ""
 
 
 def plot_sweep(
     rows: Sequence[SweepRow], file: str | Path | None, title: str, baselines: Sequence[Baseline] = ()
 ) -> Figure:
-    """Plot WER (percent) against executed depth, and save it as PNG unless `file` is None.
+    """Plot WER (percent) against executed depth, a panel a subset, and save it as PNG unless `file` is None.
 
     The line is the mean over the evaluated paths of a depth, the bands its standard deviation and range, a
-    faint dot every path, a ring the canonical path, a solid dot every baseline.
+    faint dot every path, all decoded alike; a ring the canonical path, a solid dot every baseline.
     """
-    figure, axes = style.new_figure()
-    summaries = summarise(rows)
-    _limit(axes, [*rows, *baselines])
-    _draw_means(axes, summaries)
-    if len(rows) > len(summaries):
-        _draw_spread(axes, rows, summaries)
-    _draw_baselines(axes, baselines)
-    _describe(axes, rows, summaries, title)
+    subsets = by_subset(rows) or {"": []}
+    figure, panels = style.new_panels(len(subsets))
+    for axes, (subset, of_subset) in zip(panels, subsets.items(), strict=True):
+        beside = [baseline for baseline in baselines if baseline.subset in ("", subset)]
+        _draw_panel(axes, of_subset, beside, f"{title}, {subset}" if len(subsets) > 1 else title)
     if file is not None:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(file, format="png")
     return figure
+
+
+def _draw_panel(axes: Axes, rows: Sequence[SweepRow], baselines: Sequence[Baseline], title: str) -> None:
+    summaries, alike = summarise(rows), decoded_alike(rows)
+    _limit(axes, [*rows, *baselines])
+    _draw_means(axes, summaries, searched(rows))
+    if len(alike) > len(summaries):
+        _draw_spread(axes, alike, summaries)
+    _draw_baselines(axes, baselines)
+    _describe(axes, alike, summaries, title)
 
 
 def _limit(axes: Axes, points: Sequence[SweepRow | Baseline]) -> None:
@@ -54,9 +63,11 @@ def _limit(axes: Axes, points: Sequence[SweepRow | Baseline]) -> None:
     style.label_axes(axes, "executed depth (layers)")
 
 
-def _draw_means(axes: Axes, summaries: Sequence[DepthSummary]) -> None:
+def _draw_means(axes: Axes, summaries: Sequence[DepthSummary], otherwise: str) -> None:
+    """otherwise: how canonical paths were decoded, if not as all paths."""
+    of_paths, of_canonical = (f", {GREEDY}", f", {otherwise}") if otherwise else ("", "")
     depths, means = [summary.depth for summary in summaries], [summary.mean for summary in summaries]
-    axes.plot(depths, means, color=FOLDED, linewidth=2, zorder=3, label="mean over paths")
+    axes.plot(depths, means, color=FOLDED, linewidth=2, zorder=3, label=f"mean over paths{of_paths}")
     canonical = [summary.canonical for summary in summaries if summary.canonical]
     axes.scatter(
         [row.depth for row in canonical],
@@ -66,7 +77,7 @@ def _draw_means(axes: Axes, summaries: Sequence[DepthSummary]) -> None:
         edgecolor=FOLDED,
         linewidth=1.6,
         zorder=4,
-        label="canonical path",
+        label=f"canonical path{of_canonical}",
     )
     # Beside the ends, where neither the line nor a baseline of the same depth can be in the way.
     for row in canonical[:1]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from rapidfuzz.distance import Levenshtein
 from fold.data.files import write_json
 from fold.errors import FoldError
 from fold.metrics.significance import Triple
-from fold.report.sweep import SweepRow, read_sweep
+from fold.report.sweep import SweepRow, by_subset, pooled, read_sweep, summarise
 
-FORMAT = 1
+FORMAT = 2
+WITHOUT_SUBSETS = 1  # a former format: the test set is one, its split
+POOLED = "pooled"
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,19 @@ class Training:
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Record:
-    """The evaluation of one model on one test set.
+    """The evaluation of one model on one split, whose subsets are test sets of their own.
 
-    name: of the experiment; corpus, split: of the test set; num_layers: physical layers; num_params: parameters;
-    stored_bytes: of its weights and buffers; rows: one a path;
+    name: of the experiment; corpus, split: that it was evaluated on; num_layers: physical layers; num_params:
+    parameters; stored_bytes: of its weights and buffers; rows: one a path and subset, the same paths of each; where
+    canonical paths were decoded greedily and otherwise, one for each;
     references: transcripts by utterance id;
     errors: for the canonical path of each depth, by its text form: the hypotheses that differ from their reference, by
     utterance id;
     real_time_factors: seconds a second of audio, by path, one utterance at a time; device: that they were taken on;
     training: None if unknown; settings: the resolved configuration, nested; date: of the evaluation;
-    decoding: how transcripts were found (settings of `fold.decoding.decode.Decoding`), empty if unknown.
+    decoding: how transcripts of canonical paths were found (settings of `fold.decoding.decode.Decoding`), empty if
+    unknown;
+    utterances: ids of each subset, where there are several.
     """
 
     name: str
@@ -67,11 +72,43 @@ class Record:
     settings: Mapping[str, Any]
     date: str
     decoding: Mapping[str, Any] = field(default_factory=dict)
+    utterances: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def subsets(self) -> tuple[str, ...]:
+        """Names of the subsets."""
+        return tuple(by_subset(self.rows))
+
+    def of(self, subset: str) -> Record:
+        """The evaluation on one subset alone."""
+        if self.subsets == (subset,):
+            return self
+        ids = set(self.utterances.get(subset, ()))
+        return dataclasses.replace(
+            self,
+            rows=tuple(row for row in self.rows if row.subset == subset),
+            references={id: text for id, text in self.references.items() if id in ids},
+            errors={path: {id: text for id, text in said.items() if id in ids} for path, said in self.errors.items()},
+            utterances={},
+        )
+
+    def pooled(self) -> Record:
+        """The evaluation on all subsets as one. Raises FoldError if what was said is unknown, and so how many
+        characters there were."""
+        parts = [self.of(subset) for subset in self.subsets]
+        if len(parts) < 2:
+            return self
+        if not self.references:
+            raise FoldError(f"{self.name}: subsets cannot be pooled without transcripts, which depth_sweep.json has")
+        chars = [sum(map(len, part.references.values())) for part in parts]
+        of_paths = zip(*(part.rows for part in parts), strict=True)
+        return dataclasses.replace(self, rows=tuple(pooled(rows, chars, POOLED) for rows in of_paths), utterances={})
 
     @property
     def canonical(self) -> dict[int, SweepRow]:
-        """The row of the canonical path by depth, shallowest first."""
-        return {row.depth: row for row in sorted(self.rows, key=lambda row: row.depth) if row.canonical}
+        """The row of the canonical path by depth, shallowest first. Of one subset: ask a part, or all pooled."""
+        [rows] = by_subset(self.rows).values()
+        return {summary.depth: summary.canonical for summary in summarise(rows) if summary.canonical}
 
     def hypotheses(self, path: str) -> dict[str, str]:
         """Transcripts of a canonical path by utterance id."""
@@ -106,7 +143,7 @@ def write_record(record: Record, file: str | Path) -> None:
 
 
 def read_record(file: str | Path) -> Record:
-    """Reads what `write_record` wrote.
+    """Reads what `write_record` wrote, or wrote before there were subsets.
 
     Raises:
         FoldError: the file is missing, or is no record.
@@ -116,7 +153,7 @@ def read_record(file: str | Path) -> Record:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FoldError(f"cannot read the record {file}: {getattr(error, 'strerror', None) or error}") from error
     found = plain.pop("format", None) if isinstance(plain, dict) else None
-    if found != FORMAT:
+    if found not in (WITHOUT_SUBSETS, FORMAT):
         raise FoldError(
             f"{file} is no record of an evaluation, as `fold sweep` writes: its format is {found}, not {FORMAT}"
         )
@@ -128,21 +165,43 @@ def read_record(file: str | Path) -> Record:
         raise FoldError(
             f"{file} is no record of an evaluation, as `fold sweep` writes: {place}: {first['msg']}"
         ) from error
+    if found == WITHOUT_SUBSETS:
+        rows = tuple(dataclasses.replace(row, subset=record.split) for row in record.rows)
+        record = dataclasses.replace(record, rows=rows)
     return _checked(record, file)
 
 
 def _checked(record: Record, file: str | Path) -> Record:
-    """The record, if what it says of its paths fits together. Raises FoldError."""
-    if not record.canonical:
+    """The record, if what it says of its subsets and paths fits together. Raises FoldError."""
+    parts = [record.of(subset) for subset in record.subsets]
+    if not parts or not all(part.canonical for part in parts):
         raise FoldError(f"{file}: no canonical path was evaluated")
-    for row in record.canonical.values() if record.references else ():
-        said = record.errors.get(row.path, {None: ""})
-        if not said.keys() <= record.references.keys():
-            raise FoldError(f"{file}: the transcripts of path {row.path} are missing or are of other utterances")
-        found = sum(Levenshtein.distance(record.references[id].split(), text.split()) for id, text in said.items())
-        if found != row.substitutions + row.deletions + row.insertions or len(record.references) != row.sentences:
-            raise FoldError(f"{file}: the transcripts of path {row.path} are not those that its errors were counted in")
+    if len({tuple((row.path, row.decoding) for row in part.rows) for part in parts}) > 1:
+        raise FoldError(f"{file}: its subsets {', '.join(record.subsets)} were not evaluated along the same paths")
+    if record.references:
+        _check_transcripts(record, parts, file)
     return record
+
+
+def _check_transcripts(record: Record, parts: Sequence[Record], file: str | Path) -> None:
+    """Raises FoldError unless the transcripts are those that the errors of each of its parts were counted in."""
+    for path in (row.path for row in parts[0].canonical.values()):
+        if not record.errors.get(path, {None: ""}).keys() <= record.references.keys():
+            raise FoldError(f"{file}: the transcripts of path {path} are missing or are of other utterances")
+    listed = [id for subset in record.subsets for id in record.utterances.get(subset, ())]
+    if len(parts) > 1 and sorted(listed) != sorted(record.references):
+        raise FoldError(f"{file}: its utterances are not shared out over its subsets {', '.join(record.subsets)}")
+    for part in parts:
+        for row in part.canonical.values():
+            found = sum(_word_errors(part.references[id], text) for id, text in part.errors[row.path].items())
+            if found != row.substitutions + row.deletions + row.insertions or len(part.references) != row.sentences:
+                raise FoldError(
+                    f"{file}: the transcripts of path {row.path} are not those that its errors were counted in"
+                )
+
+
+def _word_errors(reference: str, hypothesis: str) -> int:
+    return Levenshtein.distance(reference.split(), hypothesis.split())
 
 
 def record_of_sweep(file: str | Path) -> Record:

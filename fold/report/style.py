@@ -12,16 +12,24 @@ BASELINES = ("#c8452f", "#3c8d5a", "#8a5bb0", "#b8860b")
 
 
 def new_figure(width: float = 7.6, height: float = 4.6) -> tuple[Figure, Axes]:
-    """An empty figure, in inches. No global matplotlib state is used, so any thread may draw."""
-    figure = Figure(figsize=(width, height), dpi=200, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(MUTED)
-    axes.tick_params(color=MUTED, labelcolor=INK, length=3)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
+    """An empty figure, in inches."""
+    figure, [axes] = new_panels(1, width, height)
     return figure, axes
+
+
+def new_panels(number: int, width: float = 7.6, height: float = 4.6) -> tuple[Figure, list[Axes]]:
+    """A figure of empty panels below each other; width and height of one, in inches. No global matplotlib state is
+    used, so any thread may draw."""
+    figure = Figure(figsize=(width, number * height), dpi=200, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = [figure.add_subplot(number, 1, place) for place in range(1, number + 1)]
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(MUTED)
+        axes.tick_params(color=MUTED, labelcolor=INK, length=3)
+        axes.grid(axis="y", color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+    return figure, panels
 
 
 def label_axes(axes: Axes, x: str, y: str = "WER (%)") -> None:

@@ -3,7 +3,7 @@
 import csv
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean, pstdev
 
@@ -23,6 +23,8 @@ class SweepRow:
         wer, cer: word and character (spaces included) error rate in percent.
         substitutions, deletions, insertions: word errors.
         words, sentences: size of the references.
+        subset: of the evaluated split; empty in a file of before there were subsets.
+        decoding: how transcripts were found, such as `greedy`; empty in a file of before there could be several ways.
     """
 
     depth: int
@@ -36,9 +38,13 @@ class SweepRow:
     insertions: int
     words: int
     sentences: int
+    subset: str = ""
+    decoding: str = ""
 
     @classmethod
-    def from_counts(cls, depth: int, path: str, canonical: bool, num_params: int, counts: ErrorCounts) -> "SweepRow":
+    def from_counts(
+        cls, depth: int, path: str, canonical: bool, num_params: int, counts: ErrorCounts, subset: str, decoding: str
+    ) -> "SweepRow":
         """The row of a path with these errors."""
         return cls(
             depth=depth,
@@ -52,10 +58,15 @@ class SweepRow:
             insertions=counts.insertions,
             words=counts.words,
             sentences=counts.sentences,
+            subset=subset,
+            decoding=decoding,
         )
 
 
-COLUMNS = tuple(field.name for field in fields(SweepRow))
+GREEDY = "greedy"  # the decoding of every path; canonical ones may have a row of another besides
+FIELDS = {field.name: field for field in fields(SweepRow)}
+COLUMNS = tuple(FIELDS)
+NEEDED = {name for name, field in FIELDS.items() if field.default is MISSING}
 PARSERS = {int: int, float: float, str: str, bool: {"True": True, "False": False}.__getitem__}
 
 
@@ -84,24 +95,25 @@ def read_sweep(file: str | Path) -> list[SweepRow]:
         with Path(file).open(newline="", encoding="utf-8") as stream:
             reader = csv.reader(stream)
             header = next(reader, [])
-            if tuple(header) != COLUMNS:
+            if len(header) > len(set(header)) or not NEEDED <= set(header) <= set(COLUMNS):
                 found = ",".join(header)[:80] or "nothing"
                 raise FoldError(f"{file} is no depth sweep: its columns are {found}, not {','.join(COLUMNS)}")
-            return [_parse(cells, f"{file}, line {reader.line_num}") for cells in reader]
+            return [_parse(header, cells, f"{file}, line {reader.line_num}") for cells in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FoldError(f"cannot read the depth sweep {file}: {_one_line(error)}") from error
 
 
-def _parse(cells: Sequence[str], where: str) -> SweepRow:
-    if len(cells) != len(COLUMNS):
-        raise FoldError(f"{where}: {len(cells)} cells where a depth sweep has {len(COLUMNS)}")
-    values = []
-    for field, cell in zip(fields(SweepRow), cells, strict=True):
+def _parse(header: Sequence[str], cells: Sequence[str], where: str) -> SweepRow:
+    if len(cells) != len(header):
+        raise FoldError(f"{where}: {len(cells)} cells where the first line has {len(header)}")
+    values = {}
+    for name, cell in zip(header, cells, strict=True):
+        expected = FIELDS[name].type
         try:
-            values.append(PARSERS[field.type](cell))
+            values[name] = PARSERS[expected](cell)
         except (ValueError, KeyError) as error:
-            raise FoldError(f"{where}: {field.name} is {cell!r}, not a {field.type.__name__}") from error
-    return SweepRow(*values)
+            raise FoldError(f"{where}: {name} is {cell!r}, not a {expected.__name__}") from error
+    return SweepRow(**values)
 
 
 def _one_line(error: Exception) -> str:
@@ -113,8 +125,9 @@ class DepthSummary:
     """The WER (percent) of one depth over its evaluated paths.
 
     Attributes:
-        mean, std, best, worst: over the paths; `std` is that of these very paths, not an estimate for others.
-        canonical: the row of the canonical path, if it was evaluated.
+        mean, std, best, worst: over the paths, all decoded alike; `std` is that of these very paths, not an estimate
+            for others.
+        canonical: the row of the canonical path, if it was evaluated; of two, the one that was not decoded greedily.
     """
 
     depth: int
@@ -127,8 +140,46 @@ class DepthSummary:
     canonical: SweepRow | None
 
 
+def by_subset(rows: Iterable[SweepRow]) -> dict[str, list[SweepRow]]:
+    """Part a sweep by subset."""
+    parts: dict[str, list[SweepRow]] = {}
+    for row in rows:
+        parts.setdefault(row.subset, []).append(row)
+    return parts
+
+
+def pooled(rows: Sequence[SweepRow], chars: Sequence[int], subset: str) -> SweepRow:
+    """The row of a path over several subsets, from its row of each; chars: characters of their references."""
+    counts = [
+        ErrorCounts(
+            row.substitutions,
+            row.deletions,
+            row.insertions,
+            row.words,
+            char_errors=round(row.cer * number / 100),
+            chars=number,
+            sentences=row.sentences,
+        )
+        for row, number in zip(rows, chars, strict=True)
+    ]
+    first, total = rows[0], sum(counts, ErrorCounts())
+    return SweepRow.from_counts(
+        first.depth, first.path, first.canonical, first.num_params, total, subset, first.decoding
+    )
+
+
+def decoded_alike(rows: Sequence[SweepRow]) -> list[SweepRow]:
+    """The rows whose WER is comparable over paths: those decoded greedily, or all if the file does not say."""
+    return [row for row in rows if row.decoding == GREEDY] or list(rows)
+
+
+def searched(rows: Iterable[SweepRow]) -> str:
+    """How canonical paths were decoded, if otherwise than greedily; empty if not."""
+    return next((row.decoding for row in rows if row.decoding not in ("", GREEDY)), "")
+
+
 def summarise(rows: Iterable[SweepRow]) -> list[DepthSummary]:
-    """Summarise a sweep by depth, the shallowest first."""
+    """Summarise the sweep of one subset by depth, the shallowest first."""
     by_depth: dict[int, list[SweepRow]] = {}
     for row in rows:
         by_depth.setdefault(row.depth, []).append(row)
@@ -136,14 +187,15 @@ def summarise(rows: Iterable[SweepRow]) -> list[DepthSummary]:
 
 
 def _summarise_depth(depth: int, rows: list[SweepRow]) -> DepthSummary:
-    wers = [row.wer for row in rows]
+    wers = [row.wer for row in decoded_alike(rows)]
+    canonical = [row for row in rows if row.canonical]
     return DepthSummary(
         depth=depth,
-        num_paths=len(rows),
+        num_paths=len(wers),
         num_params=rows[0].num_params,
         mean=fmean(wers),
         std=pstdev(wers),
         best=min(wers),
         worst=max(wers),
-        canonical=next((row for row in rows if row.canonical), None),
+        canonical=min(canonical, key=lambda row: row.decoding == GREEDY, default=None),
     )

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
-from fold.decoding.decode import Decoding, transcribe
+from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.losses import Counts, FitsCTC, JointObjective, Targets
 from fold.models import Architecture, Recogniser
 from fold.paths import Growth, Path, PathSpace
@@ -34,7 +34,9 @@ class FoldableASR(lightning.LightningModule):
     is a model that does not unfold); num_sampled_paths: paths drawn a step besides the two ends; growth: when the
     deeper paths join;
     seed: of those draws, and of dropout and SpecAugment; objective: the joint objective;
-    decoding: of validation and test; optimizer, lr_scheduler: stepped every update.
+    decoding: of validation; test_decoding: of the canonical paths of a test, and of what `predict` writes;
+    compile_layers: by torch.compile, which takes a minute and a C++ compiler and pays in long trainings;
+    optimizer, lr_scheduler: stepped every update.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class FoldableASR(lightning.LightningModule):
         seed: int = 0,
         objective: JointObjective = JointObjective(),
         decoding: Decoding = Decoding(),
+        test_decoding: Decoding = Decoding(),
+        compile_layers: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
@@ -59,11 +63,13 @@ class FoldableASR(lightning.LightningModule):
         self.seed = seed
         self.objective = objective
         self.decoding = decoding
+        self.test_decoding = test_decoding
+        self.compile_layers = compile_layers
         # Weight averaging deep-copies the module. What LightningCLI passes here refers to its parser and, through that,
         # to the trainer and its process group, which cannot be copied; a function is copied by reference.
         self.optimizer = lambda parameters: optimizer(parameters)
         self.lr_scheduler = lambda optimizer: lr_scheduler(optimizer)
-        self.eval_paths: list[Path] = [self.space.deepest]  # the depth sweep sets what is evaluated
+        self.trials = [Trial(self.space.deepest, test_decoding)]  # the depth sweep sets what is evaluated
         self.description: Description | None = None
         self.model: Recogniser | None = None
         self.updates = FiniteUpdates()
@@ -82,9 +88,15 @@ class FoldableASR(lightning.LightningModule):
             self.description = Description(
                 self.network, self.space, data.units, data.sample_rate, shards=str(data.location)
             )
+            self.description.check()
             self.model = self.description.build()
+            self.decoding.check(self.model)
+            self.test_decoding.check(self.model, "test_decoding")
             if not self.from_checkpoint:
                 self.network.load_pretrained(self.model, data.sample_rate)
+            if self.compile_layers:
+                for layer in self.model.unfolding.layers:
+                    layer.compile(fullgraph=True, dynamic=True)  # in place: weights keep their names
             data.fits = FitsCTC(self.network, data.sample_rate)
             data.num_frames = partial(self.network.num_frames, sample_rate=data.sample_rate)
 
@@ -117,9 +129,6 @@ class FoldableASR(lightning.LightningModule):
             scaler.unscale_(optimizer)
         norm = self.updates.clip(self.parameters(), optimizer, gradient_clip_val)
         self.log_dict({"train/grad_norm": norm, "train/skipped_updates": self.updates.skipped.float()})
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        return batch.to(device)
 
     def on_train_start(self) -> None:
         refresh_schedule(self.trainer, self)
@@ -165,10 +174,10 @@ class FoldableASR(lightning.LightningModule):
         return dict(zip(batch.ids, self._transcribe(batch)[-1], strict=True))
 
     def _transcribe(self, batch: Batch) -> list[list[str]]:
-        """Transcripts of the batch for each of `eval_paths`."""
+        """Transcripts of the batch for each of `trials`."""
         units = self.description.units
-        transcripts = transcribe(self.model, units, batch.waveforms, batch.num_samples, self.eval_paths, self.decoding)
-        return [path[: len(batch.ids)] for path in transcripts]
+        transcripts = transcribe(self.model, units, batch.waveforms, batch.num_samples, self.trials)
+        return [texts[: len(batch.ids)] for texts in transcripts]
 
     def _counts(self, batch: Batch) -> Callable[[], Counts]:
         """What the losses average over. The ranks exchange it while they compute; the host waits for none of them."""

@@ -45,6 +45,15 @@ def move_to(checkpoint: dict[str, Any], step: int, accumulate: int) -> None:
         progress[counts].update(ready=batches, started=batches, processed=batches, completed=batches - uncounted)
 
 
+def set_validation(checkpoint: dict[str, Any], ahead: bool) -> None:
+    """Edits Lightning's progress: whoever resumes begins with a validation (`ahead`), or with training."""
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+    for counts in (progress["total"], progress["current"]):
+        # Lightning runs a validation again that was saved during a batch: one that was started, but not processed.
+        done = counts["completed"]
+        counts.update(ready=done + ahead, started=done + ahead, processed=done)
+
+
 def refresh_schedule(trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
     """Replaces what the optimizer and the schedule restored by the settings given now, at the step restored.
 

@@ -9,11 +9,12 @@ from fold.errors import FoldError
 
 STEP = "Step"
 DEPTH = "by_depth/depth"
+SUBSET = "(.+/)?"  # in a metric's name, where the split has several
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A line plot. metrics: what is drawn; pattern: a regular expression for more of them; x: the axis."""
+    """A line plot. metrics: what is drawn; pattern: a regular expression that finds it instead; x: the axis."""
 
     title: str
     metrics: tuple[str, ...] = ()
@@ -23,14 +24,14 @@ class Chart:
 
 CHARTS: dict[str, tuple[Chart, ...]] = {
     "By depth (test)": (
-        Chart("WER % by executed depth, canonical path", ("by_depth/wer",), x=DEPTH),
-        Chart("WER %, mean over paths", ("by_depth/mean_wer",), x=DEPTH),
-        Chart("WER %, best and worst path", ("by_depth/best_wer", "by_depth/worst_wer"), x=DEPTH),
-        Chart("CER %", ("by_depth/cer",), x=DEPTH),
+        Chart("WER % by executed depth, canonical path", pattern=f"^by_depth/{SUBSET}wer$", x=DEPTH),
+        Chart("WER %, mean over paths", pattern=f"^by_depth/{SUBSET}mean_wer$", x=DEPTH),
+        Chart("WER %, best and worst path", pattern=f"^by_depth/{SUBSET}(best|worst)_wer$", x=DEPTH),
+        Chart("CER %", pattern=f"^by_depth/{SUBSET}cer$", x=DEPTH),
         Chart("Real-time factor", ("by_depth/real_time_factor",), x=DEPTH),
     ),
     "Training": (
-        Chart("Dev WER % by depth", pattern="val/wer/depth_.*"),
+        Chart("Dev WER % by depth", pattern=f"^val/{SUBSET}wer/depth_.*"),
         Chart("Dev WER %, mean over depths", ("val/wer/mean",)),
         Chart("Loss of each path", ("train/task_deepest", "train/task_seed", "train/task_sampled")),
         Chart("KL, deepest to seed", ("train/distillation",)),
@@ -76,7 +77,12 @@ def _line_plot(panels: Any, chart: Chart) -> Any:
 
 
 def metrics() -> list[str]:
-    """The names that the panels show, patterns left out."""
+    """The names that the panels show; of those that patterns find see `patterns`."""
     drawn = [name for charts in CHARTS.values() for chart in charts for name in (*chart.metrics, chart.x)]
     named = [name for pair in SCATTERS.values() for name in pair]
     return [name for name in dict.fromkeys([*drawn, *named, *TABLES, *MEDIA]) if name != STEP]
+
+
+def patterns() -> list[str]:
+    """Regular expressions that find what else the panels show."""
+    return [chart.pattern for charts in CHARTS.values() for chart in charts if chart.pattern]

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning
 import wandb
+from jsonargparse import Namespace
 from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
@@ -15,6 +16,7 @@ from fold.report.record import Record
 from fold.report.sweep import COLUMNS, summarise
 
 BY_DEPTH = ("depth", "wer", "cer", "mean_wer", "best_wer", "worst_wer", "real_time_factor")
+SHARED = ("depth", "real_time_factor")  # by subsets
 SHOWN_TRANSCRIPTS = 50
 
 
@@ -28,24 +30,25 @@ def log_sweep(trainer: lightning.Trainer, record: Record, figure: Figure) -> Non
     """Puts a depth sweep into the run.
 
     A table with a row a path, its figure, a chart of WER against depth, transcripts that differ from what was said, and
-    scalars under `by_depth/` logged once a depth, with `by_depth/depth` as their axis: charts of them overlay runs.
+    scalars under `by_depth/` (of several subsets `by_depth/<subset>/`) logged once a depth, with `by_depth/depth` as
+    their axis: charts of them overlay runs.
     """
     for run in _runs(trainer):
         table = wandb.Table(columns=list(COLUMNS), data=[list(dataclasses.astuple(row)) for row in record.rows])
-        points = wandb.Table(columns=list(BY_DEPTH), data=[list(row.values()) for row in by_depth(record)])
         run.log(
             {
                 "test/depth_sweep": table,
                 "test/depth_sweep_figure": wandb.Image(figure),
-                "test/wer_by_depth": wandb.plot.line(points, "depth", "wer", title="WER (%) by executed depth"),
+                "test/wer_by_depth": _line(record),
                 "test/transcripts": wandb.Table(*_transcripts(record)),
             }
         )
         run.define_metric("by_depth/depth", hidden=True)
-        for name in BY_DEPTH[1:]:
-            run.define_metric(f"by_depth/{name}", step_metric="by_depth/depth")
-        for row in by_depth(record):
-            run.log({f"by_depth/{name}": value for name, value in row.items() if value is not None})
+        points = by_depth_scalars(record)
+        for name in {name for point in points for name in point} - {"by_depth/depth"}:
+            run.define_metric(name, step_metric="by_depth/depth")
+        for point in points:
+            run.log(point)
         run.summary.update(
             {
                 "model/physical_layers": record.num_layers,
@@ -55,8 +58,30 @@ def log_sweep(trainer: lightning.Trainer, record: Record, figure: Figure) -> Non
         )
 
 
+def by_depth_scalars(record: Record) -> list[dict[str, float]]:
+    """For each depth what is logged of all subsets; depth and real-time factor are theirs together."""
+    found: dict[float, dict[str, float]] = {}
+    for subset in record.subsets:
+        of_subset = f"{subset}/" if len(record.subsets) > 1 else ""
+        for row in by_depth(record.of(subset)):
+            for name, value in row.items():
+                part = "" if name in SHARED else of_subset
+                if value is not None:
+                    found.setdefault(row["depth"], {})[f"by_depth/{part}{name}"] = value
+    return list(found.values())
+
+
+def _line(record: Record) -> Any:
+    """The chart of WER against depth, a line a subset."""
+    columns = ["subset", *BY_DEPTH]
+    rows = [[subset, *row.values()] for subset in record.subsets for row in by_depth(record.of(subset))]
+    stroke = "subset" if len(record.subsets) > 1 else None
+    points = wandb.Table(columns=columns, data=rows)
+    return wandb.plot.line(points, "depth", "wer", stroke, title="WER (%) by executed depth")
+
+
 def by_depth(record: Record) -> list[dict[str, float | None]]:
-    """For each depth the values named by BY_DEPTH: of the canonical path, and over all paths."""
+    """For each depth of one subset the values named by BY_DEPTH: of the canonical path, and over all paths."""
     return [
         dict(
             zip(
@@ -79,12 +104,16 @@ def by_depth(record: Record) -> list[dict[str, float | None]]:
 
 
 def _transcripts(record: Record) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of a table: some utterances that any depth has wrong, and what each depth made of them."""
-    paths = [row.path for row in record.canonical.values()]
-    wrong = sorted({id for path in paths for id in record.errors[path]})[:SHOWN_TRANSCRIPTS]
-    said = {path: record.hypotheses(path) for path in paths}
-    columns = ["id", "reference", *(f"depth {depth}" for depth in record.canonical)]
-    return columns, [[id, record.references[id], *(said[path][id] for path in paths)] for id in wrong]
+    """Columns and rows of a table: of each subset some utterances that any depth has wrong, and what each depth made of
+    them."""
+    rows = []
+    for subset in record.subsets:
+        part = record.of(subset)
+        paths = [row.path for row in part.canonical.values()]
+        wrong = sorted({id for path in paths for id in part.errors[path]})[:SHOWN_TRANSCRIPTS]
+        said = [part.hypotheses(path) for path in paths]
+        rows += [[subset, id, part.references[id], *(texts[id] for texts in said)] for id in wrong]
+    return ["subset", "id", "reference", *(f"depth {depth}" for depth in part.canonical)], rows
 
 
 def log_bad_data(trainer: lightning.Trainer, kind: str, counts: FaultCounts) -> None:
@@ -104,6 +133,13 @@ def resume(loggers: Any, run_id: str | None) -> None:
     for logger in loggers if isinstance(loggers, list) else []:
         if logger.class_path.endswith("WandbLogger"):
             logger.init_args.id = run_id
+
+
+def without_run(config: Namespace) -> Namespace:
+    """A configuration without the id of the W&B run that it goes on with."""
+    copied = config.clone()
+    resume(copied.trainer.logger, None)
+    return copied
 
 
 def finish() -> None:

@@ -72,7 +72,7 @@ def test_sweep_states_the_layer_calls_it_counted(quick: SimpleNamespace) -> None
     paths = all_paths(TINY.num_layers)
     together, alone = distinct_prefixes(paths), sum(path.depth for path in paths)
     assert f"{together} layer calls against {alone}" in quick.printed
-    assert rows(quick, "sweep")["encoder: one by one / tree"]["expected"] == [alone / together]
+    assert rows(quick, "sweep")["encoder: alone / together"]["expected"] == [alone / together]
 
 
 def test_joint_and_separate_passes_give_the_same_gradients() -> None:
@@ -136,7 +136,7 @@ def test_peak_memory_grows_with_the_batch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["speed"], "no benchmark 'speed'; there are: joint, sweep, peer, memory"),
+        (["speed"], "no benchmark 'speed'; there are: joint, sweep, peer, beam, memory"),
         (["--batch-size", "0"], "expected a whole number of at least 1"),
         (["--output", "results.txt"], "expected a name ending in .json or .md"),
         (["--device", "abacus"], "no device 'abacus' here"),

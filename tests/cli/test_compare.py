@@ -5,13 +5,14 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import Finished
-from report.records import make_record, references
+from report.records import make_record, make_record_of_subsets, references
 
-from fold.report.record import write_record
+from fold.report.record import read_record, write_record
 from fold.report.sweep import write_sweep
 
 Command = Callable[..., Finished]
@@ -75,6 +76,66 @@ def test_a_sweep_without_transcripts_is_compared_without_tests(
     write_sweep(make_record({2: 0.1}).rows, tmp_path / "old" / "depth_sweep.csv")
     done = fold_command("compare", *runs, tmp_path / "old")
     assert "\nold\n" in done.stdout
+
+
+SUBSETS = ("test-clean", "test-other")
+
+
+@pytest.fixture
+def runs_of_subsets(tmp_path: Path) -> dict[str, Path]:
+    """Of two systems: on one subset they err alike, on the other one is better."""
+    made = {
+        "ours": make_record_of_subsets({"test-clean": {2: 0.2, 4: 0.2}, "test-other": {2: 0.1, 4: 0.1}}),
+        "theirs": make_record_of_subsets({"test-clean": {4: 0.2}, "test-other": {4: 0.4}}, num_layers=4, name="other"),
+    }
+    for name, record in made.items():
+        write_record(record, tmp_path / name / "depth_sweep.json")
+    return {name: tmp_path / name for name in made}
+
+
+def wers(file: Path) -> dict[tuple[str, str], float]:
+    with file.open() as stream:
+        return {(row["system"], row["depth"]): float(row["wer"]) for row in csv.DictReader(stream)}
+
+
+def test_each_subset_is_compared_by_itself(
+    runs_of_subsets: dict[str, Path], fold_command: Command, tmp_path: Path
+) -> None:
+    named = [f"{label}={run}" for label, run in runs_of_subsets.items()]
+    done = fold_command("compare", *named, "--output", tmp_path / "out", "--margin=5")
+    assert {file.name for file in (tmp_path / "out").iterdir()} == set(SUBSETS)
+    records = {label: read_record(run / "depth_sweep.json") for label, run in runs_of_subsets.items()}
+    for subset in SUBSETS:
+        assert wers(tmp_path / "out" / subset / "table.csv") == {
+            (label, str(depth)): pytest.approx(row.wer)
+            for label, record in records.items()
+            for depth, row in record.of(subset).canonical.items()
+        }
+        assert f"Systems by depth, {subset}" in (tmp_path / "out" / subset / "report.html").read_text()
+    clean, other = done.stdout.split("Systems by depth, ")[1:]
+    assert "better" in other and "better" not in clean.split("Verdict at")[0]
+
+
+def test_subsets_are_pooled_if_asked(runs_of_subsets: dict[str, Path], fold_command: Command, tmp_path: Path) -> None:
+    """So that they compare with what was evaluated before there were subsets."""
+    whole = read_record(runs_of_subsets["ours"] / "depth_sweep.json").pooled()
+    former = replace(whole, name="former", rows=tuple(replace(row, subset="test") for row in whole.rows))
+    write_record(former, tmp_path / "former" / "depth_sweep.json")
+    runs = [*(f"{label}={run}" for label, run in runs_of_subsets.items()), tmp_path / "former"]
+    refused = fold_command("compare", *runs, check=False)
+    assert refused.status == 2 and "different subsets: test-clean, test-other against test; --pooled" in refused.stderr
+    fold_command("compare", *runs, "--pooled=true", "--output", tmp_path / "out")
+    found = wers(tmp_path / "out" / "table.csv")
+    assert found["ours", "2"] == found["former", "2"] == pytest.approx(whole.canonical[2].wer)
+
+
+def test_a_subset_that_one_run_lacks_is_left_out_aloud(
+    runs_of_subsets: dict[str, Path], fold_command: Command, tmp_path: Path
+) -> None:
+    write_record(read_record(runs_of_subsets["ours"] / "depth_sweep.json").of("test-clean"), tmp_path / "a.json")
+    done = fold_command("compare", f"a={tmp_path / 'a.json'}", f"b={runs_of_subsets['theirs']}", "--output=out")
+    assert "left out: test-other (not every run was evaluated on it)" in done.stdout
+    assert (tmp_path / "out" / "test-clean" / "report.html").exists()
 
 
 @pytest.mark.parametrize(

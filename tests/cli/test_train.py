@@ -16,7 +16,7 @@ from conftest import Finished
 from fold.metrics.errors import count_errors
 from fold.report.budget import Budget, advice
 from fold.report.record import read_record
-from fold.training.wandb_dashboard import metrics
+from fold.training.wandb_dashboard import metrics, patterns
 
 Command = Callable[..., Finished]
 STEPS = 200
@@ -67,7 +67,7 @@ def test_wandb_run_read_back_holds_config_losses_and_depths(trained: tuple[Path,
     for depth in (2, 3, 4):
         assert f"test/wer/depth_{depth:02d}" in values
     assert set(metrics()) - {"by_depth/depth"} <= set(values)  # every panel of the dashboard has its data
-    assert any(re.fullmatch("val/wer/depth_.*", name) for name in values)
+    assert all(any(re.search(pattern, name) for name in values) for pattern in patterns())
     assert "test/wer_by_depth_table" in values
     assert values["model/physical_layers"] == 2
     assert f'"max_steps":{STEPS}' in json.dumps(config, separators=(",", ":")) or (config["trainer.max_steps"] == STEPS)
@@ -154,7 +154,7 @@ def test_overrides_reach_the_run(tones_config: Path, fold_command: Command, tmp_
     assert config["model"]["network"]["init_args"]["dim"] == 16
     assert config["model"]["objective"]["distillation"]["weight"] == 0.25
     assert config["model"]["lr_scheduler"]["init_args"]["total_steps"] == 3  # interpolated from the override
-    assert config["checkpoint"]["dirpath"] == "here/checkpoints"
+    assert (tmp_path / "here" / "checkpoints" / "last.ckpt").exists()
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,7 @@ def test_overrides_reach_the_run(tones_config: Path, fold_command: Command, tmp_
         ("--trainer.max_stepz=3", "max_stepz"),
         ("--model.max_depth=9", "max_depth is 9"),
         ("--model.network.kernel_size=8", "kernel_size is 8"),
+        ("--model.test_decoding.beam_size=0", "beam_size is 0"),
         ("--config=nowhere.yaml", "nowhere.yaml"),
     ],
 )
@@ -176,6 +177,17 @@ def test_wrong_argument_is_refused_in_one_line(
     assert len(told) == 1, done.stderr
     assert told[0].startswith("fold fit: ")
     assert named in told[0]
+
+
+@pytest.mark.parametrize("setting", ["decoding", "test_decoding"])
+def test_a_decoder_that_the_model_lacks_is_missed_before_the_first_step(
+    tones_config: Path, fold_command: Command, tmp_path: Path, setting: str
+) -> None:
+    options = [f"--config={tones_config}", f"--model.{setting}.method=beam", "--run_dir=run", "--trainer.logger=false"]
+    done = fold_command("fit", *options, check=False)
+    assert done.status == 2
+    assert f"fold fit: {setting}.ctc_weight is 0.3: this model has no attention decoder" in done.stderr
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_unknown_command_is_refused_in_one_line(fold_command: Command) -> None:

@@ -39,7 +39,7 @@ def train_plans(corpus: list[np.ndarray], world_size: int = 1, **settings: objec
 def eval_plans(corpus: list[np.ndarray], world_size: int = 1, max_samples: int = MAX_SAMPLES) -> list[EvalPlan]:
     """One plan a rank."""
     return [
-        EvalPlan(corpus.__getitem__, len(corpus), max_samples, rank=rank, world_size=world_size)
+        EvalPlan(corpus.__getitem__, range(len(corpus)), max_samples, rank=rank, world_size=world_size)
         for rank in range(world_size)
     ]
 

@@ -156,7 +156,7 @@ def test_durations_tell_what_a_limit_leaves(shard):
         ("{", "damaged"),
         ("[]", "damaged"),
         ('{"format": 2}', "damaged"),
-        ('{"format": 99}', "format 99, expected 2"),
+        ('{"format": 99}', "format 99, expected 3"),
     ],
 )
 def test_a_bad_index_is_named(content, message, tmp_path):

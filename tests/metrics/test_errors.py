@@ -51,22 +51,30 @@ def test_empty_references_have_finite_rates() -> None:
     assert count_errors("", "on").cer == 200
 
 
+SUBSETS = ["clean"] * 12 + ["other"] * 18
+
+
 def sweep(metric: PathErrors, references: list[str], per_path: list[list[str]], batch: slice) -> None:
     for path, hypotheses in enumerate(per_path):
-        metric.update(path, references[batch], hypotheses[batch])
+        metric.update(path, references[batch], hypotheses[batch], SUBSETS[batch])
 
 
-def test_paths_are_counted_apart_and_two_ranks_sum_to_the_whole() -> None:
+def test_paths_and_subsets_are_counted_apart_and_two_ranks_sum_to_the_whole() -> None:
     references = random_sentences(30, seed=0)
     per_path = [random_sentences(30, seed) for seed in (1, 2, 3)]
-    expected = [total(references, hypotheses) for hypotheses in per_path]
+    expected = {
+        subset: [total(references[part], hypotheses[part]) for hypotheses in per_path]
+        for subset, part in (("clean", slice(0, 12)), ("other", slice(12, 30)))
+    }
+    together = [clean + other for clean, other in zip(*expected.values(), strict=True)]
+    assert together == [total(references, hypotheses) for hypotheses in per_path]
 
-    whole = PathErrors(3)
+    whole = PathErrors(("clean", "other"), 3)
     for start in range(0, 30, 7):
         sweep(whole, references, per_path, slice(start, start + 7))
     assert whole.compute() == expected
 
-    ranks = [PathErrors(3), PathErrors(3)]
+    ranks = [PathErrors(("clean", "other"), 3) for _ in range(2)]
     for rank, metric in enumerate(ranks):
         sweep(metric, references, per_path, slice(rank, None, 2))
     # What torchmetrics does in a process group: gather the state of every rank, then reduce.
@@ -77,20 +85,25 @@ def test_paths_are_counted_apart_and_two_ranks_sum_to_the_whole() -> None:
 
 
 def test_counts_stay_exact_where_floats_would_not() -> None:
-    metric = PathErrors(1)
+    metric = PathErrors(["test"], 1)
     metric.counts += 2**53
-    metric.update(0, ["on"], ["off"])
-    assert metric.compute()[0].words == 2**53 + 1
+    metric.update(0, ["on"], ["off"], ["test"])
+    assert metric.compute()["test"][0].words == 2**53 + 1
 
 
 def test_reset_starts_afresh() -> None:
-    metric = PathErrors(2)
-    metric.update(1, ["on"], ["off"])
+    metric = PathErrors(["test"], 2)
+    metric.update(1, ["on"], ["off"], ["test"])
     metric.reset()
-    metric.update(0, ["on"], ["on"])
-    assert metric.compute() == [count_errors("on", "on"), ErrorCounts()]
+    metric.update(0, ["on"], ["on"], ["test"])
+    assert metric.compute() == {"test": [count_errors("on", "on"), ErrorCounts()]}
 
 
 def test_unequal_numbers_of_sentences_are_refused() -> None:
     with pytest.raises(ValueError):
-        PathErrors(1).update(0, ["on", "off"], ["on"])
+        PathErrors(["test"], 1).update(0, ["on", "off"], ["on"], ["test"])
+
+
+def test_an_utterance_of_an_unknown_subset_is_not_lost() -> None:
+    with pytest.raises(KeyError, match="other"):
+        PathErrors(["clean"], 1).update(0, ["on"], ["on"], ["other"])

@@ -54,14 +54,14 @@ def test_sinusoids_equal_the_formula() -> None:
 
 @pytest.mark.parametrize("num_frames", [1, 2, 7])
 def test_positions_run_from_the_greatest_distance_to_the_least(num_frames: int) -> None:
-    expected = [encoding(distance, 6) for distance in range(num_frames - 1, -num_frames, -1)]
+    expected = [encoding(distance, 6) for distance in range(num_frames - 1, -num_frames - 1, -1)]
     positions = relative_positions(num_frames, 6, torch.device("cpu"))
     torch.testing.assert_close(positions, torch.tensor(expected))
 
 
 @pytest.mark.parametrize("time", [1, 2, 3, 8])
 def test_shift_equals_explicit_indexing(time: int) -> None:
-    scores = torch.randn(2, 3, time, 2 * time - 1)
+    scores = torch.randn(2, 3, time, 2 * time)
     shifted = shift_relative(scores)
     assert shifted.shape == (2, 3, time, time)
     for query in range(time):
@@ -77,7 +77,7 @@ def test_equals_a_loop_over_queries_and_keys(time: int, num_heads: int) -> None:
     x = torch.randn(3, time, dim, dtype=torch.float64)
     lengths = [time, max(time - 2, 1), 1]
     mask = torch.tensor([[frame < length for frame in range(time)] for length in lengths])
-    positions = torch.tensor([encoding(d, dim) for d in range(time - 1, -time, -1)], dtype=torch.float64)
+    positions = torch.tensor([encoding(d, dim) for d in range(time - 1, -time - 1, -1)], dtype=torch.float64)
     result = attention(x, mask, positions)
     for utterance, length in enumerate(lengths):
         expected = naive(attention, x[utterance], length)

@@ -62,6 +62,39 @@ def test_padded_memory_is_ignored() -> None:
         torch.testing.assert_close(logits[row : row + 1], alone, rtol=1e-10, atol=1e-10)
 
 
+def test_steps_give_what_teacher_forcing_gives_along_every_hypothesis() -> None:
+    """Four steps of three hypotheses of two utterances, which change their parents on the way."""
+    decoder, memory, lengths = make_decoder().eval(), make_memory(2, 5), torch.tensor([5, 3])
+    mask = torch.arange(5) < lengths[:, None]
+    cache = decoder.start(memory, mask)
+    tokens = torch.full((2, 1, 1), 6)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        logits, cache = decoder.step(tokens[..., -1], cache)
+        for row in range(2):
+            expected = decoder(
+                tokens[row], memory[row].expand(tokens.shape[1], -1, -1), mask[row].expand(3, -1)[: tokens.shape[1]]
+            )
+            torch.testing.assert_close(logits[row], expected[:, -1], rtol=1e-10, atol=1e-10)
+        parents = torch.randint(tokens.shape[1], (2, 3), generator=generator)
+        units = torch.randint(1, 6, (2, 3, 1), generator=generator)
+        tokens = torch.cat([tokens[torch.arange(2)[:, None], parents], units], dim=-1)
+        cache = cache.follow(parents)
+    assert len({tuple(row) for row in tokens.flatten(0, 1).tolist()}) == 6
+
+
+def test_steps_run_in_the_precision_of_autocast() -> None:
+    decoder, memory = make_decoder().float().eval(), make_memory(2, 5).float()
+    tokens = torch.tensor([[6, 2, 3], [6, 4, 1]])
+    exact = decoder(tokens, memory, valid(memory))
+    with torch.autocast("cpu", torch.bfloat16):
+        cache = decoder.start(memory, valid(memory))
+        for position in range(3):
+            logits, cache = decoder.step(tokens[:, position : position + 1], cache)
+            torch.testing.assert_close(logits[:, 0].float(), exact[:, position], rtol=0.05, atol=0.05)
+    assert {tensor.dtype for tensor in (logits, *cache.encoded, *cache.tokens)} == {torch.bfloat16}
+
+
 @pytest.mark.parametrize(("dim", "num_layers", "ffn_dim", "vocab_size"), [(8, 1, 12, 7), (16, 3, 40, 11)])
 def test_parameter_count(dim: int, num_layers: int, ffn_dim: int, vocab_size: int) -> None:
     attention = 4 * (dim * dim + dim)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fold.metrics import ErrorCounts
@@ -52,7 +53,7 @@ def make_record(
         path = str(space.canonical(depth))
         hypotheses = {id: corrupted(text, rate, generator) for id, text in said.items()}
         counts = sum((count_errors(said[id], text) for id, text in hypotheses.items()), ErrorCounts())
-        rows.append(SweepRow.from_counts(depth, path, True, num_params, counts))
+        rows.append(SweepRow.from_counts(depth, path, True, num_params, counts, "test", "greedy"))
         errors[path] = {id: text for id, text in hypotheses.items() if text != said[id]}
     return Record(
         name=name,
@@ -70,4 +71,21 @@ def make_record(
         settings={"seed_everything": seed, "model": {"num_layers": num_layers, "seed": seed}, **(settings or {})},
         date="2026-01-01",
         decoding={"method": "greedy"},
+    )
+
+
+def make_record_of_subsets(rates: Mapping[str, Mapping[int, float]], **settings: Any) -> Record:
+    """A record of several subsets, each with rates as `make_record` takes them."""
+    parts = []
+    for number, (subset, of_subset) in enumerate(rates.items()):
+        said = {f"{subset}-{id}": text for id, text in references(60 + 20 * number, seed=number).items()}
+        part = make_record(of_subset, said=said, **settings)
+        parts.append(replace(part, rows=tuple(replace(row, subset=subset) for row in part.rows)))
+    first = parts[0]
+    return replace(
+        first,
+        rows=tuple(row for part in parts for row in part.rows),
+        references={id: text for part in parts for id, text in part.references.items()},
+        errors={path: {id: text for part in parts for id, text in part.errors[path].items()} for path in first.errors},
+        utterances={subset: tuple(part.references) for subset, part in zip(rates, parts, strict=True)},
     )

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ def test_what_is_drawn_is_the_sweep() -> None:
     assert axes.get_ylim()[1] > 11
     low, high = axes.get_xlim()
     assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [2, 3, 4]
+
+
+def test_the_line_is_of_rows_decoded_alike_and_the_legend_says_how() -> None:
+    greedy = [replace(row, decoding="greedy") for row in ROWS]
+    joint = [replace(row, wer=row.wer / 2, decoding="beam 5 ctc 0.3") for row in ROWS if row.canonical]
+    figure = plot_sweep([*greedy, *joint], None, "test")
+    [line] = [line for line in figure.axes[0].lines if line.get_label() == "mean over paths, greedy"]
+    assert line.get_xydata().tolist() == [[2, 8], [3, 6], [4, 4]]
+    assert points(figure, "canonical path, beam 5 ctc 0.3") == [(2, 4), (3, 3.5), (4, 2)]
+    assert points(figure, "one path") == [(row.depth, row.wer) for row in ROWS]
 
 
 @pytest.mark.parametrize("rows", [[], ROWS[:1], ROWS[1:2]])

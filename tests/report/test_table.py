@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -58,3 +59,15 @@ def test_a_depth_without_its_canonical_path_shows_a_dash() -> None:
 @pytest.mark.parametrize("make", [render, to_markdown])
 def test_an_empty_sweep_says_so(make) -> None:
     assert "no path was evaluated" in make([])
+
+
+def test_the_caption_says_how_each_column_was_decoded() -> None:
+    greedy = [replace(row, decoding="greedy") for row in ROWS]
+    joint = [replace(row, wer=row.wer / 2, decoding="beam 5 ctc 0.3") for row in ROWS if row.canonical]
+    assert cells(render(greedy), "│") == EXPECTED
+    assert "canonical path; 700 words" in " ".join(render(greedy).split())
+    text = render([*greedy, *joint])
+    assert "canonical path, beam 5 ctc 0.3; mean and range: all paths, greedy; 700" in " ".join(text.split())
+    assert [row[:4] for row in cells(text, "│")] == [
+        [depth, f"{float(wer) / 2:.2f}", mean, span] for depth, wer, mean, span, *_ in EXPECTED
+    ]

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,13 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from fold.cli.train import STAMP
+from fold.training.run_folder import STAMP
 from torture import Tally
 
+Signals = Sequence[signal.Signals]
+
+KILLING = (signal.SIGKILL,)
+ASKING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)  # the run to save and end
 TESTS = Path(__file__).parent.parent
 STEPS = 40
 COMPARED = ("state_dict", "current_state", "averaged_updates", "optimizer_states", "lr_schedulers", "SpeechData")
@@ -33,7 +37,8 @@ SETTINGS = (  # randomness of every kind, averages, a validation and several epo
     "--data.speeds=[0.9, 1.0, 1.1]",
     "--data.update_seconds=20",
     "--data.batch_seconds=10",
-    "--checkpoint.last_every_n_steps=3",
+    "--data.eval_batch_seconds=4",  # several batches
+    "--checkpoint.every_minutes=0.001",
 )
 
 
@@ -62,15 +67,17 @@ def finish(arguments: list[str], log: Path, run: Path) -> float:
     return time.time() - (run / "config.yaml").stat().st_mtime
 
 
-def kill(arguments: list[str], log: Path, run: Path, seconds: float) -> bool:
-    """Kills all processes of a run `seconds` after training began. Returns whether it was still running."""
+def kill(arguments: list[str], log: Path, run: Path, seconds: float, number: signal.Signals) -> bool:
+    """Sends a signal to all processes of a run `seconds` after training began. Returns whether that ended it."""
     process, started = start(arguments, log), time.time()
     config = run / "config.yaml"
     while process.poll() is None:
         if config.exists() and started < config.stat().st_mtime < time.time() - seconds:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return True
+            os.killpg(process.pid, number)
+            status = process.wait(timeout=120)
+            if status == 2 and f"fold fit: ended by {number.name} in " not in log.read_text():
+                raise AssertionError(f"the run did not tell why it ended:\n{log.read_text()[-3000:]}")
+            return status != 0
         time.sleep(0.002)
     if process.returncode:
         raise AssertionError(f"the run failed:\n{log.read_text()[-3000:]}")
@@ -92,17 +99,28 @@ def uninterrupted(config: Path, folder: Path, processes: int) -> Whole:
     return Whole(run, processes, finish(command(config, run, processes, 0), folder / f"{run.name}.log", run))
 
 
-def kills(number: int, config: Path, folder: Path, processes: int, workers: int = 0) -> Tally:
-    """Kills runs `number` times, three times each."""
+def kills(
+    number: int, config: Path, folder: Path, processes: int, workers: int = 0, signals: Signals = KILLING
+) -> Tally:
+    """Kills runs `number` times, three times each, by one of some signals each time."""
     whole = uninterrupted(config, folder, processes)
-    runs = killed_runs(config, folder, whole, kills=number, kills_a_run=3, workers=workers)
+    runs = killed_runs(config, folder, whole, kills=number, kills_a_run=3, workers=workers, signals=signals)
     tallies = [(killed, 0 if lost_here else killed) for killed, lost_here in tqdm(runs)]
     tried, survived = map(sum, zip(*tallies, strict=True))
-    return Tally(f"SIGKILLs of runs with {processes} process(es), {workers} worker(s)", tried, survived)
+    names = "/".join(one.name for one in signals)
+    return Tally(f"{names} to all of {processes} process(es) with {workers} worker(s) each", tried, survived)
 
 
 def killed_runs(
-    config: Path, folder: Path, whole: Whole, *, kills: int, kills_a_run: int, workers: int, seed: int = 0
+    config: Path,
+    folder: Path,
+    whole: Whole,
+    *,
+    kills: int,
+    kills_a_run: int,
+    workers: int,
+    signals: Signals = KILLING,
+    seed: int = 0,
 ) -> Iterator[tuple[int, list[str]]]:
     """Kills runs `kills` times in all and lets each go on to its end. Yields, for each run, how often it was killed
     and what it lost."""
@@ -114,7 +132,7 @@ def killed_runs(
         run, log = folder / f"killed-{number}", folder / f"killed-{number}.log"
         arguments = command(config, run, whole.processes, workers)
         moments = [dice.uniform(0.0, 1.0) * whole.seconds for _ in range(min(kills_a_run, kills - done))]
-        killed = sum(kill(arguments, log, run, moment) for moment in moments)
+        killed = sum(kill(arguments, log, run, moment, dice.choice(signals)) for moment in moments)
         finish(arguments, log, run)
         done += killed
         yield killed, lost(whole.run, run)

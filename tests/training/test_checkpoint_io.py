@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 import multiprocessing
 import os
 import random
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
@@ -30,7 +32,8 @@ NUM_TENSORS, TENSOR_SIZE = 25, 10_000  # 1 MB; a tensor is small enough to be fi
 
 
 def content(step: int) -> dict:
-    return {"fold": {}, "step": step, "weights": [torch.full((TENSOR_SIZE,), float(step)) for _ in range(NUM_TENSORS)]}
+    weights = [torch.full((TENSOR_SIZE,), float(step)) for _ in range(NUM_TENSORS)]
+    return {"fold": {}, "global_step": step, "weights": weights}
 
 
 def save(folder: Path, step: int, name: str = "last.ckpt") -> None:
@@ -40,8 +43,10 @@ def save(folder: Path, step: int, name: str = "last.ckpt") -> None:
 def saved_step(file: Path) -> int:
     """The step of a checkpoint that must be whole."""
     loaded = SafeCheckpointIO().load_checkpoint(file)
-    assert all(torch.equal(weight, torch.full((TENSOR_SIZE,), float(loaded["step"]))) for weight in loaded["weights"])
-    return loaded["step"]
+    assert all(
+        torch.equal(weight, torch.full((TENSOR_SIZE,), float(loaded["global_step"]))) for weight in loaded["weights"]
+    )
+    return loaded["global_step"]
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -143,7 +148,7 @@ def test_a_full_disk_leaves_the_checkpoints_before(tmp_path: Path, share: float)
         save(tmp_path, 3)
     last = tmp_path / "last.ckpt"
     assert str(caught.value) == (
-        f"checkpoint {last}: cannot be written (File too large); the checkpoint before is kept: {last}"
+        f"checkpoint {last}: cannot be written (File too large); the checkpoint before is kept: {last} of step 2"
     )
     assert listing(tmp_path) == before
 
@@ -165,6 +170,43 @@ def test_a_disk_found_full_when_syncing_leaves_the_checkpoints_before(
     assert listing(tmp_path / "new") == {}
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+@pytest.mark.parametrize("part", ["state_dict", "current_model_state", "optimizer_states", "callbacks"])
+def test_what_is_not_finite_is_never_written(tmp_path: Path, part: str, name: str, value: float) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    before = listing(tmp_path)
+    weights = [{"exp_avg": torch.ones(3)}, {"exp_avg": torch.tensor([1.0, value, 2.0])}]
+    scores = {"best_score": torch.tensor(math.inf)}  # of a run that was never judged
+    with pytest.raises(FoldError) as caught:
+        SafeCheckpointIO().save_checkpoint(
+            content(3) | {"callbacks": {"one": scores}} | {part: {"two": weights}}, tmp_path / name
+        )
+    [told] = str(caught.value).splitlines()
+    assert f"{part}.two.1.exp_avg is not finite at step 3" in told
+    assert f"kept: {tmp_path / 'last.ckpt'} of step 2; try a lower learning rate" in told
+    assert listing(tmp_path) == before
+    SafeCheckpointIO().save_checkpoint(content(3) | {"callbacks": {"one": scores}}, tmp_path / name)
+
+
+@dataclass
+class Score:
+    """What a callback of one's own might keep."""
+
+    wer: float
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    before = listing(tmp_path)
+    with pytest.raises(
+        FoldError, match=r"refused: it holds objects other than tensors and plain values \(.*Score\); .* kept"
+    ):
+        SafeCheckpointIO().save_checkpoint(content(2) | {"callbacks": {"mine": Score(3.0)}}, tmp_path / "last.ckpt")
+    assert listing(tmp_path) == before
+
+
 def test_a_remote_folder_is_refused() -> None:
     with pytest.raises(FoldError, match=r"s3://bucket/last.ckpt: only local folders"):
         SafeCheckpointIO().save_checkpoint(content(1), "s3://bucket/last.ckpt")
@@ -182,7 +224,8 @@ class Malicious:
 
 def test_a_tampered_checkpoint_executes_nothing(tmp_path: Path) -> None:
     sentinel = tmp_path / "executed"
-    SafeCheckpointIO().save_checkpoint(content(1) | {"callbacks": Malicious(sentinel)}, tmp_path / "last.ckpt")
+    with (tmp_path / "last.ckpt").open("wb") as stream:
+        sealed.write(content(1) | {"callbacks": Malicious(sentinel)}, stream)
     for weights_only in (None, True, False):
         with pytest.raises(FoldError, match=r"refused: it holds objects other than .* \(exec\)"):
             SafeCheckpointIO().load_checkpoint(tmp_path / "last.ckpt", weights_only=weights_only)

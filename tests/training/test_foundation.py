@@ -90,7 +90,7 @@ def test_resumed_without_the_sources_weights(experiment: Path, fold_command: Com
     common = (
         "fit",
         f"--config={experiment}",
-        "--checkpoint.last_every_n_steps=1",
+        "--checkpoint.every_minutes=0",
         "--model.lr_scheduler.total_steps=3",
     )
     fold_command(*common, "--trainer.max_steps=3", f"--run_dir={whole}")

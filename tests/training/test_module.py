@@ -1,18 +1,28 @@
 """The LightningModule with the options that the default experiment leaves alone."""
 
 import csv
+import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from conftest import Finished
 from tones import SAMPLE_RATE, Tones
 
 from fold import checkpoint
 from fold.data.datamodule import SpeechData
-from fold.models import Conformer
+from fold.data.units import Units
+from fold.decoding.decode import Decoding, Trial, transcribe
+from fold.evaluation import one_spaced
+from fold.models import Conformer, Recogniser
+from fold.modules.decoder import AttentionDecoder
 from fold.paths import Growth
+from fold.paths import Path as LayerPath
+from fold.report.record import read_record
 from fold.training.module import STATISTICS_BATCHES, FoldableASR
 
 Command = Callable[..., Finished]
@@ -54,35 +64,92 @@ def test_a_new_run_fetches_pretrained_weights_and_a_resumed_one_does_not(monkeyp
     assert fetched == [module.network]
 
 
-@pytest.fixture
-def hybrid(tones_config: Path, fold_command: Command, tmp_path: Path) -> Path:
-    """The run of a hybrid model with global normalisation, after two steps."""
-    fold_command(
+JOINT = Decoding("beam", beam_size=3, ctc_weight=0.1)
+
+
+@pytest.fixture(scope="module")
+def hybrid(tones_config: Path, fold_process: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a hybrid model with global normalisation, after two steps; its test decoding is joint."""
+    folder = tmp_path_factory.mktemp("hybrid")
+    fold_process(
+        folder,
         "fit",
         f"--config={tones_config}",
         "--model.network.decoder_layers=1",
         "--model.network.decoder_ffn_dim=32",
         "--model.network.normalisation=global",
         "--model.network.checkpoint_activations=true",
+        f"--model.test_decoding={json.dumps(asdict(JOINT))}",
         "--trainer.callbacks+=fold.training.callbacks.GradientNorms",
         "--trainer.callbacks.every_n_steps=1",
         "--trainer.log_every_n_steps=1",
         "--run_dir=hybrid",
     )
-    return tmp_path / "hybrid"
+    return folder / "hybrid"
 
 
-def test_hybrid_model_trains_and_is_decoded_by_beam_search(
+def tones_data(shards: Path) -> SpeechData:
+    return SpeechData(Tones(), SAMPLE_RATE, shards=str(shards), batch_seconds=20.0, num_workers=0)
+
+
+@torch.no_grad()
+def said(model: Recogniser, units: Units, data: SpeechData, trial: Trial) -> dict[str, str]:
+    """Transcripts of the test set by utterance id."""
+    found: dict[str, str] = {}
+    for batch in data.test_dataloader():
+        [texts] = transcribe(model, units, batch.waveforms, batch.num_samples, [trial])
+        found.update(zip(batch.ids, texts, strict=False))  # a batch may be padded with empty rows
+    return found
+
+
+def test_the_test_of_a_hybrid_model_is_joint_on_canonical_paths_and_greedy_on_all(
     hybrid: Path, fold_command: Command, tones_shards: Path
 ) -> None:
-    last = hybrid / "checkpoints" / "last.ckpt"
-    decoding = ["--decoding.method=beam", "--decoding.beam_size=2", "--decoding.ctc_weight=0.5"]
-    printed = fold_command("sweep", f"--ckpt_path={last}", "--depths=[2]", "--split=dev", *decoding).stdout
-    assert "20 utterances" in printed
+    record = read_record(hybrid / "depth_sweep.json")
+    paths = ["1-2", "1-1-2", "1-2-2", "1-1-2-2"]
+    assert sorted((row.path, row.decoding) for row in record.rows) == sorted(
+        [(path, "greedy") for path in paths] + [(row.path, str(JOINT)) for row in record.canonical.values()]
+    )
+    assert record.decoding == asdict(JOINT)
 
-    model, _ = checkpoint.load(last)
-    data = SpeechData(Tones(), SAMPLE_RATE, shards=str(tones_shards), batch_seconds=20.0, num_workers=0)
-    batches = list(data.train_dataloader())
+    last = hybrid / "checkpoints" / "last.ckpt"
+    (model, description), data = checkpoint.load(last), tones_data(tones_shards)
+    ways = [JOINT, Decoding(), replace(JOINT, ctc_weight=1.0)]
+    for row in record.canonical.values():
+        joint, *without_decoder = (
+            said(model, description.units, data, Trial(LayerPath.parse(row.path), way)) for way in ways
+        )
+        assert record.hypotheses(row.path) == {id: one_spaced(text) for id, text in joint.items()}
+        assert joint not in without_decoder
+
+    again = fold_command("sweep", f"--ckpt_path={last}", "--output=again").stdout
+    assert read_record("again/depth_sweep.json").rows == record.rows
+    assert f"canonical path, {JOINT}; mean and range: all paths, greedy" in " ".join(again.split())
+    fold_command("sweep", f"--ckpt_path={last}", "--output=greedy", "--decoding.method=greedy", "--depths=[2]")
+    assert [row.decoding for row in read_record("greedy/depth_sweep.json").rows] == ["greedy"]
+
+
+def test_validation_is_greedy_while_predictions_and_transcripts_are_decoded_as_the_test(
+    hybrid: Path, tones_config: Path, fold_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = []
+    start = AttentionDecoder.start
+    monkeypatch.setattr(AttentionDecoder, "start", lambda *given: (searches.append(1), start(*given))[1])
+    last = hybrid / "checkpoints" / "last.ckpt"
+    options = [f"--config={hybrid / 'config.yaml'}", f"--ckpt_path={last}", "--run_dir=other"]
+    fold_command("validate", *options)
+    assert not searches
+    fold_command("predict", *options)
+    assert searches
+    searches.clear()
+    soundfile.write("a.wav", np.random.default_rng(0).normal(scale=0.1, size=8000), SAMPLE_RATE)
+    fold_command("transcribe", "--ckpt_path", last, "a.wav")
+    assert searches
+
+
+def test_global_statistics_are_those_of_the_first_batches(hybrid: Path, tones_shards: Path) -> None:
+    model, _ = checkpoint.load(hybrid / "checkpoints" / "last.ckpt")
+    batches = list(tones_data(tones_shards).train_dataloader())
     assert len(batches) <= STATISTICS_BATCHES  # the statistics are those of the whole epoch
     frontend = Conformer(num_mels=40, normalisation="global").build(4, SAMPLE_RATE).stem.frontend
     frontend.fit_statistics((batch.waveforms, batch.num_samples) for batch in batches)

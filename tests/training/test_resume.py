@@ -44,7 +44,7 @@ def test_a_signal_saves_and_ends_and_nothing_is_lost(
     told = time.monotonic()
     assert process.wait(timeout=60) == 2
     assert time.monotonic() - told < 30
-    assert "ended by a signal" in log.read_text()
+    assert "ended by SIGUSR1 in training" in log.read_text()
     finish(command(tones_config, run, 2, 0), log, run)
     assert lost(whole(2).run, run) == []
 
@@ -106,7 +106,6 @@ def test_on_other_devices_a_run_goes_on_where_it_stood(
     ("override", "named"),
     [
         ("--model.network.dim=16", "was trained with model.network.dim=32, not 16"),
-        ("--model.network.num_layers=3", "was trained with model.network.num_layers=2, not 3"),
         ("--data.units={kind: sentencepiece, vocab_size: 10}", "has other units"),
         (
             "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.OneCycleLR, "
@@ -120,7 +119,7 @@ def test_an_override_that_does_not_fit_is_refused_in_one_line(
 ) -> None:
     before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
     shards = ["--data.shards=elsewhere"] if "data.units" in override else []  # not among what other tests share
-    done = fold_command(*begun, override, *shards, check=False)
+    done = fold_command(*begun, override, *shards, "--allow_changes=true", check=False)
     assert done.status == 2
     [told] = [line for line in done.stderr.splitlines() if line.startswith("fold fit: ")]
     assert named in told

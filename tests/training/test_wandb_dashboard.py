@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Finished
 
-from fold.training.wandb_dashboard import CHARTS, metrics, workspace
+from fold.training.wandb_dashboard import CHARTS, metrics, patterns, workspace
 
 
 def test_the_workspace_asks_for_every_metric() -> None:
@@ -15,8 +15,7 @@ def test_the_workspace_asks_for_every_metric() -> None:
     written = made._to_model().model_dump_json()
     assert all(f'{name}"' in written for name in metrics())
     assert [section.name for section in made.sections] == [*CHARTS, "Models"]
-    patterns = [chart.pattern for charts in CHARTS.values() for chart in charts if chart.pattern]
-    assert all(pattern in written for pattern in patterns) and all(map(re.compile, patterns))
+    assert all(pattern in written for pattern in patterns()) and all(map(re.compile, patterns()))
 
 
 def test_without_a_login_there_is_one_line(

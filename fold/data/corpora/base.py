@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -82,6 +82,10 @@ class Corpus(ABC):
     def recipes(self, split: str, root: Path | None) -> Sequence[Recipe]:
         """List the recipes of a split (train, dev or test), in an order fixed by the settings."""
 
+    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[Recipe]]:
+        """List the recipes of a split by the subsets that are evaluated apart: one, named as the split, by default."""
+        return {split: self.recipes(split, root)}
+
     @abstractmethod
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         """Make the utterance of a recipe: the same samples whatever was rendered before.
@@ -114,6 +118,13 @@ def generator(*key: int | str) -> np.random.Generator:
 def shuffled(recipes: Sequence[Recipe], *key: int | str) -> list[Recipe]:
     """Return the recipes in a random order that depends on `key` alone."""
     return [recipes[i] for i in generator("order", *key).permutation(len(recipes))]
+
+
+def by_subset(split: str, listed: Mapping[str, Sequence[Recipe]]) -> dict[str, Sequence[Recipe]]:
+    """Return the recipes of each subset in a random order of their own; training mixes all its subsets into one."""
+    if split == "train":
+        listed = {split: [recipe for recipes in listed.values() for recipe in recipes]}
+    return {subset: shuffled(recipes, split) for subset, recipes in listed.items()}
 
 
 def read_audio(path: Path) -> tuple[np.ndarray, int]:

@@ -1,11 +1,12 @@
 """Corpora in LibriSpeech's directory layout: LibriSpeech itself, or anything arranged like it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from fold.data.corpora.archive import fetch_archive
-from fold.data.corpora.base import Corpus, Recipe, Utterance, read_audio, shuffled
+from fold.data.corpora.base import Corpus, Recipe, Utterance, by_subset, read_audio
 from fold.errors import FoldError
 
 URL = "http://www.openslr.org/resources/12/{subset}.tar.gz"
@@ -24,7 +25,7 @@ class Recording(Recipe):
 
 @dataclass(frozen=True)
 class LibriSpeech(Corpus):
-    """Recorded sentences, subsets named per split.
+    """Recorded sentences, subsets named per split; those of dev and test are evaluated apart.
 
     Attributes:
         train, dev, test: folders of the root (for LibriSpeech `train-clean-100`, `train-clean-360`,
@@ -41,7 +42,7 @@ class LibriSpeech(Corpus):
         found = super().locate(root, downloads)
         if (found / "LibriSpeech").is_dir():
             found = found / "LibriSpeech"
-        for subset in self._subsets():
+        for subset in self._folders():
             if not any((found / subset).glob("*/*/*.trans.txt")):
                 raise FoldError(f"{self.name}: no transcripts in {found / subset}; expected {self.layout}")
         return found
@@ -51,7 +52,7 @@ class LibriSpeech(Corpus):
         from torchaudio.datasets.librispeech import _CHECKSUMS
 
         root = downloads / "librispeech"
-        for subset in self._subsets():
+        for subset in self._folders():
             url = URL.format(subset=subset)
             if url not in _CHECKSUMS:
                 known = ", ".join(known.rsplit("/", 1)[-1].removesuffix(".tar.gz") for known in _CHECKSUMS)
@@ -60,21 +61,35 @@ class LibriSpeech(Corpus):
         return root
 
     def recipes(self, split: str, root: Path | None) -> list[Recording]:
-        subsets = {"train": self.train, "dev": self.dev, "test": self.test}[split]
-        listed = [
-            recording
-            for subset in subsets
-            for transcripts in sorted((root / subset).glob("*/*/*.trans.txt"))
-            for recording in _read_transcripts(transcripts, root)
-        ]
-        return shuffled(listed, split)
+        return [recording for listed in self.subsets(split, root).values() for recording in listed]
+
+    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[Recording]]:
+        folders = {"train": self.train, "dev": self.dev, "test": self.test}[split]
+        listed = {_name(folder): _read_subset(root / folder, root) for folder in folders}
+        if len(listed) < len(folders):
+            raise FoldError(f"{self.name}: two subsets of the split '{split}' have the same name")
+        return by_subset(split, listed)
 
     def render(self, recipe: Recording, root: Path | None) -> Utterance:
         samples, sample_rate = read_audio(root / recipe.file)
         return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate)
 
-    def _subsets(self) -> list[str]:
+    def describe(self) -> dict[str, Any]:
+        # Shards of the same settings that mix subsets were once written: what is prepared now has another name.
+        return {**super().describe(), "shards": "by subset"}
+
+    def _folders(self) -> list[str]:
         return [*self.train, *self.dev, *self.test]
+
+
+def _name(folder: str) -> str:
+    """Return the name of the subset in a folder of the root."""
+    return str(PurePosixPath(folder)).replace("/", "-")
+
+
+def _read_subset(folder: Path, root: Path) -> list[Recording]:
+    transcripts = sorted(folder.glob("*/*/*.trans.txt"))
+    return [recording for path in transcripts for recording in _read_transcripts(path, root)]
 
 
 def _read_transcripts(path: Path, root: Path) -> Iterator[Recording]:

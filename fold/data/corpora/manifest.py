@@ -4,12 +4,21 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fold.data.corpora.base import MAX_ID_BYTES, Corpus, Recipe, Utterance, is_valid_id, read_audio, shuffled
+from fold.data.corpora.base import (
+    MAX_ID_BYTES,
+    SPLITS,
+    Corpus,
+    Recipe,
+    Utterance,
+    by_subset,
+    is_valid_id,
+    read_audio,
+)
 from fold.errors import FoldError
 
 REQUIRED = ("audio", "text")
@@ -36,27 +45,28 @@ class Manifest(Corpus):
     `unknown`) and `id` (letters, digits, `-` and `_`; default: made from the path). Further ones are ignored.
 
     Attributes:
-        train, dev, test: manifest files, relative to the root; `.tsv` or `.jsonl`.
+        train, dev, test: manifest files, relative to the root; `.tsv` or `.jsonl`. Several of a split by names of
+            their own, `{clean: test_clean.tsv, noisy: test_noisy.tsv}`, are subsets, evaluated apart.
     """
 
-    train: str = "train.tsv"
-    dev: str = "dev.tsv"
-    test: str = "test.tsv"
+    train: str | dict[str, str] = "train.tsv"
+    dev: str | dict[str, str] = "dev.tsv"
+    test: str | dict[str, str] = "test.tsv"
 
     layout = "a manifest for each split, with columns audio, text and, if wanted, speaker and id"
 
     def locate(self, root: Path | None, downloads: Path) -> Path | None:
         found = super().locate(root, downloads)
-        for manifest in (self.train, self.dev, self.test):
+        for manifest in self._files():
             if not (found / manifest).is_file():
                 raise FoldError(f"{self.name}: no file {found / manifest}; expected {self.layout}")
         self._keep_apart(found)
         return found
 
     def _keep_apart(self, root: Path) -> None:
-        """Raises FoldError if two splits share a recording: what is trained on is no test."""
+        """Raises FoldError if two manifests share a recording: what is trained on is no test."""
         seen: dict[Path, str] = {}
-        for manifest in dict.fromkeys((self.train, self.dev, self.test)):
+        for manifest in self._files():
             here: set[Path] = set()
             for line, row in _read_rows(root / manifest):
                 recording = (root / Path(manifest).parent / row["audio"]).resolve()
@@ -67,10 +77,24 @@ class Manifest(Corpus):
             seen |= dict.fromkeys(here, manifest)
 
     def fetch(self, downloads: Path) -> Path:
-        raise FoldError(f"{self.name}: there is nothing to download; give ROOT=, the folder of {self.train}")
+        lists = ", ".join(self._files())
+        raise FoldError(f"{self.name}: there is nothing to download; give ROOT=, the folder of {lists}")
 
     def recipes(self, split: str, root: Path | None) -> list[ListedRecording]:
-        name = {"train": self.train, "dev": self.dev, "test": self.test}[split]
+        return [recording for listed in self.subsets(split, root).values() for recording in listed]
+
+    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[ListedRecording]]:
+        return by_subset(split, {name: self._read(root, file) for name, file in self._manifests(split).items()})
+
+    def _manifests(self, split: str) -> dict[str, str]:
+        """Return the manifests of a split by subset."""
+        given = {"train": self.train, "dev": self.dev, "test": self.test}[split]
+        return {split: given} if isinstance(given, str) else given
+
+    def _files(self) -> list[str]:
+        return list(dict.fromkeys(file for split in SPLITS for file in self._manifests(split).values()))
+
+    def _read(self, root: Path, name: str) -> list[ListedRecording]:
         listed: dict[str, tuple[int, ListedRecording]] = {}
         for line, row in _read_rows(root / name):
             where = f"{root / name}:{line}"
@@ -80,7 +104,7 @@ class Manifest(Corpus):
             if not (root / recording.file).is_file():
                 raise FoldError(f"{where}: there is no recording {root / recording.file}")
             listed[recording.id] = line, recording
-        return shuffled([recording for _, recording in listed.values()], split)
+        return [recording for _, recording in listed.values()]
 
     def render(self, recipe: ListedRecording, root: Path | None) -> Utterance:
         samples, sample_rate = read_audio(root / recipe.file)

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fold.report import style
 from fold.report.compare.systems import System, timed_on
+from fold.report.sweep import GREEDY, searched
 
 LABEL_WIDTH = 40  # characters that a legend has room for
 
@@ -21,14 +22,15 @@ def wer_by_depth(systems: Sequence[System], title: str) -> Figure:
     figure, axes = style.new_figure()
     for system, colour in zip(_foldable(systems), _cycle(style.FOLDED), strict=False):
         means, lows, highs = zip(*map(system.over_paths, system.depths), strict=True)
-        axes.plot(
-            system.depths, means, color=colour, linewidth=2, zorder=3, label=f"{_shown(system.label)}, mean over paths"
-        )
+        otherwise = searched(system.record.rows)
+        of_paths, of_canonical = (f", {GREEDY}", f", {otherwise}") if otherwise else ("", "")
+        label = f"{_shown(system.label)}, mean over paths{of_paths}"
+        axes.plot(system.depths, means, color=colour, linewidth=2, zorder=3, label=label)
         span = "range over paths and runs" if len(system.records) > 1 else "range over paths"
         axes.fill_between(system.depths, lows, highs, color=colour, alpha=0.15, linewidth=0, label=span)
         canonical = [fmean(system.wers(depth)) for depth in system.depths]
         ring = {"facecolor": "white", "edgecolor": colour, "linewidth": 1.6, "s": 38, "zorder": 4}
-        axes.scatter(system.depths, canonical, **ring, label="canonical paths")
+        axes.scatter(system.depths, canonical, **ring, label=f"canonical paths{of_canonical}")
     for system, colour, label in _dots(systems):
         [depth] = system.depths
         wers = system.wers(depth)

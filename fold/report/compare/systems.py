@@ -13,7 +13,7 @@ from typing import Any
 from fold.errors import FoldError
 from fold.metrics.significance import word_errors
 from fold.report.record import Record, difference
-from fold.report.sweep import summarise
+from fold.report.sweep import searched, summarise
 
 SEEDS = ("seed_everything", "model.seed", "data.seed")
 PLACES = (  # where a run found or left things, and how it used the machine
@@ -25,6 +25,7 @@ PLACES = (  # where a run found or left things, and how it used the machine
     "data.prepare_workers",
     "trainer.enable_progress_bar",
 )
+RECORDED = "model.test_decoding."  # a record has its own
 SOURCE = "model.network.init_args.source"  # of which the folder is a place too, but not the name
 NAMED_SETTINGS = 3  # in a label
 
@@ -50,6 +51,11 @@ class System:
     def foldable(self) -> bool:
         return len(self.depths) > 1
 
+    @property
+    def decoding(self) -> str:
+        """How canonical paths were decoded, in words."""
+        return searched(self.record.rows) or self.record.decoding.get("method", "unknown")
+
     @cached_property
     def ordered_references(self) -> list[str]:
         """In the order of utterance ids."""
@@ -72,7 +78,7 @@ class System:
         return [record.canonical[depth].cer for record in self.records]
 
     def over_paths(self, depth: int) -> tuple[float, float, float]:
-        """Mean, lowest and highest WER over all paths of a depth and all runs."""
+        """Mean, lowest and highest WER over all paths of a depth and all runs, all decoded alike."""
         found = [summary for record in self.records for summary in summarise(record.rows) if summary.depth == depth]
         return fmean(s.mean for s in found), min(s.best for s in found), max(s.worst for s in found)
 
@@ -95,8 +101,25 @@ def mean_and_deviation(values: Sequence[float], digits: int = 2) -> str:
     return shown if len(values) == 1 else f"{shown} ± {stdev(values):.{digits}f}"
 
 
+def by_subset(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records of one subset each, by those subsets that all were evaluated on.
+
+    Records that have one subset each are taken as they are, whatever it is called: their utterances must be the same
+    (see `check_same_test_set`). Raises FoldError if they share none.
+    """
+    first, *others = records
+    if all(len(record.subsets) == 1 for record in records):
+        return {first.subsets[0]: list(records)}
+    shared = [subset for subset in first.subsets if all(subset in record.subsets for record in others)]
+    if not shared:
+        told = " against ".join(dict.fromkeys(", ".join(record.subsets) for record in records))
+        raise FoldError(f"the systems were evaluated on different subsets: {told}; --pooled=true compares the whole")
+    return {subset: [record.of(subset) for record in records] for subset in shared}
+
+
 def group(records: Sequence[Record], labels: Sequence[str | None]) -> list[System]:
-    """Systems of records, in the order of their first. labels: given ones, which also decide what belongs together.
+    """Systems of records of one subset each, in the order of their first. labels: given ones, which also decide what
+    belongs together.
 
     A record that comes twice counts once. Raises FoldError if the records are not of one test set, or if runs of one
     system have different depths or the same random seeds.
@@ -154,7 +177,10 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 def compared_settings(record: Record) -> dict[str, Any]:
     """The settings that make a system what it is, and what it was trained on."""
-    settings = {name: value for name, value in flat(record.settings) if name not in (*SEEDS, *PLACES)}
+    left_out = (*SEEDS, *PLACES)
+    settings = {
+        name: value for name, value in flat(record.settings) if name not in left_out and not name.startswith(RECORDED)
+    }
     if settings.get(SOURCE):
         settings[SOURCE] = PurePath(settings[SOURCE]).name
     settings |= {f"decoding.{name}": value for name, value in record.decoding.items()}

@@ -142,6 +142,8 @@ def notes(table: Sequence[Row], margin: float) -> list[str]:
     record = table[0].node.system.record
     lines = [f"{record.rows[0].words:,} words in {record.rows[0].sentences:,} utterances; WER of canonical paths."]
     systems = list(dict.fromkeys(row.node.system for row in table))
+    if len({system.decoding for system in systems}) > 1:
+        lines.append(f"Decoding: {'; '.join(f'{system.label}: {system.decoding}' for system in systems)}.")
     if any(len(system.records) > 1 for system in systems):
         lines.append("Of several runs: mean ± standard deviation.")
     tested = [row.pair for row in table if row.pair]

@@ -5,9 +5,9 @@ from fold.training.callbacks.depth_sweep import DepthSweep
 from fold.training.callbacks.end_together import EndTogether
 from fold.training.callbacks.freeze_encoder import FreezeEncoder
 from fold.training.callbacks.gradient_norms import GradientNorms
-from fold.training.callbacks.preemption import Preemption
 from fold.training.callbacks.progress import StepProgress
-from fold.training.callbacks.run_checkpoint import RunCheckpoint
+from fold.training.callbacks.run_checkpoint import Ended, RunCheckpoint
+from fold.training.callbacks.throughput import Throughput
 from fold.training.callbacks.training_time import TrainingTime
 from fold.training.callbacks.transcripts import TranscriptWriter
 from fold.training.callbacks.weight_average import WeightAverage
@@ -16,11 +16,12 @@ __all__ = [
     "BadData",
     "DepthSweep",
     "EndTogether",
+    "Ended",
     "FreezeEncoder",
     "GradientNorms",
-    "Preemption",
     "RunCheckpoint",
     "StepProgress",
+    "Throughput",
     "TrainingTime",
     "TranscriptWriter",
     "WeightAverage",

@@ -12,11 +12,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from fold.data.batching import Batch
-from fold.evaluation import Transcripts, make_record, real_time_factors, sweep_paths, sweep_rows
+from fold.decoding.decode import Trial
+from fold.evaluation import Transcripts, make_record, real_time_factors, sweep_paths, sweep_rows, sweep_trials
 from fold.metrics import PathErrors
 from fold.report.figure import Baseline, plot_sweep
 from fold.report.record import Record, write_record
-from fold.report.sweep import SweepRow, write_sweep
+from fold.report.sweep import SweepRow, by_subset, summarise, write_sweep
 from fold.report.table import sweep_table
 from fold.training import wandb_run
 from fold.training.callbacks.training_time import TrainingTime
@@ -28,9 +29,10 @@ class DepthSweep(lightning.Callback):
 
     folder: where `depth_sweep.csv`, `.json` and `.png` of a test go; experiment: its name, for titles;
     val_depths: depths evaluated (canonical path) after each validation; None for the two ends and the middle;
-    paths_per_depth: further paths sampled of each depth in a test;
+    paths_per_depth: further paths sampled of each depth in a test, for greedy decoding;
     baselines: individually trained models, drawn as points in the figure.
-    Logs `val/wer/depth_NN` and `test/wer/depth_NN` (canonical path, percent), and `val/wer/mean` over the depths.
+    Logs `val/wer/depth_NN` and `test/wer/depth_NN` (canonical path, percent), or `val/<subset>/wer/depth_NN` where the
+    split has several subsets; and `val/wer/mean`, over the depths and the subsets, each of which counts alike.
     """
 
     def __init__(
@@ -54,16 +56,20 @@ class DepthSweep(lightning.Callback):
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
         depths = pl_module.space.depths
         chosen = self.val_depths or sorted({depths[0], depths[len(depths) // 2], depths[-1]})
-        self._start(pl_module, sweep_paths(pl_module.space, chosen, paths_per_depth=0))
+        subsets = trainer.datamodule.index.splits["dev"].subsets
+        paths = sweep_paths(pl_module.space, chosen, paths_per_depth=0)
+        self._start(pl_module, [Trial(path, pl_module.decoding) for path in paths], subsets)
 
     def on_test_epoch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        space = pl_module.space
-        self._start(pl_module, sweep_paths(space, space.depths, self.paths_per_depth))
+        space, subsets = pl_module.space, trainer.datamodule.index.splits["test"].subsets
+        self._start(
+            pl_module, sweep_trials(space, space.depths, self.paths_per_depth, pl_module.test_decoding), subsets
+        )
 
-    def _start(self, pl_module: FoldableASR, paths: list) -> None:
-        pl_module.eval_paths = paths
-        self._errors = PathErrors(len(paths)).to(pl_module.device)
-        self._transcripts = Transcripts(pl_module.space, paths)
+    def _start(self, pl_module: FoldableASR, trials: list[Trial], subsets: Sequence[str]) -> None:
+        pl_module.trials = trials
+        self._errors = PathErrors(subsets, len(trials)).to(pl_module.device)
+        self._transcripts = Transcripts(pl_module.space, trials)
 
     def on_validation_batch_end(
         self,
@@ -75,7 +81,7 @@ class DepthSweep(lightning.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         for index, transcripts in enumerate(outputs):
-            self._errors.update(index, batch.texts, transcripts)
+            self._errors.update(index, batch.texts, transcripts, batch.subsets)
 
     def on_test_batch_end(
         self,
@@ -91,17 +97,17 @@ class DepthSweep(lightning.Callback):
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
         self._finish(pl_module)
-        shown = {f"val/wer/depth_{row.depth:02d}": row.wer for row in self.rows}
-        pl_module.log_dict(shown, prog_bar=True)
-        pl_module.log("val/wer/mean", sum(shown.values()) / len(shown))
+        shown = scalars("val", self.rows)
+        several = len(self._errors.subsets) > 1  # too many values to stand beside a progress bar
+        pl_module.log_dict(shown, prog_bar=not several)
+        pl_module.log("val/wer/mean", sum(shown.values()) / len(shown), prog_bar=several)
 
     def on_test_epoch_end(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
         self._finish(pl_module)
-        canonical = {f"test/wer/depth_{row.depth:02d}": row.wer for row in self.rows if row.canonical}
-        pl_module.log_dict(canonical)
+        pl_module.log_dict(scalars("test", self.rows))
         if trainer.world_size > 1:
             shares: list[Any] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(shares, (self._transcripts.references, self._transcripts.errors))
+            torch.distributed.all_gather_object(shares, self._transcripts.share())
             for share in shares:
                 self._transcripts.merge(*share)
         self._report(trainer, self._record(trainer, pl_module))
@@ -109,7 +115,7 @@ class DepthSweep(lightning.Callback):
     def _finish(self, pl_module: FoldableASR) -> None:
         counts = self._errors.compute()
         num_params = pl_module.model.num_parameters()
-        self.rows = sweep_rows(pl_module.space, pl_module.eval_paths, counts, num_params)
+        self.rows = sweep_rows(pl_module.space, pl_module.trials, counts, num_params)
 
     @rank_zero_only
     def _record(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> Record:
@@ -119,13 +125,13 @@ class DepthSweep(lightning.Callback):
             model,
             self.rows,
             self._transcripts,
-            real_time_factors(model, description, self._transcripts.timed, pl_module.decoding),
+            real_time_factors(model, description, self._transcripts.timed, pl_module.test_decoding),
             name=self.experiment,
             corpus=trainer.datamodule.index.corpus["class"],
             split="test",
             training=took,
             settings=self.settings,
-            decoding=pl_module.decoding,
+            decoding=pl_module.test_decoding,
         )
 
     @rank_zero_only
@@ -136,3 +142,15 @@ class DepthSweep(lightning.Callback):
         figure = plot_sweep(self.rows, self.folder / "depth_sweep.png", title, self.baselines)
         wandb_run.log_sweep(trainer, record, figure)
         Console().print(sweep_table(self.rows, title))
+
+
+def scalars(stage: str, rows: Sequence[SweepRow]) -> dict[str, float]:
+    """WER of canonical paths by what it is logged as."""
+    parts = by_subset(rows)
+    names = {subset: f"{stage}/{subset}/wer" if len(parts) > 1 else f"{stage}/wer" for subset in parts}
+    return {
+        f"{names[subset]}/depth_{summary.depth:02d}": summary.canonical.wer
+        for subset, of_subset in parts.items()
+        for summary in summarise(of_subset)
+        if summary.canonical
+    }

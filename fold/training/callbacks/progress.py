@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+REFRESH_SECONDS = 0.5  # reading losses makes the host wait for a GPU: by time, not at every step
+
 
 class StepProgress(TQDMProgressBar):
     """As Lightning's bar, but the training bar counts optimizer steps to `max_steps`, over all epochs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown = 0.0
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         if trainer.max_steps < 0:
@@ -35,8 +42,9 @@ class StepProgress(TQDMProgressBar):
         self._show(trainer, pl_module)
 
     def _show(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        bar = self.train_progress_bar
-        if trainer.global_step - bar.n >= self.refresh_rate or trainer.global_step == bar.total:
+        bar, now = self.train_progress_bar, time.monotonic()
+        if now - self._shown >= REFRESH_SECONDS or trainer.global_step == bar.total:
+            self._shown = now
             bar.update(trainer.global_step - bar.n)
             bar.set_postfix(self.get_metrics(trainer, pl_module))
 
@@ -46,5 +54,7 @@ class StepProgress(TQDMProgressBar):
         """Named values beside the bar, short enough to fit: `val/wer/depth_04` becomes `wer@04`."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
-        renamed = {name.replace("val/wer/depth_", "wer@").replace("train/", ""): v for name, v in metrics.items()}
-        return {name: f"{v:.3g}" if isinstance(v, float) else v for name, v in renamed.items()}
+        short = {"val/wer/depth_": "wer@", "val/wer/mean": "wer", "train/": ""}
+        for long, brief in short.items():
+            metrics = {name.replace(long, brief): value for name, value in metrics.items()}
+        return {name: f"{v:.3g}" if isinstance(v, float) else v for name, v in metrics.items()}

@@ -58,6 +58,36 @@ def test_a_corpus_is_prepared_from_manifests(root, tmp_path_factory):
     assert prepare(Manifest(), folder, root=None, **settings) == index
 
 
+def test_several_lists_of_a_split_are_its_subsets(root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards") / "mine"
+    lines = (root / "test.tsv").read_text(encoding="utf-8").splitlines()
+    for name, rows in (("clean", lines[1:2]), ("noisy", lines[2:])):
+        (root / f"{name}.tsv").write_text("\n".join([lines[0], *rows]), encoding="utf-8")
+    (root / "more.tsv").write_text("audio\ttext\ndev/a/one.wav\tmore\n")
+    corpus = Manifest({"a": "train.tsv", "b": "more.tsv"}, "clean.tsv", {"quiet": "noisy.tsv", "dev": "test.tsv"})
+    with pytest.raises(FoldError, match=r"test.tsv:2: the recording test/a/one.wav is in clean.tsv already"):
+        corpus.locate(root, root)
+    corpus = Manifest({"a": "train.tsv", "b": "more.tsv"}, "test.tsv", {"quiet": "clean.tsv", "loud": "noisy.tsv"})
+    assert {name: len(recipes) for name, recipes in corpus.subsets("test", root).items()} == {"quiet": 1, "loud": 3}
+    (root / "test.tsv").write_text("audio\ttext\ndev/a/two.flac\tother\n")
+    index = prepare(corpus, folder, root=root, sample_rate=16000, units=UnitsConfig(), num_workers=1)
+    assert {name: (split.subsets, split.utterances) for name, split in index.splits.items()} == {
+        "train": (("train",), 5),
+        "dev": (("dev",), 1),
+        "test": (("quiet", "loud"), 4),
+    }
+
+
+def test_utterances_of_two_lists_need_ids_of_their_own(root, tmp_path):
+    for name in ("clean", "noisy"):
+        (root / f"{name}.tsv").write_text(
+            f"audio\ttext\tid\ndev/{'a/one.wav' if name == 'clean' else 'a/two.flac'}\tx\tu1"
+        )
+    corpus = Manifest(dev={"clean": "clean.tsv", "noisy": "noisy.tsv"})
+    with pytest.raises(FoldError, match="two utterances of the split 'dev' have the same id, 'u1'"):
+        prepare(corpus, tmp_path / "out", root=root, sample_rate=16000, units=UnitsConfig(), num_workers=1)
+
+
 def test_tsv_and_jsonl_say_the_same(root):
     rows = [
         {"audio": "a/one.wav", "text": "One TWO", "speaker": "ann", "id": "x-1"},

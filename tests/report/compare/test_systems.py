@@ -8,6 +8,8 @@ from report.records import make_record, references
 from fold.errors import FoldError
 from fold.report.compare.pairs import Node, all_pairs, compare, counterpart, nodes
 from fold.report.compare.systems import group, mean_and_deviation
+from fold.report.compare.table import notes, rows
+from fold.report.record import Record
 
 MARGIN = 0.5
 
@@ -106,6 +108,25 @@ def test_other_training_data_decoding_or_weights_make_another_system(named: str)
     systems = group([*runs, odd], [None] * 3)
     assert [len(system.records) for system in systems] == [2, 1]
     assert systems[1].label == f"foldable ({named})"
+
+
+def searched(record: Record) -> Record:
+    """With a second row of each canonical path, decoded otherwise."""
+    rows = [dataclasses.replace(row, decoding="beam 5 ctc 0.3") for row in record.rows]
+    return dataclasses.replace(record, rows=(*record.rows, *rows), decoding={"method": "beam"})
+
+
+def test_systems_are_told_apart_by_how_they_were_decoded_not_by_what_their_training_would_have_done() -> None:
+    stated = {"model": {"num_layers": 2, "test_decoding": {"method": "beam"}}}
+    runs = [make_record({2: 0.1}, seed=1), make_record({2: 0.1}, seed=2, settings=stated)]
+    runs[0].settings["model"].pop("seed")
+    assert [len(system.records) for system in group(runs, [None] * 2)] == [2]
+    systems = group([*runs, searched(runs[0])], [None] * 3)
+    assert [len(system.records) for system in systems] == [2, 1]
+    [note] = [note for note in notes(rows(systems, None, MARGIN), MARGIN) if note.startswith("Decoding")]
+    assert note == f"Decoding: {systems[0].label}: greedy; {systems[1].label}: beam 5 ctc 0.3."
+    alike = notes(rows(systems[:1], None, MARGIN), MARGIN)
+    assert not any(note.startswith("Decoding") for note in alike)
 
 
 def test_mean_and_deviation() -> None:
