@@ -38,8 +38,9 @@ from fold.training.callbacks import (
 )
 from fold.training.checkpoint_io import LAST, SafeCheckpointIO, newest_checkpoint
 from fold.training.module import FoldableASR
-from fold.training.resume import begin_epoch_again
+from fold.training.resume import move_to
 from fold.training.run_folder import STAMP
+from fold.training.updates import check_precision, count_in_updates
 
 WANDB_ID = "wandb_id"  # in a checkpoint
 
@@ -89,8 +90,9 @@ class SaveRunConfig(SaveConfigCallback):
     def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         if trainer.state.fn != "fit":
             return
-        if trainer.datamodule.plan_changed:  # known by now: Lightning restores the model, the data, then callbacks
-            begin_epoch_again(checkpoint)
+        step = trainer.datamodule.moved_to  # known by now: Lightning restores the model, the data, then callbacks
+        if step is not None:
+            move_to(checkpoint, step, trainer.accumulate_grad_batches)
         if trainer.is_global_zero and CONFIG in checkpoint:
             for line in differences(yaml.safe_load(checkpoint[CONFIG]), run_settings(self.parser, self.config)):
                 print(f"resumed with {line}")
@@ -197,6 +199,8 @@ class FoldCLI(LightningCLI):
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": always}
         trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)
         accelerators.check_kernels(trainer.strategy.root_device)
+        check_precision(trainer)
+        count_in_updates(trainer, self.datamodule)
         return trainer
 
     def _plugins(self) -> list[Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -12,6 +15,7 @@ from torch.utils.data import get_worker_info
 from fold.data.faults import Fault
 
 EMPTY_SAMPLES = 8000  # enough for any model to encode
+MOST_SAMPLES = 1 << 30  # of a batch
 
 
 class Batch(NamedTuple):
@@ -49,11 +53,34 @@ class Example(NamedTuple):
     subset: str = ""
 
 
-def collate(utterances: Sequence[Example], faults: Sequence[Fault] = ()) -> Batch:
-    """Pads utterances to one batch."""
+@dataclass(frozen=True)
+class Rounding:
+    """Numbers of samples that batches are padded to: `first`, and `step` more at a time."""
+
+    first: int
+    step: int
+
+    @classmethod
+    def to_frames(cls, num_frames: Callable[[int], int], multiple: int) -> Rounding | None:
+        """The least samples of which an encoder makes `multiple` frames, twice as many and so on; None for 1.
+
+        num_frames: gives the frames of so many samples, one more every so many samples.
+        """
+        if multiple == 1:
+            return None
+        first, second = (bisect_left(range(MOST_SAMPLES), n * multiple, key=num_frames) for n in (1, 2))
+        return cls(first, second - first)
+
+    def up(self, samples: int) -> int:
+        """The next of these numbers, `samples` or more."""
+        return self.first + max(0, math.ceil((samples - self.first) / self.step)) * self.step
+
+
+def collate(utterances: Sequence[Example], faults: Sequence[Fault] = (), rounding: Rounding | None = None) -> Batch:
+    """Pads utterances to one batch. rounding: of its samples (None: as many as the longest has)."""
     rows = utterances or [Example("", "", torch.zeros(EMPTY_SAMPLES), torch.zeros(0, dtype=torch.long))]
     return Batch(
-        waveforms=pad([u.waveform for u in rows]),
+        waveforms=pad([u.waveform for u in rows], rounding),
         num_samples=torch.tensor([len(u.waveform) for u in rows]),
         units=pad([u.units for u in rows]),
         num_units=torch.tensor([len(u.units) for u in rows]),
@@ -64,12 +91,14 @@ def collate(utterances: Sequence[Example], faults: Sequence[Fault] = ()) -> Batc
     )
 
 
-def pad(sequences: Sequence[Tensor]) -> Tensor:
-    """Sequences of one type, each (length,), as one tensor (number, longest), zero past each end.
+def pad(sequences: Sequence[Tensor], rounding: Rounding | None = None) -> Tensor:
+    """Sequences of one type, each (length,), as one tensor (number, longest or rounded up), zero past each end.
 
     In a worker of a DataLoader it is made in shared memory at once, which saves copying it there.
     """
     number, longest = len(sequences), max(map(len, sequences))
+    if rounding is not None:
+        longest = rounding.up(longest)
     like = sequences[0]
     if get_worker_info() is None:
         padded = like.new_empty(number, longest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import lightning
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from fold.data.batching import Batch
+from fold.data.batching import Batch, Rounding
 from fold.data.cache import ShardCache
 from fold.data.corpora import Corpus
 from fold.data.index import Index
@@ -36,8 +37,12 @@ class SpeechData(lightning.LightningDataModule):
     shards: folder, or http(s) or s3 URL, that holds prepared corpora; cache, cache_gigabytes: local copies of the
     shards of a URL, and how much of the disk they may fill;
     root: where the corpus itself lies (None: downloaded or made);
-    batch_seconds: padded audio in a training batch of one rank, nearly (all steps of an epoch hold about as much);
-    eval_batch_seconds: at most in an evaluation batch;
+    update_seconds: padded audio of an optimizer update, over all ranks and all batches that they accumulate, nearly
+    (None: a batch of each rank, times trainer.accumulate_grad_batches);
+    batch_seconds: padded audio that a device can hold in training, nearly: an update is cut into as many equal batches
+    for each rank as that takes; eval_batch_seconds: at most in an evaluation batch;
+    round_frames: batches are padded until the encoder has a multiple of so many frames of them (1: not at all), so that
+    a GPU meets few shapes;
     max_seconds: longer training utterances are dropped, and counted in the log;
     shuffle_window: shards shuffled together; speeds: speed perturbation of training audio, one drawn an utterance;
     seed: of shuffling and speeds; num_workers: reading processes of a loader;
@@ -53,8 +58,10 @@ class SpeechData(lightning.LightningDataModule):
         cache: str = "shards/cache",
         cache_gigabytes: float = 50.0,
         root: str | None = None,
+        update_seconds: float | None = None,
         batch_seconds: float = 60.0,
         eval_batch_seconds: float = 120.0,
+        round_frames: int = 1,
         max_seconds: float = 30.0,
         shuffle_window: int = 16,
         speeds: list[float] | None = None,
@@ -63,14 +70,20 @@ class SpeechData(lightning.LightningDataModule):
         prepare_workers: int | None = None,
     ) -> None:
         super().__init__()
+        sizes = {"update_seconds": update_seconds, "batch_seconds": batch_seconds, "round_frames": round_frames}
+        for setting, value in sizes.items():
+            if value is not None and not 0 < value < math.inf:
+                raise FoldError(f"data.{setting} is {value}: it must be more than 0")
         self.corpus = corpus
         self.sample_rate = sample_rate
         self.units_config = units
         name = prepared_name(corpus, sample_rate, units)
         self.location = Location.of(f"{shards}/{name}", ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
         self.root = Path(root) if root else None
+        self.update_seconds = update_seconds
         self.batch_seconds = batch_seconds
         self.eval_batch_seconds = eval_batch_seconds
+        self.round_frames = round_frames
         self.max_seconds = max_seconds
         self.shuffle_window = shuffle_window
         self.speeds = speeds or [1.0]
@@ -78,11 +91,12 @@ class SpeechData(lightning.LightningDataModule):
         self.num_workers = num_workers
         self.prepare_workers = prepare_workers
         self.fits: FitsAudio | None = None  # the model sets what its training utterances must satisfy
+        self.num_frames: Callable[[int], int] | None = None  # and the frames that it makes of so many samples
         self._index: Index | None = None
         self._units: Units | None = None
         self._plan: TrainPlan | None = None
         self._resumed = (0, 0)  # epoch and steps done in it
-        self.plan_changed = False  # since the checkpoint that is resumed
+        self.moved_to: int | None = None  # updates done in it, where Lightning's count of batches no longer says so
 
     def prepare_data(self) -> None:
         """Prepares the corpus unless its shards are there (Lightning calls this on one process of a node)."""
@@ -125,32 +139,38 @@ class SpeechData(lightning.LightningDataModule):
         plan = TrainPlan(
             data.lengths(self._samples(self.max_seconds)),
             [shard.seconds for shard in split.shards],
-            self.steps_per_epoch(self._share()["world_size"]),
+            self.steps_per_epoch(),
             seed=self.seed,
             window=self.shuffle_window,
             speeds=self.speeds,
+            batches=_whole(self._step_seconds() / self.batch_seconds),
+            accumulate=self._accumulate(),
             **self._share(),
         )
         plan.resume(*self._resumed)
         self._plan = plan
         return self._loader(data, plan)
 
-    def steps_per_epoch(self, world_size: int) -> int:
-        """Steps that hold the training audio: known from the index, and the same in every epoch."""
+    def accumulation(self, world_size: int) -> int | None:
+        """Batches that each rank accumulates for an update, where `update_seconds` decides that."""
+        return self.update_seconds and _whole(self.update_seconds / (self.batch_seconds * world_size))
+
+    def steps_per_epoch(self) -> int:
+        """Updates that hold the training audio: known from the index, and the same in every epoch."""
         utterances, seconds = self.index.splits["train"].usable(self.max_seconds)
         played = seconds * sum(1 / speed for speed in self.speeds) / len(self.speeds)
-        steps = math.ceil(played * PADDING / (self.batch_seconds * world_size))
-        return min(steps, math.ceil(utterances / world_size))
+        steps = math.ceil(played * PADDING / self._step_seconds())
+        return min(steps, math.ceil(utterances / _whole(self._step_seconds() / self.batch_seconds)))
 
     def plan_settings(self) -> dict[str, Any]:
-        """All that the plan of an epoch depends on."""
+        """All that the utterances of the updates of an epoch depend on."""
         return {
             "seed": self.seed,
+            "update_seconds": self._step_seconds(),
             "batch_seconds": self.batch_seconds,
             "max_seconds": self.max_seconds,
             "shuffle_window": self.shuffle_window,
             "speeds": list(self.speeds),
-            "world_size": self._share()["world_size"],
             "utterances": self.index.splits["train"].utterances,
         }
 
@@ -158,18 +178,20 @@ class SpeechData(lightning.LightningDataModule):
         """The position in the epoch, for a checkpoint."""
         if self._plan is None:
             return {}
-        step = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        return {"plan": self.plan_settings(), "epoch": self._plan.epoch, "step": step}
+        batches, accumulate = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready, self._accumulate()
+        position = {"epoch": self._plan.epoch, "step": batches // accumulate, "accumulate": accumulate}
+        return {"plan": self.plan_settings(), **position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on at the position saved; if the plan has changed since, at the start of that epoch."""
         if self.trainer.state.fn != "fit" or not state:
             return
         changed = differences(state["plan"], self.plan_settings())
-        self.plan_changed = bool(changed)
         if changed:
             log.warning(f"the batches of an epoch change ({'; '.join(changed)}): epoch {state['epoch']} begins again")
         self._resumed = (state["epoch"], 0 if changed else state["step"])
+        if changed or state["accumulate"] != self._accumulate():
+            self.moved_to = self._resumed[1]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch.to(device)
@@ -184,7 +206,8 @@ class SpeechData(lightning.LightningDataModule):
         return self._eval_loader("test")
 
     def _split(self, name: str, fits: FitsAudio | None = None) -> ShardedSpeech:
-        return ShardedSpeech(self.location, self.index.splits[name], self.sample_rate, self.units, fits)
+        rounding = Rounding.to_frames(self.num_frames, self.round_frames) if self.num_frames else None
+        return ShardedSpeech(self.location, self.index.splits[name], self.sample_rate, self.units, fits, rounding)
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         data = self._split(name)
@@ -203,6 +226,13 @@ class SpeechData(lightning.LightningDataModule):
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
 
+    def _accumulate(self) -> int:
+        return 1 if self.trainer is None else self.trainer.accumulate_grad_batches
+
+    def _step_seconds(self) -> float:
+        """Padded audio of an update, over all ranks."""
+        return self.update_seconds or self.batch_seconds * self._share()["world_size"] * self._accumulate()
+
     def _share(self) -> dict[str, int]:
         if self.trainer is None:
             return {"rank": 0, "world_size": 1}
@@ -210,6 +240,11 @@ class SpeechData(lightning.LightningDataModule):
 
     def _samples(self, seconds: float) -> int:
         return round(seconds * self.sample_rate)
+
+
+def _whole(ratio: float) -> int:
+    """Rounded up, whatever floating point makes of an exact ratio."""
+    return math.ceil(ratio - 1e-6)
 
 
 def _as_it_is(batch: Batch) -> Batch:

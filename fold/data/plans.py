@@ -7,6 +7,7 @@ and memory do not grow with the corpus, and a plan can start anywhere in an epoc
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """Shards that are shuffled together, and the steps that their utterances make."""
+    """Shards that are shuffled together, and the optimizer steps that their utterances make."""
 
     number: int
     shards: np.ndarray
@@ -38,14 +39,16 @@ class Window:
 
 
 class TrainPlan(Sampler[list[Reference]]):
-    """Seeded, shuffled batches of an epoch, dealt to ranks: every utterance exactly once, `num_steps` steps always.
+    """Seeded, shuffled batches of an epoch: every utterance exactly once, `num_steps` optimizer steps always.
 
-    The order of shards is drawn and cut into windows; within a window, utterances of similar length form batches, the
-    `world_size` batches of a step are neighbours in length (so that no rank waits), and steps are shuffled. A batch is
+    The order of shards is drawn and cut into windows; within a window, utterances of similar length form steps, and
+    steps are shuffled. The utterances of a step depend neither on the number of ranks nor on how many batches each
+    takes for it: the batches of a step are cut out of it, of like size and length, so that no rank waits. A batch is
     empty only where there are fewer utterances than batches.
 
     lengths: read window by window; shard_seconds: audio of each shard, which shares the steps out over the windows;
-    window: shards shuffled together; speeds: one is drawn for each utterance.
+    window: shards shuffled together; speeds: one is drawn for each utterance;
+    batches: into which a step can be cut such that a device holds each; accumulate: batches of a rank in a step.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class TrainPlan(Sampler[list[Reference]]):
         seed: int,
         window: int,
         speeds: Sequence[float] = (1.0,),
+        batches: int = 1,
+        accumulate: int = 1,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -66,6 +71,8 @@ class TrainPlan(Sampler[list[Reference]]):
         self.seed = seed
         self.window = window
         self.speeds = speeds
+        self.batches = batches
+        self.accumulate = accumulate
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
@@ -81,14 +88,15 @@ class TrainPlan(Sampler[list[Reference]]):
         self.epoch = self._resumed[0]
 
     def __len__(self) -> int:
-        return self.num_steps
+        return self.num_steps * self.accumulate
 
     def __iter__(self) -> Iterator[list[Reference]]:
         epoch, skipped = self._resumed
         skip = skipped if self.epoch == epoch else 0
         for window in self.windows(self.epoch):
             if skip < window.num_steps:  # a window that lies behind is not even read
-                yield from (step[self.rank] for step in self._steps(self.epoch, window)[skip:])
+                for batches in itertools.islice(self._steps(self.epoch, window), skip, None):
+                    yield from batches[self.rank :: self.world_size]
             skip = max(0, skip - window.num_steps)
 
     def windows(self, epoch: int) -> list[Window]:
@@ -101,22 +109,23 @@ class TrainPlan(Sampler[list[Reference]]):
         steps = np.diff(ends, prepend=0)  # one step at least for each
         return [Window(index, part, int(n)) for index, (part, n) in enumerate(zip(parts, steps, strict=True))]
 
-    def _steps(self, epoch: int, window: Window) -> list[list[list[Reference]]]:
-        """The batches of each step of a window, one a rank."""
+    def _steps(self, epoch: int, window: Window) -> Iterator[list[list[Reference]]]:
+        """The batches of each step of a window, of all ranks."""
         generator = np.random.default_rng((self.seed, epoch, 1 + window.number))
         references, lengths = flatten(self.lengths, window.shards)
         speeds = generator.choice(self.speeds, len(references))
         lengths = np.ceil(lengths / speeds).astype(np.int64)
         order = np.argsort(lengths * generator.uniform(0.95, 1.05, len(lengths)))  # other batches each epoch
-        batches = [
-            [references[order[i]]._replace(speed=float(speeds[order[i]])) for i in range(start, end)]
-            for start, end in cut(lengths[order], window.num_steps * self.world_size)
-        ]
-        steps = [batches[i : i + self.world_size] for i in range(0, len(batches), self.world_size)]
-        return [
-            [steps[step][i] for i in generator.permutation(self.world_size)]
-            for step in generator.permutation(len(steps))
-        ]
+        ends = cut(lengths[order], window.num_steps * self.batches)
+        for step in generator.permutation(window.num_steps):
+            first, last = ends[step * self.batches], ends[(step + 1) * self.batches - 1]
+            chosen = order[first[0] : last[1]]
+            batches = [
+                [references[i]._replace(speed=float(speeds[i])) for i in chosen[start:end]]
+                for start, end in cut(lengths[chosen], self.accumulate * self.world_size)
+            ]
+            shuffled = np.random.default_rng((self.seed, epoch, 1 + window.number, 1 + step)).permutation(len(batches))
+            yield [batches[i] for i in shuffled]
 
 
 class EvalPlan(Sampler[list[Reference]]):

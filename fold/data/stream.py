@@ -19,7 +19,7 @@ import soxr
 import torch
 from torch.utils.data import Dataset
 
-from fold.data.batching import Batch, Example, collate
+from fold.data.batching import Batch, Example, Rounding, collate
 from fold.data.faults import BadUtterance, Fault
 from fold.data.index import Split
 from fold.data.location import Location
@@ -41,18 +41,26 @@ class ShardedSpeech(Dataset):
     """A prepared split as a data set of batches: indexed with a plan's item, it gives that batch.
 
     location: of the prepared corpus; split: its entry in the index; sample_rate: in Hz; units: encodes the transcripts;
-    fits: what a training utterance must satisfy besides (None: nothing; any transcript will do for evaluation).
+    fits: what a training utterance must satisfy besides (None: nothing; any transcript will do for evaluation);
+    rounding: of the samples of a batch.
     Utterances that cannot be used are left out of the batch and listed in its faults.
     """
 
     def __init__(
-        self, location: Location, split: Split, sample_rate: int, units: Units, fits: FitsAudio | None = None
+        self,
+        location: Location,
+        split: Split,
+        sample_rate: int,
+        units: Units,
+        fits: FitsAudio | None = None,
+        rounding: Rounding | None = None,
     ) -> None:
         self.location = location
         self.split = split
         self.sample_rate = sample_rate
         self.units = units
         self.fits = fits
+        self.rounding = rounding
         self._readers: Readers | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -88,7 +96,7 @@ class ShardedSpeech(Dataset):
                 examples.append(self.read(reference))
             except BadUtterance as error:
                 faults.append(error.fault)
-        return collate(examples, faults)
+        return collate(examples, faults, self.rounding)
 
     def read(self, reference: Reference) -> Example:
         """Reads, checks and decodes one utterance. Raises BadUtterance if it cannot be used."""

@@ -80,6 +80,7 @@ class Recogniser(nn.Module):
     stem: module called as `stem(waveforms, num_samples) -> StemOutput`.
     unfolding: the shared encoder layers.
     final_norm: applied to the encoding of every path.
+    `encoder_frozen` keeps these three as they are while the heads train: no gradient of them is computed.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Recogniser(nn.Module):
         self.final_norm = final_norm
         self.ctc_head = ctc_head
         self.decoder = decoder
+        self.encoder_frozen = False
 
     def forward(
         self, waveforms: Tensor, num_samples: Tensor, paths: Sequence[Path], prefixes: Tensor | None = None
@@ -105,9 +107,14 @@ class Recogniser(nn.Module):
         waveforms: (batch, samples) in [-1, 1]; num_samples: (batch,), best on the CPU: on a GPU the losses would have
         to wait for it; prefixes: (batch, length) units beginning with <sos/eos>, for the decoder's teacher forcing.
         """
-        stem = self.stem(waveforms, num_samples)
-        results = self.unfolding(stem.x, paths, stem.row_args, stem.shared_args)
-        encoded, ctc_log_probs = self._ctc(torch.stack(results))
+        trains = torch.is_grad_enabled()
+        with torch.set_grad_enabled(trains and not self.encoder_frozen):
+            stem = self.stem(waveforms, num_samples)
+            results = self.unfolding(stem.x, paths, stem.row_args, stem.shared_args)
+            encoded = self.final_norm(torch.stack(results))
+        if trains and self.encoder_frozen:
+            encoded = _NoGradient.apply(encoded, *self.encoder_parameters())
+        ctc_log_probs = self._ctc(encoded)
         decoder_log_probs = None
         if self.decoder is not None and prefixes is not None:
             each = len(paths)
@@ -120,13 +127,16 @@ class Recogniser(nn.Module):
         once needs little memory. Arguments as of `forward`."""
         stem = self.stem(waveforms, num_samples)
         for index, x in self.unfolding.walk(stem.x, paths, stem.row_args, stem.shared_args):
-            encoded, ctc_log_probs = self._ctc(x)
-            yield index, PathOutput(paths[index], encoded, stem.num_frames, ctc_log_probs)
+            encoded = self.final_norm(x)
+            yield index, PathOutput(paths[index], encoded, stem.num_frames, self._ctc(encoded))
 
-    def _ctc(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoding and CTC log-probabilities of what the layers gave."""
-        encoded = self.final_norm(x)
-        return encoded, self.ctc_head(encoded).float().log_softmax(-1)
+    def _ctc(self, encoded: Tensor) -> Tensor:
+        """CTC log-probabilities in fp32."""
+        return self.ctc_head(encoded).float().log_softmax(-1)
+
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """Parameters of all but the heads."""
+        return [parameter for part in (self.stem, self.unfolding, self.final_norm) for parameter in part.parameters()]
 
     def decode_prefixes(self, prefixes: Tensor, encoded: Tensor, num_frames: Tensor) -> Tensor:
         """The decoder's log-probabilities after each prefix: (batch, length, vocab_size) fp32."""
@@ -136,6 +146,22 @@ class Recogniser(nn.Module):
     def num_parameters(self) -> int:
         """Number of parameters: the same at every depth."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+class _NoGradient(torch.autograd.Function):
+    """Hands x on as if it depended on the parameters, which get no gradient.
+
+    In data-parallel training each parameter has to come up in every backward pass: the ranks wait for it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.inputs = 1 + len(parameters)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, ...]:
+        return (None,) * ctx.inputs
 
 
 class Architecture(ABC):

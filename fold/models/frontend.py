@@ -59,8 +59,10 @@ class Fbank(nn.Module):
 
 @dataclass(frozen=True)
 class SpecAugmentConfig:
-    """SpecAugment (Park et al., 2019): masks drawn an utterance, filled with its mean.
+    """SpecAugment (Park et al., 2019): drawn for each utterance; masks are filled with its mean.
 
+    time_warp: greatest shift, in frames, of a frame drawn in the middle, to which time before and after is stretched
+    or squeezed evenly (0: no warp).
     freq_masks, freq_width: number of masks and greatest width in mel bins.
     time_masks, time_width: number of masks and greatest width in frames (10 ms each).
     time_share: greatest share of the frames that one time mask covers.
@@ -71,6 +73,7 @@ class SpecAugmentConfig:
     time_masks: int = 5
     time_width: int = 100
     time_share: float = 0.05
+    time_warp: int = 0
 
 
 class Frontend(nn.Module):
@@ -108,7 +111,7 @@ class Frontend(nn.Module):
                 mean, std = _moments(features, mask, dim=1)
             features = (features - mean) / std * mask
             if self.training and self.spec_augment is not None:
-                features = _augment(features, self.spec_augment)
+                features = _augment(features, num_frames, self.spec_augment) * mask
         return features, num_frames
 
     @torch.no_grad()
@@ -134,10 +137,34 @@ def _moments(features: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     return mean, var.sqrt().clamp(min=STD_FLOOR)
 
 
-def _augment(features: Tensor, config: SpecAugmentConfig) -> Tensor:
-    """Masks frames, then mel bins, of (batch, frames, mels)."""
+def _augment(features: Tensor, num_frames: Tensor, config: SpecAugmentConfig) -> Tensor:
+    """Warps time, masks frames, then mel bins, of (batch, frames, mels). Frames past an utterance become anything."""
+    if config.time_warp:
+        features = _warp(features, num_frames.to(features.device, non_blocking=True), config.time_warp)
     for _ in range(config.time_masks):
         features = mask_along_axis_iid(features, config.time_width, 0.0, axis=1, p=config.time_share)
     for _ in range(config.freq_masks):
         features = mask_along_axis_iid(features, config.freq_width, 0.0, axis=2)
     return features
+
+
+def _warp(features: Tensor, num_frames: Tensor, window: int) -> Tensor:
+    """Moves a frame of each utterance, with `window` frames or more on either side, by 1 - window to window frames, and
+    interpolates the others linearly between it and the ends. Utterances of up to 2 * window frames stay as they are.
+
+    features: (batch, frames, mels); num_frames: (batch,) on their device.
+    """
+    length = num_frames[:, None].float()
+    place, shift = torch.rand(2, len(features), 1, device=features.device)
+    frame = window + (place * (length - 2 * window)).floor()
+    moved = frame + (shift * 2 * window).floor() + 1 - window
+    to = torch.arange(features.shape[1], device=features.device).expand(len(features), -1)
+    middle = to + 0.5
+    before = middle * frame / moved
+    after = frame + (middle - moved) * (length - frame) / (length - moved)
+    source = torch.where(middle < moved, before, after) - 0.5
+    source = torch.where(length > 2 * window, source, to).minimum(length - 1).clamp(min=0)
+    lower, part = source.long(), source.frac()[..., None]
+    upper = (lower + 1).minimum(num_frames[:, None] - 1).clamp(min=0)
+    earlier, later = (features.gather(1, i[..., None].expand_as(features)) for i in (lower, upper))
+    return earlier.lerp(later, part)

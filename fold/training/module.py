@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import lightning
@@ -97,6 +98,7 @@ class FoldableASR(lightning.LightningModule):
                 for layer in self.model.unfolding.layers:
                     layer.compile(fullgraph=True, dynamic=True)  # in place: weights keep their names
             data.fits = FitsCTC(self.network, data.sample_rate)
+            data.num_frames = partial(self.network.num_frames, sample_rate=data.sample_rate)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
@@ -132,9 +134,11 @@ class FoldableASR(lightning.LightningModule):
         refresh_schedule(self.trainer, self)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Dropout and SpecAugment depend on (seed, batch, rank) alone, so that a resumed run draws the same."""
-        batches = self.trainer.fit_loop.epoch_loop.total_batch_idx
-        drawn = np.random.SeedSequence((self.seed, batches, self.global_rank)).generate_state(1, np.uint64)
+        """Dropout and SpecAugment depend on (seed, update, which of its batches) alone, so that a resumed run draws the
+        same, and one on other devices too."""
+        within = batch_idx % self.trainer.accumulate_grad_batches
+        number = within * self.trainer.world_size + self.global_rank
+        drawn = np.random.SeedSequence((self.seed, self.global_step, number)).generate_state(1, np.uint64)
         torch.manual_seed(int(drawn[0]))
 
     def training_paths(self, step: int, progress: float) -> list[Path]:

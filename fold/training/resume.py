@@ -32,12 +32,17 @@ def check_fits(description: Description, checkpoint: dict[str, Any]) -> None:
         raise FoldError(f"the checkpoint takes audio at {held.sample_rate} Hz, not {description.sample_rate}")
 
 
-def begin_epoch_again(checkpoint: dict[str, Any]) -> None:
-    """Edits Lightning's progress: the epoch at hand begins anew, steps go on."""
+def move_to(checkpoint: dict[str, Any], step: int, accumulate: int) -> None:
+    """Edits Lightning's progress, which counts batches, where another number of them makes an update than before.
+
+    step: updates done in the epoch at hand; accumulate: batches of an update from now on.
+    """
     progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
     # At the end of a batch, where most checkpoints are saved, Lightning has yet to count it as completed.
     uncounted = progress["total"]["processed"] - progress["total"]["completed"]
-    progress["current"].update(ready=0, started=0, processed=0, completed=-uncounted)
+    for counts, updates in (("current", step), ("total", checkpoint["global_step"])):
+        batches = updates * accumulate
+        progress[counts].update(ready=batches, started=batches, processed=batches, completed=batches - uncounted)
 
 
 def set_validation(checkpoint: dict[str, Any], ahead: bool) -> None:

@@ -1,7 +1,9 @@
 """What the loaders give: every utterance exactly once, whatever the ranks and workers, in an order that stays."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,10 +12,12 @@ import torch
 from tones import SAMPLE_RATE, Tones
 
 from fold.data import prepare as prepare_module
+from fold.data.batching import Batch
 from fold.data.corpora import Recipe, Utterance
 from fold.data.datamodule import SpeechData
+from fold.errors import FoldError
 from fold.losses import FitsCTC
-from fold.models import Conformer
+from fold.models import Architecture, Conformer, Foundation
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,14 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def data(shards: Path, rank: int = 0, world_size: int = 1, **settings: object) -> SpeechData:
+def data(shards: Path, rank: int = 0, world_size: int = 1, accumulate: int = 1, **settings: object) -> SpeechData:
     settings = {"batch_seconds": 8.0, "eval_batch_seconds": 8.0, "shuffle_window": 3, "prepare_workers": 1, **settings}
     module = SpeechData(CORPUS, SAMPLE_RATE, shards=str(shards), **settings)
+    accumulate = module.accumulation(world_size) or accumulate
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
-    module.trainer = SimpleNamespace(global_rank=rank, world_size=world_size, strategy=strategy)
+    module.trainer = SimpleNamespace(
+        global_rank=rank, world_size=world_size, accumulate_grad_batches=accumulate, strategy=strategy
+    )
     return module
 
 
@@ -57,6 +64,59 @@ def test_every_utterance_comes_exactly_once(shards: Path, world_size: int, worke
         ids = Counter(id for rank in batches for batch in rank for id in batch.ids)
         assert len(ids) == number and set(ids.values()) == {1}
         assert {len(rank) for rank in batches} == {len(loaders[0])}  # nothing to wait for, and a length that is true
+
+
+@pytest.mark.parametrize(("world_size", "accumulate"), [(1, 3), (2, 2), (3, 1), (4, 1)])
+def test_an_update_holds_its_seconds_however_many_devices_there_are(
+    shards: Path, world_size: int, accumulate: int
+) -> None:
+    """24 s of audio, where a device holds 8 s: batches shrink until a whole number of them makes an update."""
+    settings = {"update_seconds": 24.0, "shuffle_window": 7, "num_workers": 0}
+    ranks = [data(shards, rank, world_size, **settings) for rank in range(world_size)]
+    assert {rank.accumulation(world_size) for rank in ranks} == {accumulate}
+    loaders = [rank.train_dataloader() for rank in ranks]
+    alone = data(shards, **settings)
+    steps = alone.steps_per_epoch()
+    assert {len(loader) for loader in loaders} == {steps * accumulate}  # no update is smaller than the others
+
+    def ids(batches: list[Batch], size: int) -> list[set[str]]:
+        return [{id for b in batches[i : i + size] for id in b.ids} for i in range(0, len(batches), size)]
+
+    together = [
+        set.union(*of_ranks) for of_ranks in zip(*(ids(list(loader), accumulate) for loader in loaders), strict=True)
+    ]
+    assert together == ids(list(alone.train_dataloader()), 3)
+    sizes = [batch.waveforms.numel() / SAMPLE_RATE for loader in loaders for batch in loader]
+    assert max(sizes) <= 1.2 * 24 / (world_size * accumulate)
+
+
+def test_an_exact_ratio_is_not_rounded_up(shards: Path) -> None:
+    assert data(shards, update_seconds=0.3, batch_seconds=0.1).accumulation(1) == 3
+    assert data(shards, update_seconds=2.1, batch_seconds=0.7).accumulation(3) == 1
+
+
+@pytest.mark.parametrize(
+    "setting", [{"update_seconds": 0.0}, {"batch_seconds": -1.0}, {"round_frames": 0}, {"update_seconds": math.nan}]
+)
+def test_a_size_that_cannot_be_is_refused(shards: Path, setting: dict[str, float]) -> None:
+    with pytest.raises(FoldError, match=f"data.{next(iter(setting))} is"):
+        data(shards, **setting)
+
+
+@pytest.mark.parametrize("network", [Conformer(num_mels=40), Foundation(shape="WAV2VEC2_BASE")], ids=["40 ms", "20 ms"])
+def test_batches_are_padded_to_whole_multiples_of_frames(shards: Path, network: Architecture) -> None:
+    plain, rounded = (data(shards, num_workers=0, round_frames=number) for number in (1, 8))
+    rounded.num_frames = plain.num_frames = partial(network.num_frames, sample_rate=SAMPLE_RATE)
+    shapes: list[set[int]] = [set(), set()]
+    for batch, padded in zip(plain.train_dataloader(), rounded.train_dataloader(), strict=True):
+        before, after = batch.waveforms.shape[1], padded.waveforms.shape[1]
+        assert network.num_frames(after, SAMPLE_RATE) % 8 == 0
+        assert before <= after < before + 8 * 0.041 * SAMPLE_RATE
+        assert torch.equal(padded.waveforms[:, :before], batch.waveforms) and not padded.waveforms[:, before:].any()
+        assert torch.equal(padded.num_samples, batch.num_samples)
+        for of_one, size in zip(shapes, (before, after), strict=True):
+            of_one.add(size)
+    assert len(shapes[1]) < len(shapes[0])
 
 
 def test_the_order_does_not_depend_on_workers(shards: Path) -> None:

@@ -75,21 +75,60 @@ def test_every_utterance_comes_exactly_once_an_epoch(
         assert {len(list(plan)) for plan in plans} == {len(plans[0])}  # each rank takes each step
 
 
-@pytest.mark.parametrize("world_size", [1, 2])
-def test_a_plan_goes_on_anywhere(world_size: int) -> None:
+def updates(corpus: list[np.ndarray], world_size: int, accumulate: int, epoch: int) -> list[list[list[Reference]]]:
+    """The batches of each update, in the order in which ranks and batches are numbered."""
+    sizes = {"num_steps": 7, "batches": 4, "accumulate": accumulate, "speeds": (0.9, 1.0, 1.1)}
+    plans = train_plans(corpus, world_size, **sizes)
+    for plan in plans:
+        plan.set_epoch(epoch)
+    ranks = [list(plan) for plan in plans]
+    assert {len(rank) for rank in ranks} == {len(plans[0])} == {7 * accumulate}
+    dealt = [batch for of_all in zip(*ranks, strict=True) for batch in of_all]
+    size = world_size * accumulate
+    return [dealt[start : start + size] for start in range(0, len(dealt), size)]
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_an_update_has_the_same_utterances_on_any_number_of_devices(epoch: int) -> None:
     corpus = lengths((50, 40, 60, 30, 20))
-    [whole, *_] = train_plans(corpus, world_size, window=2)
+    alone = updates(corpus, 1, 4, epoch)
+    for world_size, accumulate in ((2, 2), (4, 1)):  # as many batches: the same ones
+        assert updates(corpus, world_size, accumulate, epoch) == alone
+    for world_size, accumulate in ((3, 2), (5, 1), (8, 1)):
+        others = updates(corpus, world_size, accumulate, epoch)
+        assert [sorted(ref for batch in update for ref in batch) for update in others] == [
+            sorted(ref for batch in update for ref in batch) for update in alone
+        ]
+
+
+@pytest.mark.parametrize(("world_size", "accumulate"), [(1, 4), (3, 2), (2, 3), (8, 1)])
+def test_batches_of_an_update_are_of_like_size_and_none_is_more_than_a_device_holds(
+    world_size: int, accumulate: int
+) -> None:
+    corpus = lengths((220, 180, 240, 160))
+    steps = int(np.ceil(1.02 * np.concatenate(corpus).sum() / (4 * MAX_SAMPLES)))
+    plans = train_plans(corpus, world_size, num_steps=steps, batches=4, accumulate=accumulate)
+    sizes = np.array([[padded_samples(corpus, batch) for batch in plan] for plan in plans])
+    assert sizes.max() <= 1.1 * MAX_SAMPLES
+    assert sizes.max(0).sum() < 1.15 * sizes.mean(0).sum()  # the smaller a batch, the coarser its utterances
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_plan_goes_on_anywhere(world_size: int, accumulate: int) -> None:
+    corpus = lengths((50, 40, 60, 30, 20))
+    [whole, *_] = train_plans(corpus, world_size, window=2, accumulate=accumulate)
     epochs: list[list[list[Reference]]] = []
     for epoch in range(3):
         whole.set_epoch(epoch)
         epochs.append(list(whole))
-    steps = len(whole)
+    steps = whole.num_steps
     for step in range(0, 2 * steps + 1):
-        [plan, *_] = train_plans(corpus, world_size, window=2)
+        [plan, *_] = train_plans(corpus, world_size, window=2, accumulate=accumulate)
         plan.resume(*divmod(step, steps))
-        assert list(plan) == epochs[step // steps][step % steps :]
+        assert list(plan) == epochs[step // steps][step % steps * accumulate :]
         plan.set_epoch(step // steps)  # as Lightning does once more
-        assert list(plan) == epochs[step // steps][step % steps :]
+        assert list(plan) == epochs[step // steps][step % steps * accumulate :]
         plan.set_epoch(step // steps + 1)
         assert step == 2 * steps or list(plan) == epochs[step // steps + 1]
     plan.resume(1, steps)  # a checkpoint of the last step

@@ -229,3 +229,24 @@ def test_audio_too_short_for_a_frame_is_taken(longest: int) -> None:
     output = make_model().eval()(torch.ones(2, longest), torch.tensor([longest, 0]), [SPACE.seed])[0]
     assert output.num_frames.tolist() == [0, 0]
     assert output.ctc_log_probs.isfinite().all()
+
+
+def test_a_frozen_encoder_gets_no_gradient_and_keeps_nothing_for_one() -> None:
+    """The heads get the same gradients as before, and all that autograd keeps is theirs."""
+    kept: dict[bool, int] = {}
+    gradients: dict[bool, dict[str, Tensor | None]] = {}
+    for frozen in (False, True):
+        model = make_model(num_layers=2, dim=32).train()
+        model.encoder_frozen = frozen
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, s=sizes: s.append(x.numel()) or x, lambda x: x):
+            outputs = model(*padded(waveforms()), PATHS, targets().prefixes(VOCAB - 1))
+            JointObjective()(outputs, targets(), progress=1.0).total.backward()
+        kept[frozen] = sum(sizes)
+        gradients[frozen] = {name: parameter.grad for name, parameter in model.named_parameters()}
+    for name, gradient in gradients[True].items():
+        if name.startswith(("ctc_head", "decoder")):
+            torch.testing.assert_close(gradient, gradients[False][name])
+        else:
+            assert gradient is None and gradients[False][name] is not None
+    assert kept[True] < 0.5 * kept[False]

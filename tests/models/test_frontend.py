@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchaudio.compliance import kaldi
 
-from fold.models.frontend import Fbank, Frontend, SpecAugmentConfig
+from fold.models.frontend import Fbank, Frontend, SpecAugmentConfig, _warp
 
 RATE, NUM_MELS = 8000, 40
 
@@ -170,3 +170,57 @@ def test_number_of_masks() -> None:
                 starts = int((columns.diff(prepend=columns.new_zeros(1)) == 1).sum())
                 most[dim] = max(int(most[dim]), starts)
     assert most.tolist() == [3, 2]
+
+
+def warped(waveforms: list[Tensor], window: int, seed: int = 0, extra: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """Features with nothing but time warp, without, and the numbers of frames."""
+    config = SpecAugmentConfig(freq_masks=0, time_masks=0, time_warp=window)
+    frontend, batch = Frontend(RATE, NUM_MELS, "utterance", config), padded(waveforms, extra)
+    torch.manual_seed(seed)
+    features, num_frames = frontend.train()(*batch)
+    return features, frontend.eval()(*batch)[0], num_frames
+
+
+def test_time_warp_is_of_each_utterance_and_knows_no_padding() -> None:
+    waveforms = [speech(length, seed) for seed, length in enumerate([3000, 4000, 2111])]
+    features, plain, num_frames = warped(waveforms, window=5)
+    further, _, _ = warped(waveforms, window=5, extra=2000)
+    for row, frames in enumerate(num_frames.tolist()):
+        assert not torch.allclose(features[row, :frames], plain[row, :frames], atol=0.1)
+        torch.testing.assert_close(features[row, [0, frames - 1]], plain[row, [0, frames - 1]], rtol=0.3, atol=0.3)
+        assert not features[row, frames:].any()
+        torch.testing.assert_close(further[row, :frames], features[row, :frames])
+        assert not further[row, frames:].any()
+
+
+def test_time_warp_stretches_one_part_and_squeezes_the_other() -> None:
+    """Where the features are the time itself, the warp can be read off."""
+    frames, window = 80, 5
+    time = torch.arange(frames, dtype=torch.float32)[None, :, None].expand(400, frames, 2)
+    torch.manual_seed(0)
+    sources = _warp(time, torch.full((400,), frames), window)[..., 0]
+    steps = sources.diff()
+    assert (steps >= 0).all() and sources.min() == 0 and sources.max() == frames - 1  # in order, and to the ends
+    shifts = torch.arange(frames) - sources
+    greatest = shifts.abs().max(1).values
+    assert greatest.max() <= window and greatest.max() > window - 0.5  # the window is reached and never left
+    assert shifts.max() > window - 1 and shifts.min() < 2 - window  # either way
+    assert (greatest == 0).any()  # one shift in ten is none
+    bends = steps[:, 1:-1].diff().abs().gt(1e-3).sum(1)  # all frames between the ends lie on two straight lines
+    assert bends.max() <= 2
+
+
+def test_what_is_too_short_to_warp_stays() -> None:
+    waveforms = [speech(200 + 80 * (frames - 1), seed=frames) for frames in (10, 11, 1)]
+    features, plain, num_frames = warped(waveforms, window=5)
+    assert num_frames.tolist() == [10, 11, 1]
+    assert torch.equal(features[[0, 2]], plain[[0, 2]])
+    torch.manual_seed(0)
+    features, _, _ = warped([speech(150), speech(3000)], window=5)  # no frame at all
+    assert features.isfinite().all() and not features[0].any()
+
+
+def test_time_warp_is_that_of_the_seed() -> None:
+    waveforms = [speech(3000)]
+    one, two, other = (warped(waveforms, window=5, seed=seed)[0] for seed in (1, 1, 2))
+    assert torch.equal(one, two) and not torch.equal(one, other)

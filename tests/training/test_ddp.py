@@ -1,4 +1,4 @@
-"""Two CPU processes with half the batch each take the step of one process with the whole batch."""
+"""Two CPU processes with half the batch each take the step of one process with the whole batch, or with two in turn."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +10,7 @@ from conftest import TINY_NETWORK, Finished
 from tones import SAMPLE_RATE, Tones
 
 from fold import checkpoint
-from fold.data.batching import Batch, collate
 from fold.data.datamodule import SpeechData
-from fold.data.plans import TrainPlan
 from fold.losses import JointObjective, Ramp, Targets
 from fold.models import Conformer
 from fold.paths import PathSpace
@@ -20,48 +18,41 @@ from fold.report.record import read_record
 
 Command = Callable[..., Finished]
 LEARNING_RATE = 0.1
-BATCH_SECONDS = 3.0
+UPDATE_SECONDS, BATCH_SECONDS = 6.0, 3.0
 
 
-def first_batch_of_both_ranks(data: SpeechData) -> Batch:
-    """What two ranks see in their first step, as one batch."""
-    loader = data.train_dataloader()
-    plan, speech = loader.sampler, loader.dataset
-    steps = data.steps_per_epoch(world_size=2)
-    ranks = [
-        TrainPlan(plan.lengths, plan.shard_seconds, steps, seed=0, window=16, rank=rank, world_size=2)
-        for rank in range(2)
-    ]
-    return collate([speech.read(reference) for rank in ranks for reference in next(iter(rank))])
-
-
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_two_processes_equal_one(
-    checkpointing: bool, tones_config: Path, tones_shards: Path, fold_process: Command, tmp_path: Path
-) -> None:
-    fold_process(
-        tmp_path,
+def one_step(tones_config: Path, *options: str) -> list[str]:
+    """The command that trains for one update, of which a device holds half."""
+    return [
         "fit",
         f"--config={tones_config}",
         f"--model.optimizer={{class_path: torch.optim.SGD, init_args: {{lr: {LEARNING_RATE}}}}}",
         "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.ConstantLR, init_args: {factor: 1.0}}",
         "--model.objective.distillation={weight: 0.5, start: 0, end: 0}",
         "--model.growth={alone: 0, grown: 0}",
+        f"--data.update_seconds={UPDATE_SECONDS}",
         f"--data.batch_seconds={BATCH_SECONDS}",
         "--data.eval_batch_seconds=3",  # several batches, so that both evaluate
         "--trainer.gradient_clip_val=null",
         "--trainer.max_steps=1",
-        f"--model.network.checkpoint_activations={str(checkpointing).lower()}",
-        "--trainer.devices=2",
         "--trainer.callbacks+=fold.training.callbacks.WeightAverage",  # its first average is the first step
-        "--run_dir=two",
-    )
+        *options,
+    ]
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_two_processes_equal_one(
+    checkpointing: bool, tones_config: Path, tones_shards: Path, fold_process: Command, tmp_path: Path
+) -> None:
+    options = (f"--model.network.checkpoint_activations={str(checkpointing).lower()}", "--trainer.devices=2")
+    fold_process(tmp_path, *one_step(tones_config, *options, "--run_dir=two"))
     stepped, _ = checkpoint.load(tmp_path / "two" / "checkpoints" / "last.ckpt")
 
     lightning.seed_everything(1)  # as `fold fit` does before it builds the model
-    data = SpeechData(Tones(), SAMPLE_RATE, shards=str(tones_shards), batch_seconds=BATCH_SECONDS, num_workers=0)
+    sizes = {"update_seconds": UPDATE_SECONDS, "batch_seconds": BATCH_SECONDS}
+    data = SpeechData(Tones(), SAMPLE_RATE, shards=str(tones_shards), num_workers=0, **sizes)
     model = Conformer(**TINY_NETWORK).build(len(data.units), SAMPLE_RATE)
-    batch, space = first_batch_of_both_ranks(data), PathSpace(2)
+    batch, space = next(iter(data.train_dataloader())), PathSpace(2)  # the whole update, as nothing accumulates
     assert len(set(batch.num_samples.tolist())) > 1  # lengths vary, over the ranks and within them
     paths = [space.deepest, space.seed, *space.draw(1, seed=0, step=0)]
     objective = JointObjective(distillation=Ramp(0.5))
@@ -75,3 +66,21 @@ def test_two_processes_equal_one(
     record = read_record(tmp_path / "two" / "depth_sweep.json")
     assert len(record.references) == record.rows[0].sentences == 30  # of both ranks
     assert (record.training.updates, record.training.processes) == (1, 2)
+
+
+def weights(run: Path) -> torch.Tensor:
+    state = checkpoint.load(run / "checkpoints" / "last.ckpt")[0].state_dict()
+    return torch.cat([value.flatten() for value in state.values()])
+
+
+def test_one_process_that_accumulates_takes_the_step_of_two(
+    tones_config: Path, fold_command: Command, fold_process: Command, tmp_path: Path
+) -> None:
+    """With dropout and SpecAugment, drawn for each batch of the update wherever it is computed. The steps are not quite
+    equal: two ranks divide by the units of both batches, one by those of each in turn."""
+    noise = ("--model.network.dropout=0.1", "--model.network.spec_augment={time_warp: 5}")
+    fold_process(tmp_path, *one_step(tones_config, *noise, "--trainer.devices=2", "--run_dir=two"))
+    fold_command(*one_step(tones_config, *noise, "--trainer.devices=1", "--run_dir=one"))
+    fold_command(*one_step(tones_config, *noise, "--trainer.devices=1", "--run_dir=start", "--model.optimizer.lr=0"))
+    start, one, two = (weights(tmp_path / run) for run in ("start", "one", "two"))
+    assert (one - two).norm() < 0.1 * (two - start).norm()

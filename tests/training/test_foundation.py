@@ -84,6 +84,20 @@ def test_through_every_command(experiment: Path, fold_command: Command, tmp_path
     assert json.loads((two / "huggingface" / "config.json").read_text())["num_hidden_layers"] == 3
 
 
+def test_two_processes_freeze_and_thaw(experiment: Path, fold_process: Command, tmp_path: Path) -> None:
+    """Ranks wait for a gradient of each parameter, or of none."""
+    freeze = (FREEZE[0], "--trainer.callbacks.steps=2")
+    checkpoints = "--checkpoint.every_minutes=0"  # each update
+    options = ("--trainer.devices=2", "--data.batch_seconds=5", "--trainer.max_steps=3", checkpoints, "--run_dir=run")
+    fold_process(tmp_path, "fit", f"--config={experiment}", *freeze, *options)
+    folder = tmp_path / "run" / "checkpoints"
+    frozen, description = checkpoint.load(folder / "last-1.ckpt")
+    start = description.architecture.build(len(description.units), SAMPLE_RATE)
+    description.architecture.load_pretrained(start, SAMPLE_RATE)
+    assert changed(start.state_dict(), frozen.state_dict()) == {"ctc_head"}
+    assert changed(frozen.state_dict(), weights(tmp_path / "run")) == {"ctc_head", "stem", "unfolding", "final_norm"}
+
+
 def test_resumed_without_the_sources_weights(experiment: Path, fold_command: Command, tmp_path: Path) -> None:
     source = experiment.parent / "source" / "model.safetensors"
     whole, parts = tmp_path / "runs" / "whole", tmp_path / "runs" / "parts"

@@ -1,5 +1,6 @@
 """Killed anywhere, a run goes on with the same command and ends as if nothing had happened."""
 
+import csv
 import os
 import signal
 import time
@@ -81,6 +82,24 @@ def test_other_batches_begin_the_epoch_again(
     assert last(tmp_path)["global_step"] == 6
     assert last(tmp_path)["SpeechData"]["step"] == 2
     assert "batch_seconds: 15.0 -> 12.0" in caplog.text and "begins again" in caplog.text
+
+
+def test_on_other_devices_a_run_goes_on_where_it_stood(
+    tones_config: Path, fold_command: Command, fold_process: Command, tmp_path: Path
+) -> None:
+    """One process accumulates two batches for an update, two processes none: Lightning counts other batches."""
+    options = [f"--config={tones_config}", "--run_dir=run", "--data.update_seconds=30", "--data.batch_seconds=15"]
+    validation = ["--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=3"]
+    schedule = "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.ConstantLR, init_args: {factor: 1.0}}"
+    common = ["fit", *options, *validation, schedule]
+    fold_command(*common, "--trainer.devices=1", "--trainer.max_steps=2")
+    assert (last(tmp_path)["SpeechData"]["step"], last(tmp_path)["SpeechData"]["accumulate"]) == (2, 2)
+    done = fold_process(tmp_path, *common, "--trainer.devices=2", "--ckpt_path=last", "--trainer.max_steps=4")
+    assert "begins again" not in done.stderr
+    assert (last(tmp_path)["SpeechData"]["step"], last(tmp_path)["SpeechData"]["accumulate"]) == (4, 1)
+    with (tmp_path / "run" / "metrics.csv").open() as stream:
+        validated = [int(row["step"]) + 1 for row in csv.DictReader(stream) if row["val/wer/mean"]]
+    assert validated == [3]
 
 
 @pytest.mark.parametrize(

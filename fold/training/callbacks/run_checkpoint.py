@@ -61,7 +61,7 @@ class RunCheckpoint(ModelCheckpoint):
         elapsed = time.monotonic() - self._written_time
         self._agreement.propose(self._signals.received, trainer.is_global_zero and elapsed >= 60 * self.every_minutes)
 
-    def on_before_zero_grad(self, *_: Any) -> None:
+    def on_before_optimizer_step(self, *_: Any) -> None:
         self.stepped = True  # in the middle of an accumulation there are gradients, which no checkpoint holds
 
     def on_train_batch_end(

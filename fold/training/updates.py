@@ -1,0 +1,41 @@
+"""What an update is: how many batches make it, and that all intervals of a training count updates."""
+
+from __future__ import annotations
+
+import lightning
+
+from fold.data.datamodule import SpeechData
+from fold.errors import FoldError
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+
+def check_precision(trainer: lightning.Trainer) -> None:
+    """Raises FoldError for a precision in which weights are not kept in 32 bits."""
+    if trainer.precision not in PRECISIONS:
+        raise FoldError(
+            f"trainer.precision is {trainer.precision}, but weights and filterbanks are in 32 bits here (16 lose small "
+            f"updates); expected one of {', '.join(PRECISIONS)}"
+        )
+
+
+def count_in_updates(trainer: lightning.Trainer, data: SpeechData) -> None:
+    """Has each rank accumulate the batches that make up `data.update_seconds`, and turns the trainer's intervals, which
+    count updates here, into the batches that Lightning counts: a setting means the same on any number of devices.
+
+    Raises FoldError for settings that contradict each other, or would end or validate within an update.
+    """
+    accumulate = data.accumulation(trainer.world_size)
+    if accumulate is not None:
+        if trainer.accumulate_grad_batches != 1:
+            raise FoldError(
+                f"trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}, but follows from "
+                f"data.update_seconds ({data.update_seconds:g}): give one of the two"
+            )
+        trainer.accumulate_grad_batches = accumulate
+    for name in ("val_check_interval", "limit_train_batches"):
+        interval = getattr(trainer, name, "a time")
+        if isinstance(interval, int):
+            setattr(trainer, name, interval * trainer.accumulate_grad_batches)
+        elif interval != 1.0 and trainer.accumulate_grad_batches > 1:  # the end of an epoch ends an update
+            raise FoldError(f"trainer.{name} is {interval}: where batches accumulate it must be a number of updates")
