@@ -51,8 +51,9 @@ def test_a_run_without_a_precision_takes_that_of_its_device(
     bf16: float, named: str, tones_config: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     processor(monkeypatch, True, 4.0, bf16)
-    monkeypatch.delenv(train.PRECISION, raising=False)
-    monkeypatch.delenv(train.STAMP, raising=False)
+    for name in (train.PRECISION, train.STAMP):
+        monkeypatch.setenv(name, "")  # so that it is as before in the end
+        monkeypatch.delenv(name)
     cli = train.build("fit", [f"--config={tones_config}"])
     assert cli.trainer.precision == cli.config.trainer.precision == named
     other = {"bf16-mixed": "32-true", "32-true": "bf16-mixed"}[named]
