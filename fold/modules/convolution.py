@@ -1,5 +1,6 @@
 """The Conformer's convolution module (Gulati et al., 2020, arXiv 2005.08100)."""
 
+import torch
 from torch import Tensor, nn
 
 from fold.modules.norms import ConvNorm, conv_norm
@@ -29,8 +30,14 @@ class ConvolutionModule(nn.Module):
     def _depthwise_over_time(self, x: Tensor) -> Tensor:
         # As a 2-d convolution of height 1: its channels-last kernels read (batch, time, dim) as it lies in memory.
         conv = self.depthwise
-        image = x.transpose(1, 2).unsqueeze(2)
-        convolved = nn.functional.conv2d(
-            image, conv.weight.unsqueeze(2), conv.bias, padding=(0, conv.padding[0]), groups=conv.groups
-        )
+        # In fp32 on CPUs: in bf16 oneDNN (3.12, of PyTorch 2.14) never returns for some shapes on some processors.
+        image = x.float() if x.device.type == "cpu" and x.dtype.itemsize == 2 else x
+        with torch.autocast("cpu", enabled=False):
+            convolved = nn.functional.conv2d(
+                image.transpose(1, 2).unsqueeze(2),
+                conv.weight.unsqueeze(2),
+                conv.bias,
+                padding=(0, conv.padding[0]),
+                groups=conv.groups,
+            )
         return convolved.squeeze(2).transpose(1, 2)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import Tensor
@@ -32,3 +35,22 @@ def test_equals_a_loop_over_frames_and_taps(time: int, kernel_size: int) -> None
     result = module(x, torch.ones(2, time, dtype=torch.bool))
     expected = torch.stack([naive(module, utterance) for utterance in x])
     torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-10)
+
+
+BF16 = """
+import torch
+from fold.modules.convolution import ConvolutionModule
+for dim, kernel_size, time in ((16, 15, 40), (32, 31, 34), (144, 15, 58)):
+    torch.manual_seed(0)
+    module = ConvolutionModule(dim, kernel_size, "layer").eval()
+    x, mask = torch.randn(1, time, dim), torch.ones(1, time, dtype=torch.bool)
+    with torch.no_grad():
+        expected = module(x, mask)
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(module(x, mask).float(), expected, rtol=0.05, atol=0.05)
+"""
+
+
+def test_bf16_on_a_cpu_ends_for_every_shape() -> None:
+    """In a process of its own, as one that hangs within a library cannot be interrupted."""
+    subprocess.run([sys.executable, "-c", BF16], check=True, timeout=120)
