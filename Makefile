@@ -14,7 +14,7 @@ EXPS   := $(sort $(basename $(notdir $(wildcard experiments/*.yaml))))
 CORPORA := $(sort $(basename $(notdir $(wildcard data/*.yaml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train prepare sweep compare results test test-slow torture bench-data lint format bench lock clean
+.PHONY: help setup train prepare sweep compare results test test-slow torture bench-data gpu-check lint format bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ format: $(READY)  ## mend style and formatting
 
 bench: $(READY)  ## measure speed and memory ratios (ARGS="--help" for the choice)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+gpu-check: $(READY)  ## on a machine with a GPU: tests, two updates of each GPU experiment, speed, memory, waits, profile
+	$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 lock: $(READY)  ## write the versions in .venv to constraints.txt
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

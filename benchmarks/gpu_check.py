@@ -36,11 +36,11 @@ GPU_EXPERIMENTS = sorted(
 )
 TOY = {  # of the rehearsal: an experiment and what makes it small
     "conformer_fold_librispeech100": [
-        "--model.network.dim=16",
+        "--model.network.dim=32",
         "--model.network.ffn_dim=16",
         "--model.network.decoder_ffn_dim=16",
         "--model.network.decoder_layers=1",
-        "--data.units.vocab_size=120",
+        "--data.units.vocab_size=100",
         "--data.corpus.train=24",
         "--data.corpus.seconds=3",
         "--data.batch_seconds=10",

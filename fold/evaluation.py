@@ -26,6 +26,7 @@ from fold.report.record import Record, Training
 from fold.report.sweep import SweepRow, by_subset
 
 TIMED_UTTERANCES = 8
+REDUCED = {torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 def sweep_paths(space: PathSpace, depths: Iterable[int], paths_per_depth: int, seed: int = 0) -> list[Path]:
@@ -203,9 +204,11 @@ def make_record(
 
 
 def device_name(device: Device) -> str:
-    """What times are measured on."""
+    """What times are measured on, and in which precision unless that is fp32."""
+    name = device.type
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type == "cpu":
-        return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
-    return device.type
+        name = torch.cuda.get_device_name(device)
+    elif device.type == "cpu":
+        name = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    reduced = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type)
+    return f"{name}, {REDUCED[reduced]}" if reduced else name

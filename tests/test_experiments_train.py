@@ -21,7 +21,7 @@ from fold.report.record import read_record
 
 Command = Callable[..., Finished]
 BATCH_SECONDS = 4.0
-# Not narrower: with 16 channels oneDNN (PyTorch 2.14.1) never ends a depthwise convolution of 31 taps in bf16.
+# Not narrower: with 16 channels a depthwise convolution in bf16 never ends on some processors (oneDNN 3.12).
 CONFORMER = {"dim": 32, "num_heads": 2, "ffn_dim": 16, "subsampling_channels": 4, "decoder_ffn_dim": 16}
 TINY = {
     "dim": 16,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 import yaml
 from rich.console import Console
 from torch.utils.data import DataLoader
@@ -27,6 +28,7 @@ from fold.errors import FoldError
 from fold.evaluation import Transcripts, make_record, real_time_factors, sweep, sweep_rows, sweep_trials
 from fold.metrics import ErrorCounts
 from fold.paths import PathSpace
+from fold.precision import Precision, computing_in
 from fold.report.budget import Budget, advice
 from fold.report.figure import plot_sweep
 from fold.report.record import Record, Training, write_record
@@ -59,6 +61,7 @@ def sweep_checkpoint(
     bad_data: FaultPolicy = FaultPolicy(),
     budget: Budget = Budget(),
     device: str | None = None,
+    precision: Precision = "auto",
 ) -> None:
     """Evaluates a checkpoint at every depth and writes depth_sweep.csv, depth_sweep.json and depth_sweep.png.
 
@@ -78,9 +81,10 @@ def sweep_checkpoint(
         bad_data: what utterances that cannot be used do.
         budget: what a depth may cost; the one to use, for all subsets together, is named.
         device: cpu, cuda, ...; by default an accelerator if there is one.
+        precision: fp32 or bf16; by default bf16 where the device computes much faster in it.
     """
     evaluation = Evaluation(
-        split, subsets, depths, max_repeats, paths_per_depth, batch_seconds, decoding, bad_data, device
+        split, subsets, depths, max_repeats, paths_per_depth, batch_seconds, decoding, bad_data, device, precision
     )
     record = evaluate(ckpt_path, evaluation, shards, ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
     name = "-".join(["sweep", *(subsets or [split])])
@@ -108,10 +112,19 @@ class Evaluation:
     decoding: Decoding | None = None
     bad_data: FaultPolicy = FaultPolicy()
     device: str | None = None
+    precision: Precision = "auto"
 
 
 def evaluate(ckpt_path: str | Path, evaluation: Evaluation, shards: str | None, cache: ShardCache) -> Record:
     """The record of a checkpoint's evaluation; shards: as of `sweep_checkpoint`; cache: of the shards of a URL."""
+    target = choose_device(evaluation.device)
+    with computing_in(target, evaluation.precision):
+        return _evaluate(ckpt_path, evaluation, shards, cache, target)
+
+
+def _evaluate(
+    ckpt_path: str | Path, evaluation: Evaluation, shards: str | None, cache: ShardCache, target: torch.device
+) -> Record:
     content = checkpoint.read(ckpt_path)
     model, description = checkpoint.restore(content, ckpt_path)
     if evaluation.max_repeats is not None:
@@ -126,7 +139,6 @@ def evaluate(ckpt_path: str | Path, evaluation: Evaluation, shards: str | None, 
     subsets = tuple(dict.fromkeys(evaluation.subsets or split.subsets))
     data, chosen = ShardedSpeech(location, split, index.sample_rate, description.units), split.shards_of(subsets)
     plan = EvalPlan(data.lengths(), chosen, round(evaluation.batch_seconds * index.sample_rate))
-    target = choose_device(evaluation.device)
     space, model = description.space, model.to(target)
     trials = sweep_trials(space, evaluation.depths or space.depths, evaluation.paths_per_depth, decoding)
 

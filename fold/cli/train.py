@@ -78,6 +78,8 @@ class SaveRunConfig(SaveConfigCallback):
         file = Path(self.config.run_dir) / "config.yaml"
         if stage == "fit" or not file.exists():  # an evaluation in a run's folder leaves its configuration alone
             config = yaml.safe_load(self.parser.dump(wandb_run.without_run(self.config), skip_unset=False))
+            for name in ("ckpt_path", "allow_changes") if stage == "fit" else ():  # of going on with this run
+                del config[name]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(yaml.safe_dump(run_folder.without_place(config, self.config.run_dir), sort_keys=False))
 
@@ -183,7 +185,7 @@ class FoldCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         accelerators.check_gpu(self.config.trainer.accelerator)
-        if self.config.trainer.precision is None:
+        if self.config.trainer.precision is None and not self.config.trainer.plugins:  # one of which may be a precision
             self.config.trainer.precision = default_precision(str(self.config.trainer.accelerator))
 
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:

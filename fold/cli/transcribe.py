@@ -18,6 +18,7 @@ from fold.decoding.decode import Decoding
 from fold.decoding.windows import Windows, encode
 from fold.errors import FoldError
 from fold.paths import Path, PathSpace
+from fold.precision import Precision, computing_in
 
 BLOCK = 1 << 16  # samples read at once
 MIN_SECONDS = 0.1  # shorter audio is padded: it would give no encoded frame
@@ -39,6 +40,7 @@ def transcribe_files(
     decoding: Decoding | None = None,
     windows: Windows = Windows(),
     device: str | None = None,
+    precision: Precision = "auto",
 ) -> None:
     """Prints a line a file: its name, a tab, its text.
 
@@ -50,13 +52,15 @@ def transcribe_files(
         decoding: how transcripts are found; by default as in the test of the model's training.
         windows: how audio is cut that is longer than one.
         device: cpu, cuda, ...; by default an accelerator if there is one.
+        precision: fp32 or bf16; by default bf16 where the device computes much faster in it.
     """
+    target = choose_device(device)
     content = checkpoint.read(ckpt_path)
     model, description = checkpoint.restore(content, ckpt_path)
     decoding = decoding or trained_decoding(content, ckpt_path)
     decoding.check(model)
     chosen = choose_path(description.space, depth, path)
-    model = model.to(choose_device(device))
+    model = model.to(target)
     for file in files:
         waveform = read_audio(file, description.sample_rate)
         cut = waveform.shape[1] > windows.seconds * description.sample_rate
@@ -65,8 +69,9 @@ def transcribe_files(
                 f"{file}: longer than {windows.seconds} s, for which the attention decoder was not trained; expected "
                 "--decoding.method=greedy, or --decoding.method=beam --decoding.ctc_weight=1"
             )
-        output = encode(model, description.architecture, waveform, description.sample_rate, chosen, windows)
-        [[units]] = decoding(model, [output])
+        with computing_in(target, precision):
+            output = encode(model, description.architecture, waveform, description.sample_rate, chosen, windows)
+            [[units]] = decoding(model, [output])
         print(f"{file}\t{description.units.decode(units)}", flush=True)
 
 

@@ -46,8 +46,10 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(shards: Path, rank: int = 0, world_size: int = 1, accumulate: int = 1, **settings: object) -> SpeechData:
     settings = {"batch_seconds": 8.0, "eval_batch_seconds": 8.0, "shuffle_window": 3, "prepare_workers": 1, **settings}
     module = SpeechData(CORPUS, SAMPLE_RATE, shards=str(shards), **settings)
+    accumulate = module.accumulation(world_size) or accumulate
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
     module.trainer = SimpleNamespace(
-        global_rank=rank, world_size=world_size, accumulate_grad_batches=module.accumulation(world_size) or accumulate
+        global_rank=rank, world_size=world_size, accumulate_grad_batches=accumulate, strategy=strategy
     )
     return module
 

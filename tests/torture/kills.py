@@ -55,8 +55,19 @@ def start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
     environment = {**kept, "PYTHONPATH": f"{TESTS}:{TESTS.parent}", "OMP_NUM_THREADS": "1"}
     with log.open("ab") as stream:
         return subprocess.Popen(
-            arguments, cwd=log.parent, env=environment, stdout=stream, stderr=stream, start_new_session=True
+            arguments,
+            cwd=log.parent,
+            env=environment,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            preexec_fn=heed_ctrl_c,
         )
+
+
+def heed_ctrl_c() -> None:
+    """What runs in the background of a script ignores Ctrl-C, and so do its children; tests may run there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(arguments: list[str], log: Path, run: Path) -> float:

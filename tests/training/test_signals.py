@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Finished
-from torture.kills import Whole, command, finish, lost, start, uninterrupted
+from torture.kills import Whole, command, finish, heed_ctrl_c, lost, start, uninterrupted
 
 WHEN = {"train": "training", "validation": "a validation", "test": "the final sweep"}
 OFTEN = [  # two ranks and one, each phase, each signal
@@ -101,8 +101,8 @@ while True:
 
 
 def test_a_second_ctrl_c_ends_at_once_and_what_is_ignored_stays_so() -> None:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(["nohup", sys.executable, "-c", WATCHING], **pipes) as process:
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "preexec_fn": heed_ctrl_c}
+    with subprocess.Popen(["nohup", sys.executable, "-c", WATCHING], **how) as process:
         assert process.stdout.readline() == "watching\n"
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGINT)

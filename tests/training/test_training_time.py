@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.plugins import Precision
 
 from fold.checkpoint import TRAINING
 from fold.report.record import Training
@@ -37,7 +38,11 @@ def make_trainer(updates: int) -> Any:
     index = SimpleNamespace(splits={"train": SimpleNamespace(fingerprint="abc")})
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     return SimpleNamespace(
-        global_step=updates, world_size=2, strategy=strategy, datamodule=SimpleNamespace(index=index)
+        global_step=updates,
+        world_size=2,
+        strategy=strategy,
+        datamodule=SimpleNamespace(index=index),
+        precision_plugin=Precision(),
     )
 
 

@@ -122,6 +122,8 @@ class FoundationStem(nn.Module):
         x = x * length_mask(num_frames, x.shape[1], x.device).unsqueeze(-1)
         visible = length_mask(num_frames.clamp(min=1), x.shape[1], x.device)
         x = self.dropout(self.norm(x + self.positions(x)))
+        # In mixed precision the layers of a pre-norm model would add their results up in bf16.
+        x = x.to(next(self.parameters()).dtype)
         bias = None if self.relative is None else self.relative(x)
         return StemOutput(x, num_frames, (visible,), (bias,))
 

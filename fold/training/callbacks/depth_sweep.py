@@ -110,7 +110,9 @@ class DepthSweep(lightning.Callback):
             torch.distributed.all_gather_object(shares, self._transcripts.share())
             for share in shares:
                 self._transcripts.merge(*share)
-        self._report(trainer, self._record(trainer, pl_module))
+        with trainer.precision_plugin.forward_context():  # in which devices are timed
+            record = self._record(trainer, pl_module)
+        self._report(trainer, record)
 
     def _finish(self, pl_module: FoldableASR) -> None:
         counts = self._errors.compute()

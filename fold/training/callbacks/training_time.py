@@ -48,7 +48,8 @@ class TrainingTime(lightning.Callback):
         if not self._wall:
             return self._before
         before = self._before or Training(updates=0, hours=0.0, cpu_hours=0.0, processes=trainer.world_size)
-        devices = [*before.device.split(" + "), device_name(trainer.strategy.root_device)]
+        with trainer.precision_plugin.forward_context():
+            devices = [*before.device.split(" + "), device_name(trainer.strategy.root_device)]
         return Training(
             updates=trainer.global_step,
             hours=before.hours + self._wall / 3600,
