@@ -120,7 +120,7 @@ def physical(lr: float, corpus: str, seed: int, depth: int) -> Run:
 def base(lr: float, corpus: str) -> tuple[str, ...]:
     updates = UPDATES[corpus]
     return (
-        "--data.batch_seconds=25",
+        "--data.update_seconds=25",
         f"--trainer.max_steps={updates}",
         f"--trainer.val_check_interval={updates}",
         f"--model.optimizer.init_args.lr={lr:g}",

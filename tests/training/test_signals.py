@@ -75,7 +75,7 @@ def test_a_signal_in_a_validation_at_the_end_of_an_epoch_costs_nothing(
     accumulated: int, tones_config: Path, tmp_path: Path
 ) -> None:
     epochs = ["--trainer.check_val_every_n_epoch=1", "--trainer.val_check_interval=1.0"]
-    epochs.append(f"--trainer.accumulate_grad_batches={accumulated}")
+    epochs.append(f"--data.batch_seconds={20 / accumulated}")  # of updates of 20 s
     whole, run = tmp_path / "whole", tmp_path / "run"
     finish([*command(tones_config, whole, 1, 0), *epochs], tmp_path / "whole.log", whole)
     log, go_on = tmp_path / "run.log", [*command(tones_config, run, 1, 1), *epochs]
