@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from speech_folders import CORPUS, SIZES, write_folders
 from tones import SAMPLE_RATE, Tones
 
@@ -40,7 +41,10 @@ def data(shards: Path, rank: int = 0, world_size: int = 1, **settings: object) -
     module = SpeechData(
         CORPUS, SAMPLE_RATE, shards=str(shards), eval_batch_seconds=4.0, num_workers=0, prepare_workers=1, **settings
     )
-    module.trainer = SimpleNamespace(global_rank=rank, world_size=world_size)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    module.trainer = SimpleNamespace(
+        global_rank=rank, world_size=world_size, accumulate_grad_batches=1, strategy=strategy
+    )
     return module
 
 
