@@ -17,6 +17,11 @@ from fold.training.run_folder import STAMP
 
 REPOSITORY = Path(__file__).parent.parent
 
+# In bf16, kernels of oneDNN 3.12 (of PyTorch 2.14) never end for some small shapes on some processors: seen with a matrix
+# product and a depthwise convolution on an Intel Xeon with avx512_bf16. Here its older kernels compute, also in the
+# processes that tests start; it reads this at its first use.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
+
 TINY_NETWORK = {
     "num_layers": 2,
     "dim": 32,
