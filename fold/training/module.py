@@ -180,7 +180,8 @@ class FoldableASR(lightning.LightningModule):
         return [texts[: len(batch.ids)] for texts in transcripts]
 
     def _counts(self, batch: Batch) -> Callable[[], Counts]:
-        """What the losses average over. The ranks exchange it while they compute; the host waits for none of them."""
+        """What the losses average over. The ranks exchange it while they compute; the host waits for none of them.
+        Batches that accumulate weigh alike, though their units differ a little."""
         frames = [self.network.num_frames(n, self.description.sample_rate) for n in batch.num_samples.tolist()]
         counts = Counts.of(batch.num_units, torch.tensor(frames))
         if self.trainer.world_size == 1:

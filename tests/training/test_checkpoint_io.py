@@ -19,7 +19,7 @@ import lightning
 import pytest
 import torch
 from conftest import Finished
-from lightning.pytorch.plugins import DoublePrecision, TorchCheckpointIO
+from lightning.pytorch.plugins import TorchCheckpointIO
 from torture.kills import start
 
 from fold import sealed
@@ -284,8 +284,9 @@ def test_plugins_of_the_user_are_kept(tones_config: Path, tmp_path: Path, monkey
         return train.build("fit", [f"--config={tones_config}", *plugins]).trainer
 
     monkeypatch.chdir(tmp_path)
-    chosen = trainer("--trainer.plugins=lightning.pytorch.plugins.DoublePrecision")
-    assert isinstance(chosen.precision_plugin, DoublePrecision)
+    fp16 = "{class_path: lightning.pytorch.plugins.MixedPrecision, init_args: {precision: 16-mixed, device: cpu}}"
+    chosen = trainer(f"--trainer.plugins={fp16}")
+    assert chosen.precision_plugin.precision == "16-mixed"
     assert isinstance(chosen.strategy.checkpoint_io, SafeCheckpointIO)
     chosen = trainer("--trainer.plugins+=lightning.pytorch.plugins.TorchCheckpointIO")
     assert isinstance(chosen.strategy.checkpoint_io, TorchCheckpointIO)
