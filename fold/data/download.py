@@ -193,6 +193,6 @@ def _s3_file(url: str) -> Any:
         system, path = fsspec.url_to_fs(url)
         return system.open(path, "rb")
     except ImportError as error:
-        raise FoldError(f"{url}: S3 needs the package s3fs; pip install 'fold[s3]'") from error
+        raise FoldError(f"{url}: S3 needs a package that is missing: pip install s3fs") from error
     except (FileNotFoundError, PermissionError) as error:
         raise Unreachable(f"cannot download {url}: {error!r}; tries: 1") from error

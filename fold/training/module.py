@@ -65,10 +65,8 @@ class FoldableASR(lightning.LightningModule):
         self.decoding = decoding
         self.test_decoding = test_decoding
         self.compile_layers = compile_layers
-        # Weight averaging deep-copies the module. What LightningCLI passes here refers to its parser and, through that,
-        # to the trainer and its process group, which cannot be copied; a function is copied by reference.
-        self.optimizer = lambda parameters: optimizer(parameters)
-        self.lr_scheduler = lambda optimizer: lr_scheduler(optimizer)
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
         self.trials = [Trial(self.space.deepest, test_decoding)]  # the depth sweep sets what is evaluated
         self.description: Description | None = None
         self.model: Recogniser | None = None

@@ -1,4 +1,4 @@
-"""The W&B workspace that compares runs by depth, built through W&B's own library (`pip install "fold[dashboard]"`)."""
+"""The W&B workspace that compares runs by depth, built through W&B's own library, wandb-workspaces."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def workspace(entity: str, project: str, name: str) -> Any:
         import wandb_workspaces.reports.v2 as panels
         import wandb_workspaces.workspaces as workspaces
     except ImportError:
-        raise FoldError('the dashboard needs wandb-workspaces: pip install "fold[dashboard]"') from None
+        raise FoldError("the dashboard needs a package that is missing: pip install wandb-workspaces") from None
 
     sections = [
         workspaces.Section(name=title, panels=[_line_plot(panels, chart) for chart in charts], is_open=True)
