@@ -41,7 +41,7 @@ compare: $(READY)  ## compare RUNS (run folders, sweeps, checkpoints) on one tes
 	$(BIN)/fold compare $(RUNS) $(ARGS)
 
 results: $(READY)  ## train the study of RESULTS.md (hours; goes on where it stopped; ROOT=folder of fsdd), make its tables
-	$(BIN)/python -m benchmarks.results $(if $(ROOT),--root=$(ROOT)) $(ARGS)
+	$(BIN)/python -m studies.results $(if $(ROOT),--root=$(ROOT)) $(ARGS)
 
 test: $(READY)  ## run the tests (minutes)
 	$(BIN)/python -m pytest $(ARGS)

@@ -33,7 +33,7 @@ from fold.data.location import Location
 from fold.data.plans import TrainPlan
 from fold.data.shards import read_sidecar, write_shard
 from fold.data.stream import ShardedSpeech
-from fold.data.units import UnitsConfig, train_units, units_from_dict
+from fold.text.units import UnitsConfig, train_units, units_from_dict
 
 CPU = torch.device("cpu")
 BATCH_SECONDS = 60.0

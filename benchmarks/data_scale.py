@@ -20,7 +20,7 @@ from fold.data.location import Location
 from fold.data.plans import TrainPlan
 from fold.data.shards import read_sidecar, sidecar_path, write_shard
 from fold.data.stream import ShardedSpeech
-from fold.data.units import UnitsConfig, train_units
+from fold.text.units import UnitsConfig, train_units
 
 UTTERANCES = 1000  # in a shard
 RATE = 1000

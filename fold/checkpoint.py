@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from fold import sealed
-from fold.data.units import Units, units_from_dict
 from fold.errors import FoldError
 from fold.models import Architecture, Recogniser, registry
 from fold.paths import PathSpace
+from fold.text.units import Units, units_from_dict
 
 KEY = "fold"  # where a checkpoint keeps its description
 CONFIG = "config"  # the resolved settings of the run, as YAML

@@ -17,13 +17,13 @@ from torch import device as Device
 
 from fold.checkpoint import Description
 from fold.data.batching import Batch
-from fold.data.units import Units
 from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.metrics import ErrorCounts, PathErrors
 from fold.models import Recogniser
 from fold.paths import Path, PathSpace
 from fold.report.record import Record, Training
 from fold.report.sweep import SweepRow, by_subset
+from fold.text.units import Units
 
 TIMED_UTTERANCES = 8
 REDUCED = {torch.bfloat16: "bf16", torch.float16: "fp16"}

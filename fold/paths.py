@@ -97,6 +97,30 @@ class PathSpace:
         """The canonical path of the greatest depth."""
         return self.canonical(self.depths[-1])
 
+    def __contains__(self, path: Path) -> bool:
+        """Whether the path runs every layer, in order, as often as this space allows."""
+        repeats = [path.layers.count(layer) for layer in range(self.num_layers)]
+        within = all(1 <= times <= limit for times, limit in zip(repeats, self.limits, strict=True))
+        return within and path == Path.from_repeats(repeats) and path.depth in self.depths
+
+    def choose(self, depth: int | None = None, path: Path | str | None = None) -> Path:
+        """The path meant by a depth (its canonical one), by a path or its text form; the deepest without either.
+
+        Raises FoldError for both together, and for a depth or a path outside the space.
+        """
+        if depth is not None and path is not None:
+            raise FoldError("depth and path exclude each other: a path has its depth")
+        if path is None:
+            return self.canonical(self.depths[-1] if depth is None else depth)
+        path = Path.parse(path) if isinstance(path, str) else path
+        if path not in self:
+            limits = ", ".join(map(str, self.limits))
+            raise FoldError(
+                f"path {path}: this model runs layers 1 to {self.num_layers} in order, each at least once and at most "
+                f"{limits} times, {self.depths[-1]} calls at most"
+            )
+        return path
+
     def canonical(self, depth: int) -> Path:
         """The path of `depth` whose repeats are spread most evenly over the layers.
 

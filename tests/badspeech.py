@@ -19,7 +19,7 @@ from fold.data.location import Location
 from fold.data.plans import Reference
 from fold.data.shards import SIDECAR_DTYPE, describe_shard, hash_id, sidecar_path
 from fold.data.stream import ShardedSpeech
-from fold.data.units import UnitsConfig, train_units
+from fold.text.units import UnitsConfig, train_units
 
 RATE = 8000
 SHARD = "train-000000.tar"

@@ -12,7 +12,7 @@ from tones import SAMPLE_RATE, Tones
 
 from fold.cli import main
 from fold.data.prepare import prepare, prepared_name
-from fold.data.units import UnitsConfig
+from fold.text.units import UnitsConfig
 from fold.training.run_folder import STAMP
 
 REPOSITORY = Path(__file__).parent.parent

@@ -9,11 +9,11 @@ import torch
 
 from fold import checkpoint, sealed
 from fold.checkpoint import Description
-from fold.data.units import CharUnits
 from fold.errors import FoldError
 from fold.models import Conformer
 from fold.models.frontend import SpecAugmentConfig
 from fold.paths import PathSpace
+from fold.text.units import CharUnits
 
 TINY = Conformer(
     num_layers=2,

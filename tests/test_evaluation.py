@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from fold.data.batching import Batch, Example, collate
-from fold.data.units import CharUnits
 from fold.decoding import ctc_greedy
 from fold.decoding.decode import Decoding, Trial
 from fold.evaluation import Transcripts, make_record, sweep, sweep_paths, sweep_rows, sweep_trials
@@ -15,6 +14,7 @@ from fold.metrics.errors import count_errors
 from fold.models import Conformer, Recogniser
 from fold.paths import Path, PathSpace
 from fold.report.sweep import summarise
+from fold.text.units import CharUnits
 
 RATE = 8000
 UNITS = CharUnits(" abc")

@@ -11,11 +11,11 @@ from conftest import REPOSITORY
 
 from fold.checkpoint import Description
 from fold.cli import COMMANDS, train
-from fold.data.units import CharUnits
+from fold.export.huggingface import write_directory
 from fold.models import Foundation, empty_model
 from fold.models.foundation import Shape
-from fold.models.foundation.export import write_directory
 from fold.paths import PathSpace
+from fold.text.units import CharUnits
 
 EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*.yaml"))
 CORPORA = sorted((REPOSITORY / "data").glob("*.yaml"))

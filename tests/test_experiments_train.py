@@ -12,12 +12,12 @@ from conftest import Finished
 from test_experiments import EXPERIMENTS, SMALL_FOUNDATION, small_foundation  # noqa: F401 (a fixture)
 
 from fold.checkpoint import CONFIG, Description
-from fold.data.units import CharUnits
+from fold.export.huggingface import write_directory
 from fold.models import Foundation
 from fold.models.foundation import Shape
-from fold.models.foundation.export import write_directory
 from fold.paths import PathSpace
 from fold.report.record import read_record
+from fold.text.units import CharUnits
 
 Command = Callable[..., Finished]
 BATCH_SECONDS = 4.0

@@ -226,3 +226,23 @@ def test_growth_may_be_none_or_sudden() -> None:
 def test_growth_in_the_wrong_order_is_refused_in_one_line(shares: tuple[float, float]) -> None:
     with pytest.raises(FoldError, match=r"growth from .*: expected shares with 0 <= alone <= grown <= 1$"):
         Growth(*shares)
+
+
+def test_a_space_holds_its_paths_alone() -> None:
+    space = PathSpace(3, (1, 2, 3), max_depth=5)
+    within = {path for depth in space.depths for path in space.paths(depth)}
+    tried = [Path(layers) for n in range(7) for layers in itertools.product(range(4), repeat=n)]
+    assert {path for path in tried if path in space} == within
+
+
+@pytest.mark.parametrize(("depth", "path"), [(3, "1-1-2"), (9, None), (0, None), (None, "1-2-1"), (None, "1-1-1-2")])
+def test_choosing_refuses_what_the_space_lacks(depth: int | None, path: str | None) -> None:
+    with pytest.raises(FoldError):
+        PathSpace(2, 2).choose(depth, path)
+
+
+def test_choosing() -> None:
+    space = PathSpace(2, 2)
+    assert space.choose() == space.deepest
+    assert space.choose(depth=3) == space.canonical(3)
+    assert space.choose(path="1-1-2") == space.choose(path=Path((0, 0, 1))) == Path((0, 0, 1))

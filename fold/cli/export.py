@@ -6,10 +6,9 @@ from pathlib import Path
 
 from fold import checkpoint
 from fold.cli.parser import OneLineErrors
-from fold.cli.transcribe import choose_path
 from fold.errors import FoldError
+from fold.export.huggingface import write_directory
 from fold.models import Foundation
-from fold.models.foundation.export import write_directory
 
 
 def run(arguments: list[str]) -> None:
@@ -32,7 +31,7 @@ def export(ckpt_path: str, depth: int | None = None, path: str | None = None, ou
     if not isinstance(description.architecture, Foundation):
         kind = type(description.architecture).__name__
         raise FoldError(f"checkpoint {ckpt_path}: holds a {kind}; transformers has its own format for Foundation alone")
-    chosen = choose_path(description.space, depth, path)
+    chosen = description.space.choose(depth, path)
     folder = Path(output) if output else Path(ckpt_path).parent.parent / "huggingface"
     write_directory(folder, model, description, chosen)
     print(f"{folder}: path {chosen}, depth {chosen.depth}")

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path as FilePath
-
-import numpy as np
-import soundfile
-import soxr
 import torch
-from torch import Tensor
 
 from fold import checkpoint
+from fold.audio import read_audio
 from fold.cli.decoding import trained_decoding
 from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
 from fold.decoding.decode import Decoding
 from fold.decoding.windows import Windows, encode
 from fold.errors import FoldError
-from fold.paths import Path, PathSpace
 from fold.precision import Precision, computing_in
 
-BLOCK = 1 << 16  # samples read at once
 MIN_SECONDS = 0.1  # shorter audio is padded: it would give no encoded frame
 
 
@@ -59,10 +52,12 @@ def transcribe_files(
     model, description = checkpoint.restore(content, ckpt_path)
     decoding = decoding or trained_decoding(content, ckpt_path)
     decoding.check(model)
-    chosen = choose_path(description.space, depth, path)
+    chosen = description.space.choose(depth, path)
     model = model.to(target)
     for file in files:
-        waveform = read_audio(file, description.sample_rate)
+        samples = torch.from_numpy(read_audio(file, description.sample_rate)[0])
+        missing = round(MIN_SECONDS * description.sample_rate) - len(samples)
+        waveform = torch.nn.functional.pad(samples, (0, max(missing, 0))).unsqueeze(0)
         cut = waveform.shape[1] > windows.seconds * description.sample_rate
         if cut and decoding.method == "beam" and decoding.ctc_weight < 1:
             raise FoldError(
@@ -73,32 +68,3 @@ def transcribe_files(
             output = encode(model, description.architecture, waveform, description.sample_rate, chosen, windows)
             [[units]] = decoding(model, [output])
         print(f"{file}\t{description.units.decode(units)}", flush=True)
-
-
-def choose_path(space: PathSpace, depth: int | None, path: str | None) -> Path:
-    """The path that `--depth` or `--path` names; the deepest without either. Raises FoldError for both."""
-    if depth is not None and path is not None:
-        raise FoldError("--depth and --path exclude each other: a path has its depth")
-    return Path.parse(path) if path else space.canonical(depth or space.depths[-1])
-
-
-def read_audio(file: str | FilePath, sample_rate: int) -> Tensor:
-    """An audio file as (1, samples) fp32 at `sample_rate`, channels averaged, at least MIN_SECONDS long.
-
-    It is read and resampled block by block: no more than the result is held.
-    Raises FoldError if the file is missing or is no audio.
-    """
-    try:
-        with soundfile.SoundFile(file) as audio:
-            resampler = soxr.ResampleStream(audio.samplerate, sample_rate, num_channels=1)
-            blocks = [
-                resampler.resample_chunk(np.ascontiguousarray(block.mean(axis=1)))
-                for block in audio.blocks(BLOCK, dtype="float32", always_2d=True)
-            ]
-            blocks.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    except (OSError, soundfile.SoundFileError) as error:
-        reason = "no such file" if not FilePath(file).exists() else f"not audio that libsndfile reads ({error})"
-        raise FoldError(f"{file}: {reason}") from None
-    waveform = torch.from_numpy(np.concatenate(blocks))
-    missing = round(MIN_SECONDS * sample_rate) - len(waveform)
-    return torch.nn.functional.pad(waveform, (0, max(missing, 0))).unsqueeze(0)

@@ -16,8 +16,8 @@ from typing import IO, NamedTuple
 
 from fold.data import download
 from fold.data.download import Unreachable
-from fold.data.files import holding, part_path
 from fold.errors import FoldError
+from fold.files import holding, part_path
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from fold.data.location import Location
 from fold.data.plans import EvalPlan, Reference, TrainPlan
 from fold.data.prepare import prepare, prepared_name
 from fold.data.stream import FitsAudio, ShardedSpeech
-from fold.data.units import Units, UnitsConfig, units_from_dict
 from fold.errors import FoldError
 from fold.settings import differences
 from fold.signals import ignore_signals
+from fold.text.units import Units, UnitsConfig, units_from_dict
 
 log = logging.getLogger(__name__)
 

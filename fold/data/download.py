@@ -14,8 +14,8 @@ from typing import IO, Any, NamedTuple
 
 from tqdm import tqdm
 
-from fold.data.files import checksum, part_path
 from fold.errors import FoldError
+from fold.files import checksum, part_path
 
 log = logging.getLogger(__name__)
 

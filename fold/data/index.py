@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fold.data.files import write_json
 from fold.errors import FoldError
+from fold.files import write_json
 
 FORMAT = 3
 READABLE = (2, FORMAT)  # 2 knew no subsets: each split is one, of its own name

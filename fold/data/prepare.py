@@ -21,11 +21,11 @@ import soxr
 from tqdm import tqdm
 
 from fold.data.corpora.base import SPLITS, Corpus, Recipe, Utterance
-from fold.data.files import LOCK_FILE, PART_SUFFIX, locked, write_json
 from fold.data.index import INDEX_FILE, Index, Shard, Split, read_index, write_index
 from fold.data.shards import describe_shard, read_sidecar, sidecar_path, write_shard
-from fold.data.units import UnitsConfig, train_units
 from fold.errors import FoldError
+from fold.files import LOCK_FILE, PART_SUFFIX, locked, write_json
+from fold.text.units import UnitsConfig, train_units
 
 LAYOUT = 2
 """Of the shards; a new one gives every prepared folder another name."""

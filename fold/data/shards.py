@@ -17,9 +17,9 @@ import numpy as np
 import soundfile
 
 from fold.data.corpora.base import Utterance, is_valid_id
-from fold.data.files import checksum, replacing
 from fold.data.index import Shard
 from fold.errors import FoldError
+from fold.files import checksum, replacing
 
 # One header block per member, whatever the name: offsets are known while writing.
 _TAR_FORMAT = tarfile.USTAR_FORMAT

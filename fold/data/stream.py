@@ -25,8 +25,8 @@ from fold.data.index import Split
 from fold.data.location import Location
 from fold.data.plans import Reference
 from fold.data.shards import hash_id, load_sidecar
-from fold.data.units import Units
 from fold.errors import FoldError
+from fold.text.units import Units
 
 OPEN_SHARDS = 32
 OPEN_SIDECARS = 64

@@ -10,7 +10,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fold.data.units import Units
 from fold.decoding.attention import AttentionScorer
 from fold.decoding.beam import Scorer, beam_search
 from fold.decoding.ctc_prefix import CTCPrefixScorer
@@ -18,6 +17,7 @@ from fold.decoding.greedy import ctc_greedy
 from fold.errors import FoldError
 from fold.models import PathOutput, Recogniser
 from fold.paths import Path
+from fold.text.units import Units
 
 SEARCHED_AT_ONCE = 1 << 27  # numbers of CTC probabilities and attention's keys in a search, about 1 GB in float64
 

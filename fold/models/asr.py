@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fold.data.units import Units
 from fold.modules.decoder import AttentionDecoder
 from fold.modules.masks import length_mask
 from fold.paths import Path
+from fold.text.units import Units
 from fold.unfolding import Unfolding
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from rapidfuzz.distance import Levenshtein
 
-from fold.data.files import write_json
 from fold.errors import FoldError
+from fold.files import write_json
 from fold.metrics.significance import Triple
 from fold.report.sweep import SweepRow, by_subset, pooled, read_sweep, summarise
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from fold import sealed
 from fold.checkpoint import read
-from fold.data.files import part_path, replacing
 from fold.errors import FoldError
+from fold.files import part_path, replacing
 
 log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ class FoldableASR(lightning.LightningModule):
     network: the model's architecture; max_repeats, max_depth: its path space (see `fold.paths.PathSpace`; one repeat
     is a model that does not unfold); num_sampled_paths: paths drawn a step besides the two ends; growth: when the
     deeper paths join;
-    seed: of those draws, and of dropout and SpecAugment; objective: the joint objective;
+    random_seed: of those draws, and of dropout and SpecAugment; objective: the joint objective;
     decoding: of validation; test_decoding: of the canonical paths of a test, and of what `predict` writes;
     compile_layers: by torch.compile, which takes a minute and a C++ compiler and pays in long trainings;
     optimizer, lr_scheduler: stepped every update.
@@ -48,7 +48,7 @@ class FoldableASR(lightning.LightningModule):
         max_depth: int | None = None,
         num_sampled_paths: int = 1,
         growth: Growth = Growth(),
-        seed: int = 0,
+        random_seed: int = 0,
         objective: JointObjective = JointObjective(),
         decoding: Decoding = Decoding(),
         test_decoding: Decoding = Decoding(),
@@ -60,7 +60,7 @@ class FoldableASR(lightning.LightningModule):
         self.space = PathSpace(network.num_layers, repeats, max_depth)
         self.num_sampled_paths = num_sampled_paths
         self.growth = growth
-        self.seed = seed
+        self.random_seed = random_seed
         self.objective = objective
         self.decoding = decoding
         self.test_decoding = test_decoding
@@ -136,7 +136,7 @@ class FoldableASR(lightning.LightningModule):
         same, and one on other devices too."""
         within = batch_idx % self.trainer.accumulate_grad_batches
         number = within * self.trainer.world_size + self.global_rank
-        drawn = np.random.SeedSequence((self.seed, self.global_step, number)).generate_state(1, np.uint64)
+        drawn = np.random.SeedSequence((self.random_seed, self.global_step, number)).generate_state(1, np.uint64)
         torch.manual_seed(int(drawn[0]))
 
     def training_paths(self, step: int, progress: float) -> list[Path]:
@@ -147,7 +147,7 @@ class FoldableASR(lightning.LightningModule):
         space = self.growth.space(self.space, progress)
         if space.deepest == space.seed:
             return [space.deepest]
-        return [space.deepest, space.seed, *space.draw(self.num_sampled_paths, seed=self.seed, step=step)]
+        return [space.deepest, space.seed, *space.draw(self.num_sampled_paths, seed=self.random_seed, step=step)]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         counts = self._counts(batch)

@@ -10,9 +10,9 @@ import torch
 from conftest import TINY_NETWORK, Finished
 
 from fold.checkpoint import KEY, PREFIX, Description
-from fold.data.units import CharUnits
 from fold.models import Conformer
 from fold.paths import PathSpace
+from fold.text.units import CharUnits
 
 Command = Callable[..., Finished]
 

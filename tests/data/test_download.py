@@ -15,8 +15,8 @@ from hostile import HostileServer
 
 from fold.data import download as module
 from fold.data.download import ATTEMPTS, Unreachable, complete, download
-from fold.data.files import part_path
 from fold.errors import FoldError
+from fold.files import part_path
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

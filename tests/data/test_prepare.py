@@ -13,12 +13,12 @@ from members import decode_flac, read_member
 
 from fold.data import prepare as prepare_module
 from fold.data.corpora import FSDD, SPLITS, Commands
-from fold.data.files import locked
 from fold.data.index import INDEX_FILE, read_index
 from fold.data.prepare import prepare, prepared_name
 from fold.data.shards import read_sidecar
-from fold.data.units import UnitsConfig, units_from_dict
 from fold.errors import FoldError
+from fold.files import locked
+from fold.text.units import UnitsConfig, units_from_dict
 
 UTTERANCES = {"train": 12, "dev": 4, "test": 4}
 FSDD_CORPUS = FSDD(*UTTERANCES.values())
@@ -206,7 +206,7 @@ import sys
 from pathlib import Path
 from fold.data.corpora import Commands
 from fold.data.prepare import prepare
-from fold.data.units import UnitsConfig
+from fold.text.units import UnitsConfig
 from fold.errors import FoldError
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from fold.data.corpora import LibriSpeech
 from fold.data.datamodule import SpeechData
 from fold.data.index import INDEX_FILE, read_index
 from fold.data.prepare import prepare
-from fold.data.units import UnitsConfig
 from fold.errors import FoldError
+from fold.text.units import UnitsConfig
 
 SETTINGS = {"sample_rate": SAMPLE_RATE, "units": UnitsConfig(), "num_workers": 1}
 

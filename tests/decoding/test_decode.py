@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fold.data.units import CharUnits
 from fold.decoding import decode
 from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.errors import FoldError
 from fold.models import Conformer, PathOutput, Recogniser
 from fold.paths import Path, PathSpace
+from fold.text.units import CharUnits
 
 UNITS = CharUnits("ab")
 LABELS = range(1, len(UNITS) - 1)  # between blank and <sos/eos>

@@ -8,7 +8,6 @@ from itertools import product
 import numpy as np
 import pytest
 
-from benchmarks.significance import nist, rates, simulated
 from fold.errors import FoldError
 from fold.metrics.errors import count_errors
 from fold.metrics.significance import (
@@ -22,6 +21,7 @@ from fold.metrics.significance import (
     verdict,
     word_errors,
 )
+from studies.significance import nist, rates, simulated
 
 
 @pytest.mark.parametrize(

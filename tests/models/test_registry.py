@@ -11,11 +11,11 @@ import pytest
 from conftest import REPOSITORY, TINY_NETWORK
 
 from fold.checkpoint import Description
-from fold.data.units import CharUnits
 from fold.errors import FoldError
 from fold.models import Conformer, registry
 from fold.paths import PathSpace
 from fold.report.record import read_record
+from fold.text.units import CharUnits
 
 MINE = '''
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ from fold.training.callbacks.depth_sweep import scalars
 from fold.training.wandb_run import by_depth_scalars
 
 RATES = {"test-clean": {2: 0.2, 3: 0.1, 4: 0.05}, "test-other": {2: 0.5, 3: 0.4, 4: 0.3}}
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+RESULTS = Path(__file__).parents[2] / "studies" / "results"
 
 
 def test_a_record_of_subsets_comes_back(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from tones import SAMPLE_RATE, Tones
 
 from fold import checkpoint
 from fold.data.datamodule import SpeechData
-from fold.data.units import Units
 from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.evaluation import one_spaced
 from fold.models import Conformer, Recogniser
@@ -23,6 +22,7 @@ from fold.modules.decoder import AttentionDecoder
 from fold.paths import Growth
 from fold.paths import Path as LayerPath
 from fold.report.record import read_record
+from fold.text.units import Units
 from fold.training.module import STATISTICS_BATCHES, FoldableASR
 
 Command = Callable[..., Finished]

@@ -106,7 +106,7 @@ def test_a_requeued_job_goes_on_with_its_run(fit: Command, tmp_path: Path, monke
     "change",
     [
         "seed_everything=2",
-        "model.seed=2",
+        "model.random_seed=2",
         "data.seed=2",
         "data.corpus.init_args.seed=2",
         "model.network.init_args.dim=16",
@@ -147,7 +147,7 @@ def test_the_same_run_goes_on_with_what_may_change(begun: tuple[Path, dict], fit
     run = tmp_path / begun[0]
     done = fit("--ckpt_path=last", "--trainer.max_steps=3", "--model.network.dropout=0.1", "--data.batch_seconds=15")
     assert step(run) == 3 and f"run: {begun[0]}" in done.stdout
-    fit("--ckpt_path=last", "--trainer.max_steps=4", "--model.seed=2", "--allow_changes=true")
+    fit("--ckpt_path=last", "--trainer.max_steps=4", "--model.random_seed=2", "--allow_changes=true")
     assert step(run) == 4
 
 
@@ -159,7 +159,7 @@ def test_a_used_folder_is_refused_to_a_new_run(begun: tuple[Path, dict], fit: Co
     shutil.copy(run / "checkpoints" / "last.ckpt", elsewhere)
     assert "holds the checkpoints" in told(fit(f"--run_dir={run}", f"--ckpt_path={elsewhere}", check=False))
     assert contents(run) == before
-    fit("--run_dir=forked", f"--ckpt_path={elsewhere}", "--trainer.max_steps=3", "--model.seed=2")
+    fit("--run_dir=forked", f"--ckpt_path={elsewhere}", "--trainer.max_steps=3", "--model.random_seed=2")
     assert step(tmp_path / "forked") == 3 and contents(run) == before
 
 

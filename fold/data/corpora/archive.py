@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from fold.data.download import Unreachable, download
-from fold.data.files import part_path
 from fold.errors import FoldError
+from fold.files import part_path
 
 
 def fetch_archive(url: str, folder: Path, *, inside: str, sha256: str | None) -> Path:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import soundfile
 
-from fold.data.files import locked
+from fold.audio import read_audio
 from fold.errors import FoldError
+from fold.files import locked
 
 SPLITS = ("train", "dev", "test")
 MAX_ID_BYTES = 95
@@ -127,16 +127,13 @@ def by_subset(split: str, listed: Mapping[str, Sequence[Recipe]]) -> dict[str, S
     return {subset: shuffled(recipes, split) for subset, recipes in listed.items()}
 
 
-def read_audio(path: Path) -> tuple[np.ndarray, int]:
-    """Read a recording: mono float32 samples in [-1, 1] (channels averaged), and the sample rate in Hz.
+def read_recording(path: Path) -> tuple[np.ndarray, int]:
+    """Read a recording as `read_audio` does, at its own sample rate.
 
     Raises:
         FoldError: the file is missing, is no audio, or holds no samples.
     """
-    try:
-        samples, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise FoldError(f"{path} cannot be read as audio: {error}") from error
+    samples, sample_rate = read_audio(path)
     if len(samples) == 0:
-        raise FoldError(f"{path} holds no samples")
-    return samples.mean(axis=1), sample_rate
+        raise FoldError(f"{path}: holds no samples")
+    return samples, sample_rate

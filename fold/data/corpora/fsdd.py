@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fold.data.corpora.archive import fetch_archive
-from fold.data.corpora.base import Corpus, Recipe, Utterance, generator, read_audio
+from fold.data.corpora.base import Corpus, Recipe, Utterance, generator, read_recording
 from fold.errors import FoldError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -79,7 +79,7 @@ class FSDD(Corpus):
         rng = generator(self.seed, "pauses", recipe.id)
         parts = []
         for file in recipe.files:
-            samples, sample_rate = read_audio(root / "recordings" / file)
+            samples, sample_rate = read_recording(root / "recordings" / file)
             parts += [_pause(rng, sample_rate), samples]
         parts.append(_pause(rng, sample_rate))
         return Utterance(recipe.id, recipe.text, recipe.speaker, np.concatenate(parts), sample_rate)

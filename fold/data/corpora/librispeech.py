@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fold.data.corpora.archive import fetch_archive
-from fold.data.corpora.base import Corpus, Recipe, Utterance, by_subset, read_audio
+from fold.data.corpora.base import Corpus, Recipe, Utterance, by_subset, read_recording
 from fold.errors import FoldError
 
 URL = "http://www.openslr.org/resources/12/{subset}.tar.gz"
@@ -71,7 +71,7 @@ class LibriSpeech(Corpus):
         return by_subset(split, listed)
 
     def render(self, recipe: Recording, root: Path | None) -> Utterance:
-        samples, sample_rate = read_audio(root / recipe.file)
+        samples, sample_rate = read_recording(root / recipe.file)
         return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate)
 
     def describe(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from fold.data.corpora.base import (
     Utterance,
     by_subset,
     is_valid_id,
-    read_audio,
+    read_recording,
 )
 from fold.errors import FoldError
 
@@ -107,7 +107,7 @@ class Manifest(Corpus):
         return [recording for _, recording in listed.values()]
 
     def render(self, recipe: ListedRecording, root: Path | None) -> Utterance:
-        samples, sample_rate = read_audio(root / recipe.file)
+        samples, sample_rate = read_recording(root / recipe.file)
         return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate)
 
 

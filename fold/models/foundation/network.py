@@ -10,7 +10,6 @@ from torch import nn
 from torchaudio.models import Wav2Vec2Model
 from torchaudio.models.wav2vec2.wavlm_attention import WavLMSelfAttention
 
-from fold.data.units import Units
 from fold.errors import FoldError
 from fold.models.asr import Architecture, Recogniser
 from fold.models.foundation.folding import Keep, fold_layers, layer_groups
@@ -19,6 +18,7 @@ from fold.models.foundation.masking import Mask, Masking
 from fold.models.foundation.shape import Dropouts, Shape, bundle_shape, torchaudio_model
 from fold.models.foundation.sources import Source, find_source
 from fold.models.foundation.tokens import characters, load_head, units_of_head
+from fold.text.units import Units
 from fold.unfolding import Unfolding
 
 

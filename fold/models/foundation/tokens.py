@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from fold.data.units import CharUnits, Units
 from fold.errors import FoldError
+from fold.text.units import CharUnits, Units
 
 BLANK, UNKNOWN, END, WORD_DELIMITER = "<blank>", "<unk>", "</s>", " "
 NEVER = -30.0  # logit of a unit that the pre-trained head does not have

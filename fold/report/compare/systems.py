@@ -15,7 +15,7 @@ from fold.metrics.significance import word_errors
 from fold.report.record import Record, difference
 from fold.report.sweep import searched, summarise
 
-SEEDS = ("seed_everything", "model.seed", "data.seed")
+SEEDS = ("seed_everything", "model.random_seed", "model.seed", "data.seed")  # model.seed: of older records
 PLACES = (  # where a run found or left things, and how it used the machine
     "data.shards",
     "data.root",

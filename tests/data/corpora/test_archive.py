@@ -8,8 +8,8 @@ from hostile import HostileServer
 
 from fold.data.corpora import FSDD, LibriSpeech, fsdd
 from fold.data.corpora.archive import fetch_archive, unpack
-from fold.data.files import part_path
 from fold.errors import FoldError
+from fold.files import part_path
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 import soundfile
 
 from fold.data.corpora import FSDD, Commands
-from fold.data.corpora.base import generator, read_audio, shuffled
+from fold.data.corpora.base import generator, read_recording, shuffled
 from fold.errors import FoldError
 
 
@@ -29,23 +29,7 @@ def test_descriptions_tell_settings_apart():
     assert FSDD().describe() != Commands().describe()
 
 
-def test_channels_are_averaged(tmp_path):
-    left, right = np.full(100, 0.5), np.full(100, -0.25)
-    soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), 8000, subtype="FLOAT")
-    samples, sample_rate = read_audio(tmp_path / "a.wav")
-    assert sample_rate == 8000
-    np.testing.assert_allclose(samples, np.full(100, 0.125))
-
-
-@pytest.mark.parametrize("content", [None, b"no audio at all", b"RIFF"])
-def test_bad_recordings_are_named(content, tmp_path):
-    if content is not None:
-        (tmp_path / "bad.wav").write_bytes(content)
-    with pytest.raises(FoldError, match=r"bad.wav cannot be read as audio"):
-        read_audio(tmp_path / "bad.wav")
-
-
 def test_a_recording_without_samples_is_named(tmp_path):
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
-    with pytest.raises(FoldError, match=r"empty.wav holds no samples"):
-        read_audio(tmp_path / "empty.wav")
+    with pytest.raises(FoldError, match=r"empty.wav: holds no samples"):
+        read_recording(tmp_path / "empty.wav")

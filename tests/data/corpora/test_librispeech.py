@@ -13,10 +13,10 @@ import soundfile
 from hostile import HostileServer
 
 from fold.data.corpora import LibriSpeech
-from fold.data.files import checksum
 from fold.data.index import INDEX_FILE
 from fold.data.prepare import DOWNLOADS_FOLDER
 from fold.errors import FoldError
+from fold.files import checksum
 
 CORPUS = LibriSpeech(train=["train-a", "train-b"], dev=["dev"], test=["test"])
 
@@ -108,7 +108,7 @@ if moment:
 if __name__ == "__main__":
     from fold.data import download, prepare
     from fold.data.corpora import LibriSpeech, librispeech
-    from fold.data.units import UnitsConfig
+    from fold.text.units import UnitsConfig
 
     librispeech.URL = server + "/{subset}.tar.gz"
     published = types.SimpleNamespace(_CHECKSUMS=eval(checksums))

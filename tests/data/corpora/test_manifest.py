@@ -8,8 +8,8 @@ import soundfile
 from fold.data.corpora import SPLITS, Manifest
 from fold.data.corpora.base import is_valid_id
 from fold.data.prepare import prepare
-from fold.data.units import UnitsConfig
 from fold.errors import FoldError
+from fold.text.units import UnitsConfig
 
 FORMATS = {"a/one.wav": 8000, "a/two.flac": 16000, "b/one.ogg": 8000, "b c/öne.mp3": 44100}
 

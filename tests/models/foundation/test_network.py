@@ -8,7 +8,6 @@ import torch
 from models.foundation.directories import FAMILIES, SHAPE, write
 from models.foundation.test_parity import CORPUS, folded, log_probs, noise
 
-from fold.data.units import CharUnits, SentencePieceUnits
 from fold.errors import FoldError
 from fold.models import Foundation, empty_model
 from fold.models.foundation import Dropouts, Masking
@@ -16,6 +15,7 @@ from fold.models.foundation.folding import layer_groups
 from fold.models.foundation.shape import bundle_shape, bundles
 from fold.paths import Path as LayerPath
 from fold.paths import PathSpace
+from fold.text.units import CharUnits, SentencePieceUnits
 
 
 def test_the_papers_counts() -> None:

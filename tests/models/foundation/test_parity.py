@@ -9,10 +9,10 @@ from models.foundation.directories import FAMILIES, TOKENS, write
 from torch import Tensor
 from torchaudio.pipelines import Wav2Vec2ASRBundle
 
-from fold.data.units import CharUnits, Units
 from fold.models import Foundation, Recogniser
 from fold.models.foundation.shape import Shape, torchaudio_model
 from fold.paths import PathSpace
+from fold.text.units import CharUnits, Units
 
 CORPUS = CharUnits("eta ")
 SAMPLES = (4001, 2713)

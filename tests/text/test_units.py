@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from fold.data.units import UNKNOWN_TEXT, CharUnits, SentencePieceUnits, UnitsConfig, train_units, units_from_dict
 from fold.errors import FoldError
+from fold.text.units import UNKNOWN_TEXT, CharUnits, SentencePieceUnits, UnitsConfig, train_units, units_from_dict
 
 TEXTS = [
     f"{verb} the {room} light to {number}"

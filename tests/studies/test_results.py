@@ -8,8 +8,8 @@ from statistics import fmean
 import pytest
 from report.records import make_record
 
-from benchmarks import foundation, results, runs
 from fold.report.record import read_record, write_record
+from studies import foundation, results, runs
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "RESULTS", tmp_path / "benchmarks" / "results")
+    monkeypatch.setattr(runs, "RESULTS", tmp_path / "studies" / "results")
     for page in (results.PAGE, results.README):
         text = (ROOT / page).read_text()
         emptied = re.sub(r"(<!-- ([\w ]+) -->).*?(<!-- end of \2 -->)", r"\1\n\3", text, flags=re.S)
@@ -61,9 +61,7 @@ def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.Monke
     for run in results.claim("fsdd"):
         finish(run)
     shown = page(monkeypatch)
-    assert (
-        "| physical 5 lr 0.00075 |" in shown and "![WER against executed depth](benchmarks/results/A-fsdd.png)" in shown
-    )
+    assert "| physical 5 lr 0.00075 |" in shown and "![WER against executed depth](studies/results/A-fsdd.png)" in shown
     assert "| **1-2-3-4** | 4 |" in shown
     assert "\n- difference:" in shown and "\n- RTF" not in shown and "\n- hours" not in shown  # no such columns here
     assert "| no KL |" not in shown
@@ -141,4 +139,4 @@ def test_the_foundation_study_fills_its_part_of_the_page(monkeypatch: pytest.Mon
     shown = Path("RESULTS.md").read_text()
     assert "| compact |" in shown and "Counterparts: full." in shown
     assert "| fold_first |" not in shown and "foundation-fsdd.png" not in shown
-    assert "--model.seed=SEED" in shown
+    assert "--model.random_seed=SEED" in shown

@@ -1,6 +1,6 @@
 """Checks the significance tests on simulated systems, and against NIST's sc_stats where it is installed (sctk).
 
-    python -m benchmarks.significance
+    python -m studies.significance
 
 Prints how often systems that err alike are told apart at p = 0.05, how often a real difference is found, how often the
 bootstrap's interval covers the truth, and in how many cases MAPSSWE equals NIST's.

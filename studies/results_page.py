@@ -11,14 +11,14 @@ from statistics import fmean
 
 import numpy as np
 
-from benchmarks import runs as files
-from benchmarks.runs import Run
 from fold.metrics.significance import bootstrap
 from fold.report.compare import figures, formats
 from fold.report.compare import table as tables
 from fold.report.compare.systems import System, group, mean_and_deviation
 from fold.report.record import Record
 from fold.report.sweep import SweepRow
+from studies import runs as files
+from studies.runs import Run
 
 MARGIN = 0.5  # of WER, within which systems count as equivalent
 LEFT_OUT = ("RTF", "hours")  # runs shared the machine, and processor time says more
@@ -139,7 +139,7 @@ def commands(named: Mapping[str, Sequence[Run]]) -> str:
     lines = []
     for name, runs in named.items():
         arguments = [re.sub(r"(seed\w*)=\d+$", r"\1=SEED", shlex.quote(text)) for text in runs[0].arguments()]
-        lines += [f"# {name}: SEED {seeds(runs)}", f"python -m benchmarks.variants fit {' '.join(arguments)}"]
+        lines += [f"# {name}: SEED {seeds(runs)}", f"python -m studies.variants fit {' '.join(arguments)}"]
     block = "\n".join(["```bash", *lines, "```"])
     return f"<details><summary>Commands</summary>\n\n{block}\n\n</details>"
 

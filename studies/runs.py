@@ -1,4 +1,4 @@
-"""Runs of a study: each is trained once, and leaves its evaluations as small files in benchmarks/results/."""
+"""Runs of a study: each is trained once, and leaves its evaluations as small files in studies/results/."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Run:
 
     def arguments(self) -> list[str]:
         """Of `fold fit`, without what depends on the machine."""
-        seeds = [f"--seed_everything={self.seed}", f"--data.seed={self.seed}", f"--model.seed={self.seed}"]
+        seeds = [f"--seed_everything={self.seed}", f"--data.seed={self.seed}", f"--model.random_seed={self.seed}"]
         configs = [f"--config=experiments/{self.experiment}.yaml", f"--config=data/{self.corpus}.yaml"]
         return [*configs, *TRAINING, *self.options, *seeds]
 
@@ -120,7 +120,7 @@ def keep(written: Path, file: Path) -> None:
 def fold(*arguments: str) -> None:
     """Runs a command of fold, which knows the variants, with one thread; ends this process with its last line if it
     fails."""
-    command = [sys.executable, "-m", "benchmarks.variants", *arguments]
+    command = [sys.executable, "-m", "studies.variants", *arguments]
     done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"fold {' '.join(arguments)}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fold.data.files import checksum, locked, replacing
+from fold.files import checksum, locked, replacing
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):

@@ -1,7 +1,7 @@
 """What training one foldable model costs against individually trained ones: short trainings of part A of the study,
 one after the other on one machine, so that their times compare.
 
-    python -m benchmarks.training_cost --root path/to/fsdd        (RESULTS.md gets the table)
+    python -m studies.training_cost --root path/to/fsdd        (RESULTS.md gets the table)
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.results import (
+from fold.report.record import read_record
+from studies.results import (
     CHOSEN,
     DEPTHS,
     FULL_KL,
@@ -24,9 +25,8 @@ from benchmarks.results import (
     physical,
     physical_rate,
 )
-from benchmarks.results_page import markdown, update_page
-from benchmarks.runs import Run, fold, parser_of, places_of
-from fold.report.record import read_record
+from studies.results_page import markdown, update_page
+from studies.runs import Run, fold, parser_of, places_of
 
 SHORT = 240  # updates; growth takes its shares of these
 ROUNDS = 2

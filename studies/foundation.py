@@ -1,12 +1,12 @@
 """Folds a foundation model of our own and compares full, compact and folded on unheard voices and recorded digits.
 
-    python -m benchmarks.foundation --root path/to/fsdd
+    python -m studies.foundation --root path/to/fsdd
 
 Trains wav2vec2_small_full on the default corpus and exports it: one foundation model, as a published one would be. From
 that export it fine-tunes, for each seed and on both corpora, all 6 layers (full), 4 of them (compact) and 4 unfolded to
 6 (fold), each for the same updates, on the default corpus also for three times as many; the first seed also with other
 choices of the layers that stay, and without any fine-tuning. Every finished run leaves its records in
-benchmarks/results/foundation/; the study goes on where it was interrupted, and fills its part of RESULTS.md.
+studies/results/foundation/; the study goes on where it was interrupted, and fills its part of RESULTS.md.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.results_page import comparison, figure, update_page
-from benchmarks.runs import Run, fold, options_of, train_all
+from studies.results_page import comparison, figure, update_page
+from studies.runs import Run, fold, options_of, train_all
 
 STUDY = "foundation"
 PAGE = Path("RESULTS.md")

@@ -3,7 +3,11 @@
 import pytest
 import torch
 
-from benchmarks.variants import (
+from fold.checkpoint import Description
+from fold.models import Conformer, Recogniser
+from fold.paths import Path, PathSpace
+from fold.text.units import CharUnits
+from studies.variants import (
     VARIANTS,
     Adapters,
     CyclicOrder,
@@ -13,10 +17,6 @@ from benchmarks.variants import (
     register,
     uniform_paths,
 )
-from fold.checkpoint import Description
-from fold.data.units import CharUnits
-from fold.models import Conformer, Recogniser
-from fold.paths import Path, PathSpace
 
 SHAPE = {"num_layers": 2, "dim": 16, "num_heads": 2, "ffn_dim": 24, "kernel_size": 5, "subsampling_channels": 4}
 SMALL = {**SHAPE, "decoder_layers": 0, "num_mels": 16, "dropout": 0.0, "spec_augment": None}

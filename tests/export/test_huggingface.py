@@ -15,8 +15,8 @@ from models.foundation.test_parity import CORPUS, folded, noise
 
 from fold.checkpoint import KEY, PREFIX, Description, load
 from fold.errors import FoldError
+from fold.export.huggingface import write_directory
 from fold.models import Foundation
-from fold.models.foundation.export import write_directory
 from fold.paths import Path as LayerPath
 from fold.paths import PathSpace
 

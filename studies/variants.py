@@ -1,6 +1,6 @@
 """Variants of the method that the study tries beside fold's own, and the `fold` command that knows them.
 
-    python -m benchmarks.variants fit --model.network.class_path=benchmarks.variants.PrivateNorms ...
+    python -m studies.variants fit --model.network.class_path=studies.variants.PrivateNorms ...
 
 None of them is part of fold: one that earned its place would move there.
 """
@@ -133,7 +133,7 @@ class UniformPaths(lightning.Callback):
     """Sampled paths are drawn uniformly over all paths, not over depths first; paths do not grow."""
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        drawn = partial(uniform_paths, pl_module.space, pl_module.seed, pl_module.num_sampled_paths)
+        drawn = partial(uniform_paths, pl_module.space, pl_module.random_seed, pl_module.num_sampled_paths)
         pl_module.training_paths = lambda step, progress: drawn(step)
 
 
@@ -154,7 +154,7 @@ def register() -> None:
 
 
 if __name__ == "__main__":
-    from benchmarks import variants  # under the name that settings use, not as __main__
+    from studies import variants  # under the name that settings use, not as __main__
 
     variants.register()
     sys.exit(main())

@@ -1,10 +1,10 @@
 """The study behind RESULTS.md: is one foldable model as good as one trained for each depth, and what makes it so?
 
-    make results                                   (python -m benchmarks.results --root path/to/fsdd)
+    make results                                   (python -m studies.results --root path/to/fsdd)
 
 Part A holds a foldable model against individually trained ones, B leaves out or changes parts of the method, C tries
 what the paper does not have. Learning rates are chosen first, on dev. Every finished run leaves its records in
-benchmarks/results/study/, so that the study goes on where it was interrupted; RESULTS.md has its tables from them.
+studies/results/study/, so that the study goes on where it was interrupted; RESULTS.md has its tables from them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.results_page import (
+from studies.results_page import (
     beyond_table,
     claim_table,
     comparison,
@@ -25,7 +25,7 @@ from benchmarks.results_page import (
     update_page,
     variants_table,
 )
-from benchmarks.runs import Run, fold, keep, options_of, train_all
+from studies.runs import Run, fold, keep, options_of, train_all
 
 STUDY = "study"
 PAGE = Path("RESULTS.md")
@@ -36,7 +36,7 @@ SEEDS_OF_VARIANTS = {"fsdd": (1, 2), "commands": (1,)}
 DEPTHS = range(4, 9)
 LEARNING_RATES = {"fsdd": (7.5e-4, 1.5e-3, 3e-3, 6e-3), "commands": (1.5e-3, 3e-3, 6e-3)}
 SEARCHED = (4, 6, 8)  # layers of the individually trained models that learning rates are chosen with
-VARIANT = "--model.network.class_path=benchmarks.variants"
+VARIANT = "--model.network.class_path=studies.variants"
 KL = "--model.objective.distillation"
 GROWTH, NO_GROWTH = "--model.growth={alone: 0.25, grown: 0.6}", "--model.growth={alone: 0, grown: 0}"
 FULL_KL = (f"{KL}.weight=1", NO_GROWTH)  # what B and C start from
@@ -55,7 +55,7 @@ PARTS: dict[str, tuple[str, ...]] = {  # B
         f"{KL}={{weight: 1.0, start: 0.0, end: 0.0}}",
         "--model.objective.distil_where=teacher_better",
     ),
-    "paths drawn uniformly": ("--trainer.callbacks+=benchmarks.variants.UniformPaths",),
+    "paths drawn uniformly": ("--trainer.callbacks+=studies.variants.UniformPaths",),
 }
 BEYOND: dict[str, tuple[str, ...]] = {  # C
     "BatchNorm": ("--model.network.conv_norm=batch",),

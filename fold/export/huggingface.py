@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import safetensors.torch
 from torch import Tensor
 
-from fold.data.units import CharUnits
 from fold.errors import FoldError
 from fold.models.asr import Recogniser
 from fold.models.foundation import huggingface
 from fold.models.foundation.network import Foundation
 from fold.paths import Path
+from fold.text.units import CharUnits
 
 if TYPE_CHECKING:
     from fold.checkpoint import Description

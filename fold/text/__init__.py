@@ -1,0 +1,1 @@
+"""What transcripts are made of."""
