@@ -173,7 +173,7 @@ def test_a_bad_recording_is_named_and_can_be_put_right(root, tmp_path):
     bad = root / "recordings" / "7_anna_10.wav"
     good = bad.read_bytes()
     bad.write_bytes(b"no audio")
-    with pytest.raises(FoldError, match=r"7_anna_10.wav cannot be read as audio") as error:
+    with pytest.raises(FoldError, match=r"7_anna_10.wav: not audio that libsndfile reads") as error:
         prepare_fsdd(tmp_path / "out", root, num_workers=2)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out" / INDEX_FILE).exists()
