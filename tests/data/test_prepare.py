@@ -12,6 +12,7 @@ import soundfile
 from members import decode_flac, read_member
 
 from fold.data import prepare as prepare_module
+from fold.data import render as render_module
 from fold.data.corpora import FSDD, SPLITS, Commands
 from fold.data.index import INDEX_FILE, read_index
 from fold.data.prepare import prepare, prepared_name
@@ -27,7 +28,7 @@ COMMANDS = Commands(hours=0.003, dev_utterances=2, test_utterances=2)
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(prepare_module, "UTTERANCES_PER_SHARD", 5)
+    monkeypatch.setattr(render_module, "UTTERANCES_PER_SHARD", 5)
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_audio_is_resampled_to_the_wanted_rate(root, tmp_path):
 
 def test_a_finished_folder_is_returned_without_work(root, tmp_path, monkeypatch):
     index = prepare_fsdd(tmp_path / "out", root)
-    monkeypatch.setattr(prepare_module, "_render", None)
+    monkeypatch.setattr(prepare_module, "render", None)
     assert prepare_fsdd(tmp_path / "out", root) == index
     # Also when the recordings are gone.
     assert prepare_fsdd(tmp_path / "out", None) == index
