@@ -1,4 +1,4 @@
-"""Every shipped YAML instantiates, and what the README tells people to type exists."""
+"""Every shipped YAML instantiates, and what the pages tell people to type exists."""
 
 import re
 import shlex
@@ -95,14 +95,17 @@ def test_baselines_differ_from_their_experiment_in_unfolding_alone(fold: str, ba
     assert both[0] == both[1]
 
 
-def readme_commands() -> list[str]:
-    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def commands(page: Path) -> list[str]:
+    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(), re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split("  #")[0].strip() for line in lines if line.startswith(("make ", "fold ", ".venv/bin/fold "))]
 
 
-@pytest.mark.parametrize("command", readme_commands() or ["missing"])
-def test_readme_command_parses(command: str) -> None:
+@pytest.mark.parametrize("command", dict.fromkeys(command for page in PAGES for command in commands(page)))
+def test_command_of_a_page_parses(command: str) -> None:
     words = shlex.split(command)
     if words[0] == "make":
         done = subprocess.run(["make", "-n", *words[1:]], cwd=REPOSITORY, capture_output=True, text=True)
@@ -120,3 +123,18 @@ def test_readme_command_parses(command: str) -> None:
         )
         for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
             assert option in help_text.stdout, option
+
+
+def test_pages_have_commands() -> None:
+    with_commands = {page.name for page in PAGES if commands(page)}
+    assert with_commands >= {"README.md", "runs.md", "data.md", "training.md", "foundation-models.md", "comparing.md"}
+
+
+@pytest.mark.parametrize("page", [*PAGES, REPOSITORY / "RESULTS.md"], ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()) if not link.startswith("http")]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_fits_two_screens() -> None:
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 120
