@@ -114,10 +114,9 @@ class PathSpace:
             return self.canonical(self.depths[-1] if depth is None else depth)
         path = Path.parse(path) if isinstance(path, str) else path
         if path not in self:
-            limits = ", ".join(map(str, self.limits))
             raise FoldError(
-                f"path {path}: this model runs layers 1 to {self.num_layers} in order, each at least once and at most "
-                f"{limits} times, {self.depths[-1]} calls at most"
+                f"path {path}: this model runs layers 1 to {self.num_layers} in order, each 1 to {self.max_repeats} "
+                f"times in a row, up to depth {self.depths[-1]}"
             )
         return path
 
