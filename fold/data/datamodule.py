@@ -45,7 +45,7 @@ class SpeechData(lightning.LightningDataModule):
     a GPU meets few shapes;
     max_seconds: longer training utterances are dropped, and counted in the log;
     shuffle_window: shards shuffled together; speeds: speed perturbation of training audio, one drawn an utterance;
-    seed: of shuffling and speeds; num_workers: reading processes of a loader;
+    random_seed: of shuffling and speeds; num_workers: reading processes of a loader;
     prepare_workers: processes that prepare (None: one a core).
     """
 
@@ -65,7 +65,7 @@ class SpeechData(lightning.LightningDataModule):
         max_seconds: float = 30.0,
         shuffle_window: int = 16,
         speeds: list[float] | None = None,
-        seed: int = 0,
+        random_seed: int = 0,
         num_workers: int = 1,
         prepare_workers: int | None = None,
     ) -> None:
@@ -87,7 +87,7 @@ class SpeechData(lightning.LightningDataModule):
         self.max_seconds = max_seconds
         self.shuffle_window = shuffle_window
         self.speeds = speeds or [1.0]
-        self.seed = seed
+        self.random_seed = random_seed
         self.num_workers = num_workers
         self.prepare_workers = prepare_workers
         self.fits: FitsAudio | None = None  # the model sets what its training utterances must satisfy
@@ -140,7 +140,7 @@ class SpeechData(lightning.LightningDataModule):
             data.lengths(self._samples(self.max_seconds)),
             [shard.seconds for shard in split.shards],
             self.steps_per_epoch(),
-            seed=self.seed,
+            seed=self.random_seed,
             window=self.shuffle_window,
             speeds=self.speeds,
             batches=_whole(self._step_seconds() / self.batch_seconds),
@@ -165,7 +165,7 @@ class SpeechData(lightning.LightningDataModule):
     def plan_settings(self) -> dict[str, Any]:
         """All that the utterances of the updates of an epoch depend on."""
         return {
-            "seed": self.seed,
+            "random_seed": self.random_seed,
             "update_seconds": self._step_seconds(),
             "batch_seconds": self.batch_seconds,
             "max_seconds": self.max_seconds,
@@ -186,7 +186,7 @@ class SpeechData(lightning.LightningDataModule):
         """Goes on at the position saved; if the plan has changed since, at the start of that epoch."""
         if self.trainer.state.fn != "fit" or not state:
             return
-        changed = differences(state["plan"], self.plan_settings())
+        changed = differences(_current_names(state["plan"]), self.plan_settings())
         if changed:
             log.warning(f"the batches of an epoch change ({'; '.join(changed)}): epoch {state['epoch']} begins again")
         self._resumed = (state["epoch"], 0 if changed else state["step"])
@@ -245,6 +245,11 @@ class SpeechData(lightning.LightningDataModule):
 def _whole(ratio: float) -> int:
     """Rounded up, whatever floating point makes of an exact ratio."""
     return math.ceil(ratio - 1e-6)
+
+
+def _current_names(plan: dict[str, Any]) -> dict[str, Any]:
+    """What older versions called `seed` is a random seed."""
+    return {"random_seed" if name == "seed" else name: value for name, value in plan.items()}
 
 
 def _as_it_is(batch: Batch) -> Batch:
