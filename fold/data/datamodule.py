@@ -33,20 +33,30 @@ PADDING = 1.02  # of a batch of utterances of similar length
 class SpeechData(lightning.LightningDataModule):
     """Batches of speech from the shards of a corpus.
 
-    corpus: what to prepare; sample_rate: in Hz, to which all audio is resampled once; units: of the transcripts;
-    shards: folder, or http(s) or s3 URL, that holds prepared corpora; cache, cache_gigabytes: local copies of the
-    shards of a URL, and how much of the disk they may fill;
-    root: where the corpus itself lies (None: downloaded or made);
-    update_seconds: padded audio of an optimizer update, over all ranks and all batches that they accumulate, nearly
-    (None: a batch of each rank, times trainer.accumulate_grad_batches);
-    batch_seconds: padded audio that a device can hold in training, nearly: an update is cut into as many equal batches
-    for each rank as that takes; eval_batch_seconds: at most in an evaluation batch;
-    round_frames: batches are padded until the encoder has a multiple of so many frames of them (1: not at all), so that
-    a GPU meets few shapes;
-    max_seconds: longer training utterances are dropped, and counted in the log;
-    shuffle_window: shards shuffled together; speeds: speed perturbation of training audio, one drawn an utterance;
-    random_seed: of shuffling and speeds; num_workers: reading processes of a loader;
-    prepare_workers: processes that prepare (None: one a core).
+    Args:
+        corpus: What to prepare: a class such as Commands, FSDD, LibriSpeech or Manifest, with its settings.
+        sample_rate: In Hz; all audio is resampled to it once, when the corpus is prepared.
+        units: Output units of the transcripts.
+        shards: Folder, or http(s) or s3 URL, that holds prepared corpora.
+        cache: Folder for local copies of the shards of a URL.
+        cache_gigabytes: How much of the disk these copies may fill.
+        root: Where the recordings of the corpus lie; null downloads or synthesises them.
+        update_seconds: Padded audio of an optimizer update, nearly, over all ranks and all batches that they
+            accumulate; null: one batch of each rank, times trainer.accumulate_grad_batches.
+        batch_seconds: Padded audio, nearly, that a device can hold in training: an update is cut into as many equal
+            batches for each rank as that takes.
+        eval_batch_seconds: Most padded audio in an evaluation batch.
+        round_frames: Batches are padded until the encoder has a multiple of so many frames of them, so that a GPU meets
+            few shapes; 1: not at all.
+        max_seconds: Longer training utterances are dropped, and counted in the log.
+        shuffle_window: Number of shards that are shuffled together.
+        speeds: Speed perturbation of training audio: one of these factors is drawn for each utterance; null: none.
+        random_seed: Of shuffling and speeds.
+        num_workers: Processes that read for each loader.
+        prepare_workers: Processes that prepare the corpus; null: one for each core.
+
+    Raises:
+        FoldError: A setting is out of range.
     """
 
     def __init__(

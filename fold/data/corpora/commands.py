@@ -23,10 +23,11 @@ class Commands(Corpus):
 
     Voices and sentences of the test are new: no split shares a voice variant or a sentence with another.
 
-    Attributes:
-        hours: training speech, to within a few percent.
-        dev_utterances, test_utterances: sizes of the other splits.
-        random_seed: of sentences, voices, rates, noises and levels.
+    Args:
+        hours: Training speech, to within a few percent.
+        dev_utterances: Size of the dev split.
+        test_utterances: Size of the test split.
+        random_seed: Of sentences, voices, rates, noises and levels.
     """
 
     hours: float = 2.0

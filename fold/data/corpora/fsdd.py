@@ -37,9 +37,11 @@ class FSDD(Corpus):
     Within a split every recording of a speaker is used before any is used again. The six speakers are the
     same in all splits; the recordings are not.
 
-    Attributes:
-        train_strings, dev_strings, test_strings: number of strings.
-        random_seed: of the choice of recordings and of the pauses.
+    Args:
+        train_strings: Number of strings of the train split.
+        dev_strings: Of the dev split.
+        test_strings: Of the test split.
+        random_seed: Of the choice of recordings and of the pauses.
     """
 
     train_strings: int = 3000
