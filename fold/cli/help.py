@@ -107,7 +107,7 @@ def _text(action: Action, brief: bool) -> str:
     if brief:
         text = re.split(r"(?<=[^.])\. | Default: ", text)[0]
     text = re.sub(r"``|:\w+:`~?([\w.]+)`", r"\1", text)
-    text = (text[:1].upper() + text[1:]).rstrip(".")
+    text = text.rstrip(".")
     default = action.default
     if default in (None, SUPPRESS) or isinstance(default, list | dict) or "default:" in text:
         return text
