@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from conftest import REPOSITORY
 
+from fold import shipped
 from fold.checkpoint import Description
 from fold.cli import COMMANDS, train
 from fold.export.huggingface import write_directory
@@ -33,7 +33,7 @@ SMALL_FOUNDATION = Path("runs/wav2vec2_small_full/latest/huggingface")  # what w
 @pytest.fixture(scope="module")
 def small_foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the commands in the header of wav2vec2_small_fold leave, without the training."""
-    settings = yaml.safe_load((REPOSITORY / "experiments" / "wav2vec2_small_full.yaml").read_text())
+    settings = shipped.read(REPOSITORY / "experiments" / "wav2vec2_small_full.yaml")
     shape = Shape(**settings["model"]["network"]["init_args"]["shape"])
     units = CharUnits("abcdefghijklmnopqrstuvwxyz' ")
     description = Description(Foundation(shape=shape), PathSpace(6, 1), units, 16000, shards="nowhere")
@@ -63,7 +63,7 @@ def test_every_experiment_composes_with_every_corpus(experiment: Path, corpus: P
     model = empty_model(cli.model.network, num_units, cli.datamodule.sample_rate)
     assert num_parameters in (None, model.num_parameters())
     assert len(model.unfolding.layers) == cli.model.space.num_layers
-    head = experiment.read_text().split("experiment:")[0]
+    head = experiment.read_text().split("\nexperiment:")[0]
     assert f"make train EXP={experiment.stem}" in head
 
 
@@ -86,7 +86,7 @@ def test_baselines_do_not_unfold(experiment: Path) -> None:
     ],
 )
 def test_baselines_differ_from_their_experiment_in_unfolding_alone(fold: str, baseline: str) -> None:
-    both = [yaml.safe_load((REPOSITORY / "experiments" / f"{name}.yaml").read_text()) for name in (fold, baseline)]
+    both = [shipped.read(REPOSITORY / "experiments" / f"{name}.yaml") for name in (fold, baseline)]
     for settings in both:
         del settings["experiment"], settings["model"]["max_repeats"]
         del settings["model"]["network"]["init_args"]["num_layers"]
@@ -119,7 +119,7 @@ def test_command_of_a_page_parses(command: str) -> None:
     else:
         assert words[1] in COMMANDS
         help_text = subprocess.run(
-            [str(REPOSITORY / ".venv/bin/fold"), words[1], "--help"], capture_output=True, text=True
+            [str(REPOSITORY / ".venv/bin/fold"), words[1], "--help-all"], capture_output=True, text=True
         )
         for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
             assert option in help_text.stdout, option

@@ -137,7 +137,7 @@ def test_finished_shards_are_reused_and_leftovers_removed(root, tmp_path):
 def test_other_settings_live_beside_one_another(tmp_path):
     settings = [
         (FSDD_CORPUS, 8000, UnitsConfig()),
-        (FSDD(seed=2), 8000, UnitsConfig()),
+        (FSDD(random_seed=2), 8000, UnitsConfig()),
         (FSDD_CORPUS, 16000, UnitsConfig()),
         (FSDD_CORPUS, 8000, UnitsConfig("sentencepiece", 30)),
         (COMMANDS, 8000, UnitsConfig()),

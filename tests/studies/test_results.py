@@ -140,4 +140,4 @@ def test_the_foundation_study_fills_its_part_of_the_page(monkeypatch: pytest.Mon
     shown = Path("RESULTS.md").read_text()
     assert "| compact |" in shown and "Counterparts: full." in shown
     assert "| fold_first |" not in shown and "foundation-fsdd.png" not in shown
-    assert "--model.random_seed=SEED" in shown
+    assert "--random_seed=SEED" in shown
