@@ -13,7 +13,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from fold.checkpoint import CONFIG
 from fold.settings import differences
 from fold.training import run_folder, wandb_run
-from fold.training.callbacks import DepthSweep
 from fold.training.resume import move_to
 
 WANDB_ID = "wandb_id"  # in a checkpoint
@@ -33,9 +32,6 @@ class SaveRunConfig(SaveConfigCallback):
     @rank_zero_only
     def save_config(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         wandb_run.log_config(trainer, self.config.as_dict())
-        for callback in trainer.callbacks:
-            if isinstance(callback, DepthSweep):
-                callback.settings = run_settings(self.parser, self.config)
         file = Path(self.config.run_dir) / "config.yaml"
         if stage == "fit" or not file.exists():  # an evaluation in a run's folder leaves its configuration alone
             config = yaml.safe_load(self.parser.dump(wandb_run.without_run(self.config), skip_unset=False))
