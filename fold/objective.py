@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor
@@ -120,6 +120,7 @@ class Term(Ramp, ABC):
         takes, such as a seed beside the deepest path."""
 
 
+@final  # so that its settings stand for themselves, without the name of a class
 @dataclass(frozen=True)
 class DeepestTask(Term):
     """The task loss of the deepest path.
@@ -134,6 +135,7 @@ class DeepestTask(Term):
         return step.task_losses[0].sum()
 
 
+@final
 @dataclass(frozen=True)
 class SeedTask(Term):
     """The task loss of the seed.
@@ -148,6 +150,7 @@ class SeedTask(Term):
         return step.task_losses[1].sum() if step.paths.seed else None
 
 
+@final
 @dataclass(frozen=True)
 class SampledTask(Term):
     """The task loss of the sampled paths, their mean.
@@ -162,6 +165,7 @@ class SampledTask(Term):
         return step.task_losses[step.num_ends :].sum(1).mean() if step.paths.sampled else None
 
 
+@final
 @dataclass(frozen=True)
 class Distillation(Term):
     """The divergence of the seed from the deepest path, which no gradient enters.
