@@ -9,9 +9,9 @@ package offers it as an entry point of the group `fold.terms`.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -108,7 +108,7 @@ class Ramp:
 
 
 @dataclass(frozen=True)
-class Term(Ramp, ABC):
+class Term(Ramp, metaclass=ABCMeta):  # not ABC: bases that are dataclasses all keep settings free of class paths
     """A term of the objective, with its weight over training. Subclasses are frozen dataclasses of plain values."""
 
     needs_hidden = False  # not annotated, and so no setting
@@ -120,7 +120,6 @@ class Term(Ramp, ABC):
         takes, such as a seed beside the deepest path."""
 
 
-@final  # so that its settings stand for themselves, without the name of a class
 @dataclass(frozen=True)
 class DeepestTask(Term):
     """The task loss of the deepest path.
@@ -135,7 +134,6 @@ class DeepestTask(Term):
         return step.task_losses[0].sum()
 
 
-@final
 @dataclass(frozen=True)
 class SeedTask(Term):
     """The task loss of the seed.
@@ -150,7 +148,6 @@ class SeedTask(Term):
         return step.task_losses[1].sum() if step.paths.seed else None
 
 
-@final
 @dataclass(frozen=True)
 class SampledTask(Term):
     """The task loss of the sampled paths, their mean.
@@ -165,7 +162,6 @@ class SampledTask(Term):
         return step.task_losses[step.num_ends :].sum(1).mean() if step.paths.sampled else None
 
 
-@final
 @dataclass(frozen=True)
 class Distillation(Term):
     """The divergence of the seed from the deepest path, which no gradient enters.

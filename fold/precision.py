@@ -32,7 +32,8 @@ def computing_in(device: torch.device, precision: Precision = "auto") -> Abstrac
 
 @lru_cache
 def bf16_pays_on_cpu() -> bool:
-    """Whether this processor multiplies matrices much faster in bf16 than in fp32: measured, in some hundredths of a second.
+    """Whether this processor multiplies matrices much faster in bf16 than in fp32: measured, in some
+    hundredths of a second.
 
     Instructions alone do not tell: of two processors with avx512_bf16, one was four times as fast as in fp32, the
     other half as fast.
