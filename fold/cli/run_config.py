@@ -11,7 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
 from fold.checkpoint import CONFIG
-from fold.settings import differences
+from fold.settings import current_names, differences
 from fold.training import run_folder, wandb_run
 from fold.training.resume import move_to
 
@@ -54,5 +54,6 @@ class SaveRunConfig(SaveConfigCallback):
         if step is not None:
             move_to(checkpoint, step, trainer.accumulate_grad_batches)
         if trainer.is_global_zero and CONFIG in checkpoint:
-            for line in differences(yaml.safe_load(checkpoint[CONFIG]), run_settings(self.parser, self.config)):
+            before, now = yaml.safe_load(checkpoint[CONFIG]), run_settings(self.parser, self.config)
+            for line in differences(current_names(before), current_names(now)):
                 print(f"resumed with {line}")
