@@ -133,8 +133,8 @@ class FoldCLI(LightningCLI):
                 self.config.run_dir, self.held_settings, settings, changeable, self.config.allow_changes
             )
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
-        settings = RunSettings(run_settings(self.parser, self.config))
-        always = [*bars, settings, EndTogether(), TrainingTime(), Throughput()]
+        kept = RunSettings(run_settings(self.parser, self.config))
+        always = [*bars, kept, EndTogether(), TrainingTime(), Throughput()]
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": always}
         trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)
         accelerators.check_kernels(trainer.strategy.root_device)
