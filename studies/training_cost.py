@@ -1,7 +1,7 @@
 """What training one foldable model costs against individually trained ones: short trainings of part A of the study,
 one after the other on one machine, so that their times compare.
 
-    python -m studies.training_cost --root path/to/fsdd        (RESULTS.md gets the table)
+    python -m studies.training_cost --root path/to/fsdd        (docs/results/one-model-or-many.md gets the table)
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from studies.results import (
     CHOSEN,
     DEPTHS,
     FULL_KL,
-    PAGE,
     TENTH,
     UPDATES,
     fold_rate,
@@ -25,7 +24,7 @@ from studies.results import (
     physical,
     physical_rate,
 )
-from studies.results_page import markdown, update_page
+from studies.results_page import TABLES, markdown, update_pages
 from studies.runs import Run, fold, parser_of, places_of
 
 SHORT = 240  # updates; growth takes its shares of these
@@ -36,7 +35,7 @@ def main() -> None:
     places = places_of(parser_of(__doc__).parse_args())
     rows = [row for corpus in UPDATES for row in costs(corpus, places[corpus])]
     headings = ["system", "corpus", "updates", "processor seconds", "against the five"]
-    update_page(PAGE, {"training cost": markdown(headings, rows)})
+    update_pages({TABLES / "one-model-or-many.md": {"training cost": markdown(headings, rows)}})
 
 
 def costs(corpus: str, places: Sequence[str]) -> list[list[str]]:
