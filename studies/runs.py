@@ -72,7 +72,7 @@ class Run:
         return self.archive(split).exists() and self.key in opened(self.archive(split)).plain
 
     def record(self, split: str) -> Record:
-        return opened(self.archive(split)).record(self.key)
+        return parsed(opened(self.archive(split)), self.key)
 
     def keep(self, split: str, written: Path) -> None:
         """Keeps a record in the archive of a split, without the places that its data had on this machine."""
@@ -160,6 +160,12 @@ def opened(archive: Path) -> Archive:
 @lru_cache(maxsize=8)
 def _opened(archive: Path, *state: int) -> Archive:
     return read_archive(archive)
+
+
+@lru_cache(maxsize=512)
+def parsed(archive: Archive, key: str) -> Record:
+    """The evaluation of that name, taken apart and checked once."""
+    return archive.record(key)
 
 
 def fold(*arguments: str) -> None:

@@ -25,7 +25,7 @@ ARCHIVE = "fold-evaluations"
 VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Archive:
     """Evaluations on one test set.
 
@@ -113,7 +113,7 @@ def _without_references(record: Record) -> dict[str, Any]:
 
 def _write(file: Path, references: Mapping[str, str], plain: Mapping[str, Mapping[str, Any]]) -> None:
     with replacing(file) as stream:
-        stream.write(lzma.compress(b"".join(_lines(references, plain)), preset=9))
+        stream.write(lzma.compress(b"".join(_lines(references, plain)), preset=6))
 
 
 def _lines(references: Mapping[str, str], plain: Mapping[str, Mapping[str, Any]]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ import inspect
 import re
 import shlex
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,13 @@ def commands(page: Path) -> list[str]:
     return [line.split("  #")[0].strip() for line in lines if line.startswith(("make ", "fold ", ".venv/bin/fold "))]
 
 
+@cache
+def output_of(program: str, *arguments: str) -> str:
+    done = subprocess.run([REPOSITORY / ".venv/bin" / program, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize("command", dict.fromkeys(command for page in TYPED for command in commands(page)))
 def test_command_of_a_page_parses(command: str) -> None:
     words = shlex.split(command)
@@ -40,13 +48,12 @@ def test_command_of_a_page_parses(command: str) -> None:
         options = [str(REPOSITORY / o) if o.startswith(("experiments/", "data/")) else o for o in options]
         options = [option for option in options if not option.startswith("--trainer.devices")]
         train.build("fit", [*options, "--trainer.accelerator=cpu"])
+    elif words[1].startswith("-"):
+        assert output_of("fold", *words[1:])
     else:
         assert words[1] in COMMANDS
-        help_text = subprocess.run(
-            [str(REPOSITORY / ".venv/bin/fold"), words[1], "--help-all"], capture_output=True, text=True
-        )
         for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
-            assert option in help_text.stdout, option
+            assert option in output_of("fold", words[1], "--help-all"), option
         for inside in filter(None, (split_path(REPOSITORY / word.split("=")[-1]) for word in words[2:])):
             assert read_archive(inside[0]).names(inside[1])
 

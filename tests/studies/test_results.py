@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
 
@@ -27,13 +28,17 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / page).write_text(emptied)
 
 
-def finish(run: runs.Run, rate: float = 0.1) -> None:
-    """Leaves records as if the run had been trained."""
-    depth = next((int(o.split("=")[1]) for o in run.options if "num_layers" in o), None)
-    rates = {depth: rate} if depth else dict.fromkeys(results.DEPTHS, rate)
-    record = make_record(rates, num_layers=depth or 4, name=run.experiment, seed=run.seed)
-    for split in ("dev", "test", "beyond"):
-        keep(run.archive(split), {run.key: record})
+def finish(*finished: runs.Run, rate: float = 0.1) -> None:
+    """Leaves records as if the runs had been trained."""
+    of_archives = defaultdict(dict)
+    for run in finished:
+        depth = next((int(o.split("=")[1]) for o in run.options if "num_layers" in o), None)
+        rates = {depth: rate} if depth else dict.fromkeys(results.DEPTHS, rate)
+        record = make_record(rates, num_layers=depth or 4, name=run.experiment, seed=run.seed)
+        for split in ("dev", "test", "beyond"):
+            of_archives[run.archive(split)][run.key] = record
+    for archive, records in of_archives.items():
+        keep(archive, records)
 
 
 def pages(monkeypatch: pytest.MonkeyPatch) -> str:
@@ -48,8 +53,8 @@ def test_the_rate_with_the_lowest_dev_error_is_taken(monkeypatch: pytest.MonkeyP
         "fsdd": ("fold lr 0.006", "physical 4 lr 0.003", "physical 6 lr 0.0015", "physical 8 lr 0.00075"),
         "commands": ("fold lr 0.006", "physical 4 lr 0.003", "physical 6 lr 0.003", "physical 8 lr 0.0015"),
     }
-    for run in results.searches():
-        finish(run, rate=0.05 if run.name in best[run.corpus] else 0.3)
+    for rate in (0.05, 0.3):
+        finish(*(run for run in results.searches() if (run.name in best[run.corpus]) == (rate < 0.1)), rate=rate)
     assert results.fold_rate() == 0.006
     rates = {corpus: [results.physical_rate(corpus, depth) for depth in range(4, 9)] for corpus in best}
     assert rates["fsdd"] == [0.003, 0.0015, 0.0015, 0.00075, 0.00075]
@@ -60,17 +65,17 @@ def test_the_rate_with_the_lowest_dev_error_is_taken(monkeypatch: pytest.MonkeyP
 
 def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "| system |" not in pages(monkeypatch)
-    for run in results.searches():
-        finish(run)
-    for run in results.claim("fsdd"):
-        finish(run)
+    finish(*results.searches())
+    finish(*results.claim("fsdd"))
     shown = pages(monkeypatch)
     assert "| physical 5 lr 0.00075 |" in shown and "![WER against executed depth](A-fsdd.png)" in shown
     assert "| **1-2-3-4** | 4 |" in shown
     assert "\n- difference:" in shown and "\n- RTF" not in shown and "\n- hours" not in shown  # no such columns here
     assert "| no KL |" not in shown
     finish(results.varied("B", "fsdd")["no KL"][0], rate=0.3)
-    start, changed = (find_row(pages(monkeypatch), name) for name in ("full KL", "no KL"))
+    pages(monkeypatch)
+    shown = (results_page.TABLES / "parts-of-the-method.md").read_text()
+    start, changed = (find_row(shown, name) for name in ("full KL", "no KL"))
     start_wers, (changed_wer,) = ([float(wer) for wer in row[1].split(" / ")] for row in (start, changed))
     assert float(changed[3].split()[0]) == pytest.approx(changed_wer - fmean(start_wers), abs=0.1)  # of rounded WERs
     low, high = (float(end) for end in re.search(r"\[(.+), (.+)\]", changed[3]).groups())
@@ -78,11 +83,10 @@ def test_the_page_shows_what_is_finished_and_only_that(monkeypatch: pytest.Monke
 
 
 def test_the_claim_holds_the_foldable_model_against_its_counterparts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for run in results.searches():
-        finish(run, rate=0.5)  # so that the rates that part A takes remain the best
-    for corpus in results.UPDATES:
-        for run in results.claim(corpus):
-            finish(run, rate=0.1 if run.experiment == "conformer_fold" else 0.3)
+    finish(*results.searches(), rate=0.5)  # so that the rates that part A takes remain the best
+    claimed = [run for corpus in results.UPDATES for run in results.claim(corpus)]
+    for rate in (0.1, 0.3):
+        finish(*(run for run in claimed if (run.experiment == "conformer_fold") == (rate < 0.2)), rate=rate)
     pages(monkeypatch)
     shown = results_page.PAGE.read_text()
     fold, alone, difference, *_ = find_row(shown.split("<!-- A -->")[1], "7")
