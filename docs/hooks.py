@@ -32,8 +32,10 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
-    """Turn the links of a page into those of the site."""
+    """Turn the links of a page into those of the site, and leave lists out at its sides that only take room."""
     name = page.file.src_uri
+    alone_in_tab, has_wide_tables = page.parent is None, name.startswith("results/") and name not in IN_ROOT
+    page.meta["hide"] = ["navigation"] * alone_in_tab + ["toc"] * has_wide_tables
     return LINK.sub(lambda found: site_link(found, name, files), markdown)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-WIDTH, HEIGHT = 900, 372
+WIDTH, HEIGHT = 900, 376
 BOX, GAP = 50, 8  # of a layer and between layers, in pixels
 LEFT = 318  # where unfolded paths begin
 ROWS = {  # depth: layers that run, text beside
@@ -23,11 +23,12 @@ text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans",
 .tip { fill: #7b8797; } .number { fill: #10202f; font-weight: 600; text-anchor: middle; }
 .l1 { fill: #8cc3f2; stroke: #2f77b5; } .l2 { fill: #8fd6bd; stroke: #2c8a69; }
 .l3 { fill: #f4cf7d; stroke: #a8761a; } .l4 { fill: #eea9b4; stroke: #b0475b; }
-.again { stroke-dasharray: 5 4; fill-opacity: 0.55; }
+.again { stroke-dasharray: 5 4; fill-opacity: 0.4; }
 @media (prefers-color-scheme: dark) {
   .card { fill: #161b22; stroke: #39424e; } .store { fill: #202733; stroke: #657183; }
   .word { fill: #e8edf3; } .faint { fill: #a9b4c1; } .line { stroke: #8e99a8; } .tip { fill: #8e99a8; }
-  .again { fill-opacity: 0.75; }
+  .l1 { stroke: #8cc3f2; } .l2 { stroke: #8fd6bd; } .l3 { stroke: #f4cf7d; } .l4 { stroke: #eea9b4; }
+  .again { fill-opacity: 0.15; } .later { fill: #e8edf3; }
 }
 """.strip()
 
@@ -50,32 +51,32 @@ def head() -> Iterator[str]:
 
 def store() -> Iterator[str]:
     """Draw the layers that a checkpoint holds."""
-    yield '<rect class="store" x="24" y="66" width="186" height="240" rx="10"/>'
+    yield '<rect class="store" x="24" y="66" width="186" height="258" rx="10"/>'
     yield from words(117, 44, "stored once", anchor="middle", bold=True)
     for place, layer in enumerate((4, 3, 2, 1)):
-        yield from box(92, 80 + place * (BOX + 5), layer)
-    yield from words(117, 340, "4 physical layers", "faint", "middle")
+        yield from box(92, 80 + place * (BOX + 10), layer)
+    yield from words(117, 352, "4 physical layers", "faint", "middle")
 
 
 def path(row: int, of_depth: tuple[int, tuple[Sequence[int], str]]) -> Iterator[str]:
     """Draw one path, the calls of its layers from left to right."""
     depth, (layers, name) = of_depth
     top = 66 + row * 104
-    yield f'<path class="line" d="M210 186 C 262 186, 256 {top + 25}, 300 {top + 25}"/>'
+    yield f'<path class="line" d="M210 195 C 262 195, 256 {top + 25}, 300 {top + 25}"/>'
     yield f'<path class="tip" d="M300 {top + 19} l12 6 l-12 6 z"/>'
     yield from words(LEFT, top - 14, f"depth {depth}: {name}")
     for place, layer in enumerate(layers):
         again = layer in layers[:place]
         yield from box(LEFT + place * (BOX + GAP), top, layer, again)
     if row == len(ROWS) - 1:
-        yield from words(LEFT, 340, "dashed: a layer runs again, with the same weights", "faint")
+        yield from words(LEFT, 352, "dashed: a layer runs again, with the same weights", "faint")
 
 
 def box(x: int, y: int, layer: int, again: bool = False) -> Iterator[str]:
     """Draw a layer."""
     kind = f"l{layer} again" if again else f"l{layer}"
     yield f'<rect class="{kind}" x="{x}" y="{y}" width="{BOX}" height="{BOX}" rx="7" stroke-width="2"/>'
-    yield f'<text class="number" x="{x + BOX // 2}" y="{y + 32}">{layer}</text>'
+    yield f'<text class="{"number later" if again else "number"}" x="{x + BOX // 2}" y="{y + 32}">{layer}</text>'
 
 
 def words(x: int, y: int, text: str, kind: str = "word", anchor: str = "start", bold: bool = False) -> Iterator[str]:
