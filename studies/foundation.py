@@ -119,7 +119,7 @@ def parts() -> dict[str, str]:
 
 
 def in_short() -> str:
-    """WER on test of full, compact and folded, a column for each length of fine-tuning; empty until all are finished."""
+    """WER on test of full, compact and folded, one column per length of fine-tuning; empty until all are finished."""
     tables = [COMPARED[f"foundation {name}"] for name in IN_SHORT.values()]
     if not all(run.finished for table in tables for run in table.runs()):
         return ""

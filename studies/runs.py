@@ -21,7 +21,7 @@ from fold.report.archive import SUFFIX, Archive, keep, read_archive
 from fold.report.record import Record, read_record
 
 RESULTS = Path(__file__).parent / "results"
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # a training each core: small layers use two threads badly
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # one training per core: small layers make poor use of two threads
 TRAINING = (
     "--trainer.devices=1",
     "--trainer.enable_progress_bar=false",
@@ -97,8 +97,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Options:
-    """Of a study's command. jobs: trainings at a time; page_only: train nothing; commands: print how the runs whose name
-    matches are trained, and do nothing else; places: of each corpus (see `Run.train`)."""
+    """Of a study's command.
+
+    Attributes:
+        jobs: trainings at a time.
+        page_only: train nothing.
+        commands: print how the runs whose name matches are trained, and do nothing else.
+        places: of each corpus (see `Run.train`).
+    """
 
     jobs: int
     page_only: bool

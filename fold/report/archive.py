@@ -77,7 +77,9 @@ def read_archive(file: Path) -> Archive:
     except OSError as error:
         raise FoldError(f"cannot read the evaluations {file}: {error.strerror or error}") from error
     except (lzma.LZMAError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FoldError(f"{file} is no archive of evaluations, or is damaged: {error or 'it ends too early'}") from error
+        raise FoldError(
+            f"{file} is no archive of evaluations, or is damaged: {error or 'it ends too early'}"
+        ) from error
     return Archive(file, references, plain)
 
 
