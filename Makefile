@@ -44,7 +44,7 @@ results: $(READY)  ## train the study of RESULTS.md (hours; goes on where it sto
 	$(BIN)/python -m studies.results $(if $(ROOT),--root=$(ROOT)) $(ARGS)
 
 docs: $(READY)  ## build the site of all pages in site/, strictly
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 test: $(READY)  ## run the tests (minutes)
 	$(BIN)/python -m pytest $(ARGS)

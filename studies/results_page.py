@@ -23,7 +23,7 @@ TABLES = Path("docs/results")
 MARGIN = 0.5  # of WER, within which systems count as equivalent
 LEFT_OUT = ("RTF", "hours")  # runs shared the machine, and processor time says more
 DIFFERENCE = "difference [95 %]"  # a heading of the comparison
-FACTS = ("parameters", "updates", "minutes", "of processor", "date")
+FACTS = ("parameters", "updates", "minutes", "processor minutes", "date")
 
 
 def update_pages(parts: Mapping[Path, Mapping[str, str]]) -> None:
@@ -85,7 +85,7 @@ def comparison(runs: Sequence[Run], against: str | None = None, margin: float = 
         [
             formats.to_markdown(table, without=LEFT_OUT).strip(),
             "\n".join(f"- {line}" for line in [*tables.summary(systems), *notes]),
-            markdown(["system", "seeds", *FACTS], [[name, seeds(some), *facts(some)] for name, some in named.items()]),
+            markdown(["system", "random seeds", *FACTS], [[name, seeds(some), *facts(some)] for name, some in named.items()]),
         ]
     )
 
@@ -135,7 +135,7 @@ def seeds(runs: Sequence[Run]) -> str:
 
 
 def variants_table(variants: Mapping[str, Sequence[Run]]) -> str:
-    """Part B or C: on dev and test the WER of the seed, the mean over all paths and the deepest, a value a run, and how
+    """Part B or C: on dev and test the WER of the seed, the mean over all paths and the deepest, one value per run, and how
     far the mean over canonical depths is from that of the first variant."""
     variants = {name: finished for name, runs in variants.items() if (finished := [r for r in runs if r.finished])}
     if not variants:
@@ -172,7 +172,7 @@ def variants_in_short(variants: Mapping[str, Mapping[str, Sequence[Run]]]) -> st
 
 
 def three_wers(runs: Sequence[Run], split: str) -> list[str]:
-    """WER of the seed, mean over all paths, of the deepest: a value a run."""
+    """WER of the seed, mean over all paths, of the deepest: one value per run."""
     records = [run.record(split) for run in runs]
     canonical = [list(record.canonical.values()) for record in records]
     values = (
@@ -193,7 +193,7 @@ def over_depths(runs: Sequence[Run], others: Sequence[Run], split: str) -> str:
 
 
 def paths_table(runs: Mapping[str, Sequence[Run]]) -> str:
-    """Dev WER of every path, a column for each corpus; the best of each depth first, by the mean over corpora."""
+    """Dev WER of every path, one column per corpus; the best of each depth first, by the mean over corpora."""
     records = {corpus: [run.record("dev") for run in some] for corpus, some in runs.items() if some}
     if not records:
         return ""
