@@ -79,13 +79,14 @@ def comparison(runs: Sequence[Run], against: str | None = None, margin: float = 
     if not runs:
         return ""
     systems, named = systems_of(runs), by_name(runs)
+    trained = [[name, seeds(some), *facts(some)] for name, some in named.items()]
     table = tables.rows(systems, next((system for system in systems if system.label == against), None), margin)
     notes = [line for line in tables.notes(table, margin) if not line.startswith(LEFT_OUT)]
     return "\n\n".join(
         [
             formats.to_markdown(table, without=LEFT_OUT).strip(),
             "\n".join(f"- {line}" for line in [*tables.summary(systems), *notes]),
-            markdown(["system", "random seeds", *FACTS], [[name, seeds(some), *facts(some)] for name, some in named.items()]),
+            markdown(["system", "random seeds", *FACTS], trained),
         ]
     )
 
@@ -135,8 +136,8 @@ def seeds(runs: Sequence[Run]) -> str:
 
 
 def variants_table(variants: Mapping[str, Sequence[Run]]) -> str:
-    """Part B or C: on dev and test the WER of the seed, the mean over all paths and the deepest, one value per run, and how
-    far the mean over canonical depths is from that of the first variant."""
+    """Part B or C: on dev and test the WER of the seed, the mean over all paths and of the deepest, one value per run, and
+    how far the mean over canonical depths is from that of the first variant."""
     variants = {name: finished for name, runs in variants.items() if (finished := [r for r in runs if r.finished])}
     if not variants:
         return ""

@@ -27,7 +27,9 @@ MARGIN = 0.5
 def run(arguments: list[str]) -> None:
     """Parses the arguments of `compare` and calls it."""
     parser = OneLineErrors(prog="fold compare", description="Systems side by side.")
-    parser.add_argument("runs", nargs="+", type=str, help="run folders, sweeps, checkpoints or archives, each perhaps as LABEL=PATH")
+    parser.add_argument(
+        "runs", nargs="+", type=str, help="run folders, sweeps, checkpoints or archives, each perhaps as LABEL=PATH"
+    )
     parser.add_function_arguments(compare, skip={"runs"})
     compare(**parser.instantiate(parser.parse_args(arguments)))
 
