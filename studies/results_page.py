@@ -136,7 +136,7 @@ def seeds(runs: Sequence[Run]) -> str:
 
 
 def variants_table(variants: Mapping[str, Sequence[Run]]) -> str:
-    """Part B or C: on dev and test the WER of the seed, the mean over all paths and of the deepest, one value per run, and
+    """Part B or C: on dev and test the WER of the seed, the mean over paths and the deepest, one value per run, and
     how far the mean over canonical depths is from that of the first variant."""
     variants = {name: finished for name, runs in variants.items() if (finished := [r for r in runs if r.finished])}
     if not variants:
