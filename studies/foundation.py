@@ -7,7 +7,7 @@ that export it fine-tunes, for each seed and on both corpora, all 6 layers (full
 6 (fold), each for the same updates, on the default corpus also for three times as many; the first seed also with other
 choices of the layers that stay, and without any fine-tuning. Every finished run leaves its records in
 studies/results/; the study goes on where it was interrupted, and fills docs/results/foundation.md. `--page-only` makes
-the tables anew, `--commands` prints how each run is trained.
+the tables again, `--commands` prints how each run is trained.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 Part A holds a foldable model against individually trained ones, B leaves out or changes parts of the method, C tries
 what the paper does not have. Learning rates are chosen first, on dev. Every finished run leaves its records in
 studies/results/, so that the study goes on where it was interrupted; RESULTS.md and docs/results/ have their tables
-from them. `--page-only` makes the tables anew, `--commands` prints how each run is trained.
+from them. `--page-only` makes the tables again, `--commands` prints how each run is trained.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ def variants(corpus: str) -> list[Run]:
 
 
 def first_seeds() -> list[Run]:
-    """One seed of each: what tells most, soonest."""
+    """One seed of each: what says most, soonest."""
     return [run for run in everything() if run.seed == SEEDS[0]]
 
 

@@ -42,11 +42,11 @@ def costs(corpus: str, places: Sequence[str]) -> list[list[str]]:
     """Rows of the table: mean over rounds, and its share of what the individually trained systems take together."""
     growing = foldable(fold_rate(), corpus, 1, "fold", CHOSEN)
     all_paths = foldable(fold_rate(), corpus, 1, "fold, all paths from the first step", (*FULL_KL, *TENTH))
-    alone = [physical(physical_rate(corpus, depth), corpus, 1, depth) for depth in DEPTHS]
-    runs = [growing, all_paths, *alone]
+    individual = [physical(physical_rate(corpus, depth), corpus, 1, depth) for depth in DEPTHS]
+    runs = [growing, all_paths, *individual]
     rounds = [{run: seconds(run, places) for run in runs} for _ in range(ROUNDS)]
     spent = {run: fmean(of_round[run] for of_round in rounds) for run in runs}
-    together = sum(spent[run] for run in alone)
+    together = sum(spent[run] for run in individual)
     return [[run.name, corpus, str(SHORT), f"{spent[run]:.1f}", f"{spent[run] / together:.2f}"] for run in runs]
 
 

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from fold.errors import FoldError
 from fold.metrics.errors import ErrorCounts, count_errors
+from fold.report.archive import SUFFIX, read_archive
 from fold.report.budget import Budget, choose
 from fold.report.figure import Baseline, plot_sweep
-from fold.report.archive import SUFFIX, read_archive
 from fold.report.record import read_record, record_of_sweep, write_record
 from fold.report.sweep import SweepRow, read_sweep, write_sweep
 from fold.report.table import sweep_table, to_markdown
