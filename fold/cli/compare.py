@@ -9,9 +9,9 @@ from jsonargparse.typing import NonNegativeFloat
 from tqdm import tqdm
 
 from fold.cli.parser import OneLineErrors
-from fold.cli.sweep import Evaluation, Split, evaluate
 from fold.data.cache import ShardCache
 from fold.errors import FoldError
+from fold.evaluation.checkpoint import Evaluation, Split, evaluate
 from fold.report.archive import read_archive, split_path
 from fold.report.compare import figures as draw
 from fold.report.compare import formats

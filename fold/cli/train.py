@@ -19,11 +19,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from fold import checkpoint
 from fold.checkpoint import CONFIG
 from fold.cli.commands import COMMANDS
-from fold.cli.device import choose_device
 from fold.cli.idle import check_effective
 from fold.cli.run_config import WANDB_ID, SaveRunConfig, run_settings
 from fold.cli.train_parser import TRAINER_DEFAULTS, Parser, add_settings
 from fold.data.datamodule import SpeechData
+from fold.device import choose_device
 from fold.errors import FoldError
 from fold.precision import choose_precision
 from fold.registry import import_offered
@@ -32,6 +32,7 @@ from fold.training import accelerators, run_folder, wandb_run
 from fold.training.callbacks import (
     Ended,
     EndTogether,
+    RunSettings,
     StepProgress,
     Throughput,
     TrainingTime,
@@ -132,7 +133,8 @@ class FoldCLI(LightningCLI):
                 self.config.run_dir, self.held_settings, settings, changeable, self.config.allow_changes
             )
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
-        always = [*bars, EndTogether(), TrainingTime(), Throughput()]
+        kept = RunSettings(run_settings(self.parser, self.config))
+        always = [*bars, kept, EndTogether(), TrainingTime(), Throughput()]
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": always}
         trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)
         accelerators.check_kernels(trainer.strategy.root_device)
@@ -197,7 +199,6 @@ def run(command: str, options: list[str]) -> None:
 
 
 def _execute(cli: FoldCLI, command: str) -> None:
-    cli.model.from_checkpoint = cli.config.ckpt_path is not None
     getattr(cli.trainer, command)(
         cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True
     )

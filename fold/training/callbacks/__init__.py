@@ -7,6 +7,7 @@ from fold.training.callbacks.freeze_encoder import FreezeEncoder
 from fold.training.callbacks.gradient_norms import GradientNorms
 from fold.training.callbacks.progress import StepProgress
 from fold.training.callbacks.run_checkpoint import Ended, RunCheckpoint
+from fold.training.callbacks.run_settings import RunSettings
 from fold.training.callbacks.throughput import Throughput
 from fold.training.callbacks.training_time import TrainingTime
 from fold.training.callbacks.transcripts import TranscriptWriter
@@ -20,6 +21,7 @@ __all__ = [
     "FreezeEncoder",
     "GradientNorms",
     "RunCheckpoint",
+    "RunSettings",
     "StepProgress",
     "Throughput",
     "TrainingTime",
