@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import Finished
-from test_experiments import EXPERIMENTS, SMALL_FOUNDATION, small_foundation  # noqa: F401 (a fixture)
+from conftest import SMALL_FOUNDATION, Finished
+from test_experiments import EXPERIMENTS, small_foundation  # noqa: F401 (a fixture)
 
 from fold.checkpoint import CONFIG, Description
 from fold.export.huggingface import write_directory
