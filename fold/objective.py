@@ -82,7 +82,7 @@ class Ramp:
     """A weight over training: 0 until `start`, linear up to `weight` at `end`, constant from there.
 
     Args:
-        weight: Where it ends.
+        weight: Where the weight ends.
         start: Share of the training updates, 0 to 1, at which it leaves 0.
         end: Share of the training updates at which it is `weight`; equal to `start` for a step, 0 for a constant.
 
@@ -122,13 +122,7 @@ class Term(Ramp, metaclass=ABCMeta):  # not ABC: bases that are dataclasses all 
 
 @dataclass(frozen=True)
 class DeepestTask(Term):
-    """The task loss of the deepest path.
-
-    Args:
-        weight: Where the weight ends.
-        start: Share of the training updates at which it leaves 0.
-        end: Share of the training updates at which it is `weight`.
-    """
+    """The task loss of the deepest path."""
 
     def __call__(self, step: StepOutputs) -> Tensor:
         return step.task_losses[0].sum()
@@ -136,13 +130,7 @@ class DeepestTask(Term):
 
 @dataclass(frozen=True)
 class SeedTask(Term):
-    """The task loss of the seed.
-
-    Args:
-        weight: Where the weight ends.
-        start: Share of the training updates at which it leaves 0.
-        end: Share of the training updates at which it is `weight`.
-    """
+    """The task loss of the seed."""
 
     def __call__(self, step: StepOutputs) -> Tensor | None:
         return step.task_losses[1].sum() if step.paths.seed else None
@@ -150,13 +138,7 @@ class SeedTask(Term):
 
 @dataclass(frozen=True)
 class SampledTask(Term):
-    """The task loss of the sampled paths, their mean.
-
-    Args:
-        weight: Where the weight ends.
-        start: Share of the training updates at which it leaves 0.
-        end: Share of the training updates at which it is `weight`.
-    """
+    """The task loss of the sampled paths, their mean."""
 
     def __call__(self, step: StepOutputs) -> Tensor | None:
         return step.task_losses[step.num_ends :].sum(1).mean() if step.paths.sampled else None
@@ -171,9 +153,6 @@ class Distillation(Term):
     compares the choices).
 
     Args:
-        weight: Where the weight ends.
-        start: Share of the training updates at which it leaves 0.
-        end: Share of the training updates at which it is `weight`.
         where: everywhere, or only at utterances where the deepest path's task loss is below the seed's.
     """
 

@@ -129,7 +129,8 @@ def unpack(hint: Any, plain: Any) -> Any:
     if isinstance(plain, Mapping):
         if kind := _settings_class(hint, plain):
             return unpack_fields(kind, plain)
-        [*_, of_values] = [Any, *_parts(hint, dict)]
+        parts = _parts(hint, dict)
+        of_values = parts[1] if parts else Any
         return {name: unpack(of_values, entry) for name, entry in plain.items()}
     if isinstance(plain, list) and _parts(hint, tuple):
         return tuple(plain)

@@ -96,8 +96,8 @@ class _GrowingSampler(PathSampler):
     """The two ends of the space as it has grown so far, and paths between them.
 
     Args:
-        num_paths: paths drawn in each step besides the two ends.
-        growth: when the deeper paths join.
+        num_paths: Paths drawn in each step besides the two ends.
+        growth: When the deeper paths join.
     """
 
     num_paths: int = 1
@@ -126,12 +126,7 @@ class _GrowingSampler(PathSampler):
 
 @dataclass(frozen=True)
 class DepthFirst(_GrowingSampler):
-    """Draws a depth uniformly, then a path of it uniformly, so that each depth is trained alike (arXiv 2505.21237).
-
-    Args:
-        num_paths: paths drawn in each step besides the two ends.
-        growth: when the deeper paths join.
-    """
+    """Draws a depth uniformly, then a path of it uniformly, so that each depth is trained alike (arXiv 2505.21237)."""
 
     def _depth(self, counts: dict[int, int], generator: random.Random) -> int:
         return generator.choice(list(counts))
@@ -139,20 +134,10 @@ class DepthFirst(_GrowingSampler):
 
 @dataclass(frozen=True)
 class Uniform(_GrowingSampler):
-    """Draws all paths alike, so that the depths in the middle, which have the most paths, are trained most.
-
-    Args:
-        num_paths: paths drawn in each step besides the two ends.
-        growth: when the deeper paths join.
-    """
+    """Draws all paths alike, so that the depths in the middle, which have the most paths, are trained most."""
 
     def _depth(self, counts: dict[int, int], generator: random.Random) -> int:
-        rank = generator.randrange(sum(counts.values()))
-        for depth, count in counts.items():
-            if rank < count:
-                return depth
-            rank -= count
-        raise AssertionError("the counts sum to more than any rank")
+        return generator.choices(list(counts), weights=list(counts.values()))[0]
 
 
 SAMPLERS = Registry(PathSampler, "path sampler", "fold.samplers", home="fold.sampling")

@@ -54,9 +54,8 @@ class Evaluation:
     precision: Precision = "auto"
 
     def trials(self, space: PathSpace, decoding: Decoding) -> list[Trial]:
-        """The paths to evaluate and how each is decoded; decoding: of canonical paths where `self` states none."""
-        depths = self.depths or space.depths
-        return sweep_trials(space, depths, self.paths_per_depth, self.decoding or decoding)
+        """The paths to evaluate and how each is decoded; decoding: of canonical paths."""
+        return sweep_trials(space, self.depths or space.depths, self.paths_per_depth, decoding)
 
 
 def evaluate(ckpt_path: str | Path, evaluation: Evaluation, shards: str | None, cache: ShardCache) -> Record:

@@ -97,7 +97,7 @@ class Conformer(Architecture):
         if self.kernel_size % 2 == 0:
             raise FoldError(f"kernel_size is {self.kernel_size}: it must be odd, so that a frame sits in the middle")
         with torch.device("meta"):
-            self._layer()  # which refuses what it cannot be
+            self._layer()  # a kind refuses here, before a corpus is prepared, what it cannot be
 
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
         frontend = Frontend(sample_rate, self.num_mels, self.normalisation, self.spec_augment)
