@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 import torchaudio
 from torch import Tensor
 
+from fold.decoding.greedy import ctc_greedy
 from fold.errors import FoldError
 from fold.losses import ctc_fits
 from fold.text.units import Units
@@ -70,10 +72,14 @@ def words(ids: Sequence[int], log_probs: Tensor, units: Units, times: FrameTimes
 def _spans(ids: Sequence[int], log_probs: Tensor) -> list[tuple[range, float]]:
     """The frames of each unit on the best alignment, and the mean log-probability that it has there."""
     log_probs = log_probs.float().cpu()
-    alignment, scores = torchaudio.functional.forced_align(
-        log_probs[None], log_probs.new_tensor([list(ids)]).int(), blank=Units.blank
-    )
-    merged = torchaudio.functional.merge_tokens(alignment[0], scores[0], blank=Units.blank)
+    scores, alignment = log_probs.max(-1)
+    # What greedy decoding found lies on the best units, whose alignment takes no search. A search takes memory for
+    # frames times units: an hour of speech would not fit.
+    if ctc_greedy(log_probs[None], torch.tensor([len(log_probs)])) != [list(ids)]:
+        [alignment], [scores] = torchaudio.functional.forced_align(
+            log_probs[None], torch.tensor([list(ids)], dtype=torch.int32), blank=Units.blank
+        )
+    merged = torchaudio.functional.merge_tokens(alignment, scores, blank=Units.blank)
     return [(range(token.start, token.end), token.score) for token in merged]
 
 

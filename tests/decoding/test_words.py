@@ -7,11 +7,12 @@ import random
 
 import pytest
 import torch
+import torchaudio
 from torch import Tensor
 
 from fold.decoding.greedy import ctc_greedy
 from fold.decoding.windows import frame_times
-from fold.decoding.words import FrameTimes, words
+from fold.decoding.words import FrameTimes, _spans, words
 from fold.errors import FoldError
 from fold.models import Architecture, Conformer, Foundation
 from fold.text.units import CharUnits, SentencePieceUnits, Units
@@ -58,6 +59,24 @@ def test_words_are_those_of_the_text_in_order_of_time(units: Units) -> None:
         edges = [edge for word in found for edge in (word.start, word.end)]
         assert edges == sorted(edges)
         assert all(0 < word.confidence <= 1 for word in found)
+
+
+def test_what_greedy_decoding_found_needs_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search takes memory for frames times units, which an hour of speech has too many of; the result is the same."""
+    log_probs = torch.randn(300, len(CHARACTERS), generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    [ids] = ctc_greedy(log_probs[None], torch.tensor([300]))
+    alignment, scores = torchaudio.functional.forced_align(log_probs[None], torch.tensor([ids], dtype=torch.int32))
+    searched = torchaudio.functional.merge_tokens(alignment[0], scores[0])
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(torchaudio.functional, "forced_align", refuse)
+    spans = _spans(ids, log_probs)
+    assert [(frames.start, frames.stop) for frames, _ in spans] == [(token.start, token.end) for token in searched]
+    assert [score for _, score in spans] == pytest.approx([token.score for token in searched])
+    with pytest.raises(AssertionError, match="searched"):
+        _spans(ids[1:], log_probs)  # as a beam search may find
 
 
 def test_a_transcript_that_the_frames_cannot_hold_has_no_times() -> None:
