@@ -1,10 +1,10 @@
 """fold: train one small set of weights to serve every depth.
 
-import fold
-
-model = fold.load("last.ckpt")
-for depth in model.depths:
-print(depth, model.transcribe("a.wav", depth=depth))
+Example:
+    >>> import fold
+    >>> model = fold.load("last.ckpt")
+    >>> for depth in model.depths:
+    ...     print(depth, model.transcribe("a.wav", depth=depth))
 """
 
 from __future__ import annotations

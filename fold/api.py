@@ -29,20 +29,30 @@ Audio = str | os.PathLike[str] | np.ndarray | Tensor
 """An audio file, or (samples,) of floating-point numbers in [-1, 1]."""
 
 
-def load(file: str | os.PathLike[str], device: str | None = None, precision: Precision = "auto") -> Model:
+def load(
+    file: str | os.PathLike[str],
+    device: str | None = None,
+    precision: Precision = "auto",
+    decoding: Decoding | None = None,
+    windows: Windows = Windows(),
+) -> Model:
     """A trained model, ready to transcribe at every depth.
 
     Args:
         file: a checkpoint of `fold fit`.
         device: cpu, cuda, ...; None for an accelerator if there is one.
         precision: fp32 or bf16; auto for bf16 where the device computes much faster in it.
+        decoding: how transcripts are found; None for the way of the test after training.
+        windows: how audio is cut that is longer than one.
 
     Raises:
-        FoldError: the file is missing, damaged or no checkpoint, or there is no such device.
+        FoldError: the file is missing, damaged or no checkpoint, there is no such device, or the model lacks the
+            decoder that `decoding` asks for.
     """
     content = checkpoint.read(file)
     recogniser, description = checkpoint.restore(content, file)
-    return Model(recogniser.to(choose_device(device)), description, trained_decoding(content, file), precision)
+    decoding = decoding or trained_decoding(content, file)
+    return Model(recogniser.to(choose_device(device)), description, decoding, windows, precision)
 
 
 class Model:
@@ -51,15 +61,24 @@ class Model:
     Attributes:
         recogniser: its network, in eval mode (see `fold.models.Recogniser`).
         description: its architecture, path space, units and sample rate.
-        decoding: how transcripts are found where a call does not say.
+        decoding: how transcripts are found.
+        windows: how long audio is cut.
+        precision: in which it computes.
     """
 
     def __init__(
-        self, recogniser: Recogniser, description: Description, decoding: Decoding, precision: Precision = "auto"
+        self,
+        recogniser: Recogniser,
+        description: Description,
+        decoding: Decoding,
+        windows: Windows,
+        precision: Precision,
     ) -> None:
+        decoding.check(recogniser)
         self.recogniser = recogniser.eval()
         self.description = description
         self.decoding = decoding
+        self.windows = windows
         self.precision = precision
 
     @property
@@ -86,8 +105,6 @@ class Model:
         *,
         timestamps: Literal[False] = ...,
         sample_rate: int | None = ...,
-        decoding: Decoding | None = ...,
-        windows: Windows = ...,
     ) -> str: ...
 
     @overload
@@ -99,8 +116,6 @@ class Model:
         *,
         timestamps: Literal[False] = ...,
         sample_rate: int | None = ...,
-        decoding: Decoding | None = ...,
-        windows: Windows = ...,
     ) -> list[str]: ...
 
     @overload
@@ -112,8 +127,6 @@ class Model:
         *,
         timestamps: Literal[True],
         sample_rate: int | None = ...,
-        decoding: Decoding | None = ...,
-        windows: Windows = ...,
     ) -> list[Word]: ...
 
     @overload
@@ -125,8 +138,6 @@ class Model:
         *,
         timestamps: Literal[True],
         sample_rate: int | None = ...,
-        decoding: Decoding | None = ...,
-        windows: Windows = ...,
     ) -> list[list[Word]]: ...
 
     def transcribe(
@@ -137,8 +148,6 @@ class Model:
         *,
         timestamps: bool = False,
         sample_rate: int | None = None,
-        decoding: Decoding | None = None,
-        windows: Windows = Windows(),
     ) -> str | list[str] | list[Word] | list[list[Word]]:
         """The text of one recording or of several, of any length.
 
@@ -148,8 +157,6 @@ class Model:
             path: an unfolding path such as "1-1-2-3", instead of a depth.
             timestamps: whether to return words with their times and confidences instead of text.
             sample_rate: of arrays, in Hz; None for that of the model. Files know theirs.
-            decoding: how transcripts are found; None for the way of the test after training.
-            windows: how audio is cut that is longer than one.
 
         Returns:
             The text, or with `timestamps` a list of `Word`s; for a sequence a list of such.
@@ -157,14 +164,13 @@ class Model:
         Raises:
             FoldError: audio that cannot be used, or a depth or path that the model has not.
         """
-        chosen, decoding = self.paths.choose(depth, path), decoding or self.decoding
-        decoding.check(self.recogniser)
+        chosen = self.paths.choose(depth, path)
 
         def one(audio: Audio) -> str | list[Word]:
             samples = self._samples(audio, sample_rate)
-            if len(samples) > windows.seconds * self.sample_rate:
-                decoding.check_long(_name(audio), windows.seconds)
-            ids, output = self._recognise(samples, chosen, decoding, windows)
+            if len(samples) > self.windows.seconds * self.sample_rate:
+                self.decoding.check_long(_name(audio), self.windows.seconds)
+            ids, output = self._recognise(samples, chosen)
             if not timestamps:
                 return self.description.units.decode(ids)
             times = frame_times(self.description.architecture, self.sample_rate)
@@ -202,16 +208,16 @@ class Model:
             raise FoldError("audio with samples that are NaN or infinite")
         if sample_rate in (None, self.sample_rate):
             return samples
+        if sample_rate < 1:
+            raise FoldError(f"a sample rate of {sample_rate} Hz: expected that of the audio")
         return soxr.resample(samples, sample_rate, self.sample_rate)
 
-    def _recognise(
-        self, samples: np.ndarray, path: Path, decoding: Decoding, windows: Windows
-    ) -> tuple[list[int], PathOutput]:
+    def _recognise(self, samples: np.ndarray, path: Path) -> tuple[list[int], PathOutput]:
         """The units of a recording, and what they were found in."""
         architecture, waveform = self.description.architecture, torch.from_numpy(samples)[None]
         with computing_in(next(self.recogniser.parameters()).device, self.precision):
-            output = encode(self.recogniser, architecture, waveform, self.sample_rate, path, windows)
-            [[ids]] = decoding(self.recogniser, [output])
+            output = encode(self.recogniser, architecture, waveform, self.sample_rate, path, self.windows)
+            [[ids]] = self.decoding(self.recogniser, [output])
         return ids, output
 
 

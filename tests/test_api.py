@@ -15,6 +15,7 @@ from conftest import TINY_NETWORK, Finished
 
 import fold
 from fold.checkpoint import KEY, PREFIX, Description
+from fold.decoding.decode import Decoding
 from fold.models import Conformer
 from fold.text.units import CharUnits
 
@@ -117,6 +118,18 @@ def test_audio_that_cannot_be_used_is_refused(model: fold.Model, audio: np.ndarr
     with pytest.raises(fold.FoldError, match=said) as caught:
         model.transcribe(audio)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_sample_rate_that_cannot_be_is_refused(model: fold.Model) -> None:
+    with pytest.raises(fold.FoldError, match="a sample rate of 0 Hz"):
+        model.transcribe(np.zeros(100, np.float32), sample_rate=0)
+    assert model.transcribe(np.zeros(0, np.float32), sample_rate=16_000) == model.transcribe(np.zeros(0, np.float32))
+
+
+def test_a_decoding_that_the_model_cannot_do_is_refused_when_it_is_loaded(file: Path) -> None:
+    with pytest.raises(fold.FoldError, match="this model has no attention decoder"):
+        fold.load(file, decoding=Decoding("beam"))
+    assert fold.load(file, decoding=Decoding("beam", ctc_weight=1.0)).decoding.method == "beam"
 
 
 def test_a_path_is_a_plain_module_with_the_models_weights(model: fold.Model, recordings: list[Path]) -> None:

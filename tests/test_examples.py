@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +59,15 @@ def test_a_script_speaks_of_every_depth(folder: Path, script: str, arguments: li
     printed = run(folder, str(EXAMPLES / script), checkpoint, *arguments)
     assert [f"depth {depth}:" in printed for depth in (2, 3, 4)] == [True] * 3
     assert script != "wer_by_depth.py" or (folder / "wer.png").stat().st_size > 1000
+
+
+def test_the_lines_of_the_readme_run(folder: Path) -> None:
+    [lines] = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
+    assert len([line for line in lines.splitlines() if line]) <= 5
+    shutil.copy(folder / "recordings" / "0.wav", folder / "a.wav")
+    (folder / "readme.py").write_text(lines)
+    printed = run(folder, "readme.py").splitlines()
+    assert [line.split()[0] for line in printed] == ["2", "3", "4"]
 
 
 def test_the_notebook_runs_from_its_first_cell_to_its_last(folder: Path) -> None:

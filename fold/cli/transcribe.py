@@ -39,7 +39,6 @@ def transcribe_files(
         device: cpu, cuda, ...; by default an accelerator if there is one.
         precision: fp32 or bf16; by default bf16 where the device computes much faster in it.
     """
-    model = fold.load(ckpt_path, device, precision)
+    model = fold.load(ckpt_path, device, precision, decoding, windows)
     for file in files:
-        text = model.transcribe(file, depth, path, decoding=decoding, windows=windows)
-        print(f"{file}\t{text}", flush=True)
+        print(f"{file}\t{model.transcribe(file, depth, path)}", flush=True)
