@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fold.data.batching import Example
+from fold.data.corpora.base import generator
 from fold.errors import FoldError
 
 HOP_SECONDS = 0.02  # of a level
@@ -68,12 +69,11 @@ class Joiner:
     random_seed: int
 
     def __call__(self, examples: Sequence[Example]) -> list[Example]:
-        """The same utterances, some of them joined. The draw depends on them and the seed alone, so that every worker,
-        every rank and a resumed run makes the same."""
+        """The same utterances, some of them joined. The draw depends on the batch and the seed alone, so that any
+        worker and a resumed run make the same; another number of devices cuts other batches, and joins others."""
         if len(examples) < 2:
             return list(examples)
-        key = [self.random_seed, *np.frombuffer(examples[0].id.encode() + examples[-1].id.encode(), np.uint8)]
-        random = np.random.default_rng([*map(int, key), len(examples)])
+        random = generator("join", self.random_seed, len(examples), examples[0].id, examples[-1].id)
         if random.random() >= self.joining.share:
             return list(examples)
         number = int(random.integers(2, self.joining.most + 1))
