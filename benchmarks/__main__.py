@@ -20,6 +20,7 @@ from benchmarks.peer import peer
 from benchmarks.report import Section
 from benchmarks.sweep import sweep
 from benchmarks.workload import Workload
+from fold.cli.allocator import keep_freed_memory
 
 TINY = Workload(dim=32, num_heads=2, ffn_dim=64, kernel_size=3, num_layers=3, vocab_size=11, batch_size=2, seconds=1.5)
 
@@ -49,6 +50,7 @@ WRITERS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
+    keep_freed_memory()  # as every command of fold does
     settings = parser().parse_args(arguments)
     work = TINY if settings.quick else replace(Workload(), batch_size=settings.batch_size)
     device, console = settings.device, Console()
