@@ -1,4 +1,5 @@
 import io
+import itertools
 import tarfile
 import zipfile
 
@@ -49,6 +50,7 @@ def make_zip(**members: bytes) -> bytes:
         ("a.tar.gz", make_tar((tarfile.TarInfo("top/in/x.txt"), b"x"))),
         ("a.zip", make_zip(**{"top/in/x.txt": b"x"})),
     ],
+    ids=["tar", "zip"],
 )
 def test_an_archive_is_fetched_once_and_unpacked(server, name, content, tmp_path):
     (server.folder / name).write_bytes(content)
@@ -93,6 +95,7 @@ def symlink(name: str, target: str) -> tarfile.TarInfo:
         ("a.tar.gz", make_tar((tarfile.TarInfo("top/x"), b"x" * 100000))[:-60]),
         ("a.tar.gz", make_tar((tarfile.TarInfo("else/x"), b"x"))),
     ],
+    ids=itertools.count(),  # a tar holds the time of its making: no name that two processes agree on
 )
 def test_bad_archives_are_refused_and_write_nothing_outside(name, content, tmp_path):
     (tmp_path / "in").mkdir()
