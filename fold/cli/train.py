@@ -17,11 +17,13 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from fold import checkpoint
 from fold.checkpoint import CONFIG
+from fold.cli.closing import closing
 from fold.cli.device import choose_device
 from fold.cli.parser import OneLineErrors
 from fold.data.datamodule import SpeechData
 from fold.errors import FoldError
 from fold.precision import choose_precision
+from fold.screen import whole_lines
 from fold.settings import differences
 from fold.signals import end_workers, handlers_restored
 from fold.training import accelerators, run_folder, wandb_run
@@ -30,6 +32,7 @@ from fold.training.callbacks import (
     DepthSweep,
     Ended,
     EndTogether,
+    Narration,
     RunCheckpoint,
     StepProgress,
     Throughput,
@@ -51,6 +54,9 @@ HARMLESS_WARNINGS = (
     "It is recommended to use `self.log\\('(val|test)/(.+/)?wer/",  # error counts are summed over ranks before
     "The '.*' does not have many workers",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+    "The number of training batches .* is smaller than the logging interval",  # which counts updates over all epochs
+    "Grad strides do not match bucket view strides",  # of depthwise convolutions under DDP
+    "Experiment logs directory .* exists and is not empty",  # W&B's files are there before
 )
 
 
@@ -195,7 +201,8 @@ class FoldCLI(LightningCLI):
                 self.config.run_dir, self.held_settings, settings, changeable, self.config.allow_changes
             )
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
-        always = [*bars, EndTogether(), TrainingTime(), Throughput()]
+        wandb_run.set_up(self.config.trainer.logger, self.config.offline)
+        always = [*bars, Narration(), EndTogether(), TrainingTime(), Throughput()]
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": always}
         trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)
         accelerators.check_kernels(trainer.strategy.root_device)
@@ -241,6 +248,7 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "use_distributed_sampler": False,  # the data's own plans share batches out over ranks
     "num_sanity_val_steps": 0,
     "gradient_clip_val": 5.0,
+    "enable_model_summary": False,  # one line says what is trained
 }
 
 
@@ -264,6 +272,11 @@ def build(command: str, options: list[str]) -> FoldCLI:
 def run(arguments: list[str]) -> None:
     """Runs `fit`, `validate`, `test` or `predict` (the first argument) with the options that follow it."""
     command, *options = arguments
+    with whole_lines():
+        _run(command, options)
+
+
+def _run(command: str, options: list[str]) -> None:
     cli = build(command, options)
     writes = command == "fit" and cli.trainer.is_global_zero
     try:
@@ -279,9 +292,9 @@ def run(arguments: list[str]) -> None:
         raise FoldError("another rank failed and told why above") from None
     finally:
         end_workers()
-    wandb_run.finish()
+    offline = wandb_run.finish()
     if cli.trainer.is_global_zero:
-        print(f"run: {cli.config.run_dir}")
+        closing(cli.trainer, command, Path(cli.config.run_dir), Path(cli.config.checkpoint.dirpath) / LAST, offline)
 
 
 def _execute(cli: FoldCLI, command: str) -> None:

@@ -207,7 +207,8 @@ class SpeechData(lightning.LightningDataModule):
 
     def _split(self, name: str, fits: FitsAudio | None = None) -> ShardedSpeech:
         rounding = Rounding.to_frames(self.num_frames, self.round_frames) if self.num_frames else None
-        return ShardedSpeech(self.location, self.index.splits[name], self.sample_rate, self.units, fits, rounding)
+        split = self.index.splits[name]
+        return ShardedSpeech(self.location, split, self.sample_rate, self.units, fits, rounding, self.speeds)
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         data = self._split(name)

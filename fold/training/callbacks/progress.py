@@ -1,22 +1,33 @@
-"""One progress bar for a whole training: steps, rate, time left, losses and dev WER."""
+"""One progress bar for a whole training: steps, rate, time left, losses and dev WER. In a file: a line a validation."""
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from fold.screen import say
+
 REFRESH_SECONDS = 0.5  # reading losses makes the host wait for a GPU: by time, not at every step
 
 
 class StepProgress(TQDMProgressBar):
-    """As Lightning's bar, but the training bar counts optimizer steps to `max_steps`, over all epochs."""
+    """As Lightning's bar, but the training bar counts optimizer steps to `max_steps`, over all epochs. Where standard
+    output is no terminal there are no bars, and each validation is told in a line."""
 
     def __init__(self) -> None:
         super().__init__()
         self._shown = 0.0
+        if not sys.stdout.isatty():
+            self.disable()
+
+    def enable(self) -> None:
+        """Does nothing where bars would end in a file."""
+        if sys.stdout.isatty():
+            super().enable()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         if trainer.max_steps < 0:
@@ -41,9 +52,15 @@ class StepProgress(TQDMProgressBar):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._show(trainer, pl_module)
 
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        super().on_validation_end(trainer, pl_module)
+        if self.is_disabled and trainer.is_global_zero and trainer.state.fn == "fit":
+            values = ", ".join(f"{name} {value}" for name, value in self.get_metrics(trainer, pl_module).items())
+            say(f"update {trainer.global_step:,}: {values}")
+
     def _show(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         bar, now = self.train_progress_bar, time.monotonic()
-        if now - self._shown >= REFRESH_SECONDS or trainer.global_step == bar.total:
+        if self.is_enabled and (now - self._shown >= REFRESH_SECONDS or trainer.global_step == bar.total):
             self._shown = now
             bar.update(trainer.global_step - bar.n)
             bar.set_postfix(self.get_metrics(trainer, pl_module))
