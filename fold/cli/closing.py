@@ -38,14 +38,17 @@ def next_steps(trainer: lightning.Trainer, run: Path, checkpoint: Path) -> list[
     said = write_sample(data, run / SAMPLE)
     sentences = [f'  "{text}"' for text in sample_sentences(data)]
     lines = ["", "Sentences to say to this model, or others like them:", *sentences] if sentences else []
-    lines += ["", "Next, transcribe " + (f'an utterance of the test ("{said.text}"):' if said else "a recording:")]
+    what = "an utterance of the test" if said else "a recording"
+    lines += ["", f"Next, transcribe {what} at depth {depths[-1]}:"]
     lines += [
         f"  {program()} transcribe --depth {depths[-1]} \\",
         f"    --ckpt_path {shlex.quote(str(checkpoint))} \\",
         f"    {shlex.quote(str(run / SAMPLE)) if said else 'FILE.wav'}",
     ]
+    if said:
+        lines += [f'It says "{said.text}".']
     if len(depths) > 1:
-        lines += [f"or one of your own, at any depth from {depths[0]} to {depths[-1]}."]
+        lines += [f"Any depth from {depths[0]} to {depths[-1]} can be chosen."]
     return lines
 
 

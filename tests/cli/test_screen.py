@@ -1,5 +1,6 @@
 """What a newcomer sees of a training: little before the end, and there all that is needed to go on."""
 
+import io
 import logging
 import os
 import re
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, Finished
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from tones import Tones
 
 from fold.cli.closing import program
 from fold.screen import say, whole_lines
-from fold.training.callbacks.narration import growth
+from fold.training.callbacks.progress import STEPS_FORMAT
 
 Command = Callable[..., Finished]
 NOISE = (
@@ -48,7 +50,7 @@ def test_nothing_useless_is_printed(run: tuple[Path, Finished]) -> None:
     _, done = run
     assert not [word for word in NOISE if word in done.stdout + done.stderr], done.stdout + done.stderr
     assert done.stderr.strip() == ""
-    assert max(map(len, done.stdout.splitlines())) <= 120
+    assert all(len(line) <= 80 for line in done.stdout.splitlines() if not line.startswith("W&B"))
 
 
 def test_the_command_that_comes_last_works_when_pasted(run: tuple[Path, Finished]) -> None:
@@ -58,6 +60,8 @@ def test_the_command_that_comes_last_works_when_pasted(run: tuple[Path, Finished
     pasted = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
     assert pasted.returncode == 0, pasted.stderr
     assert pasted.stdout.split("\t")[0].endswith("sample.wav")
+    [said] = re.findall(r'^It says "(.*)"\.$', done.stdout, re.MULTILINE)
+    assert said in {recipe.text for recipe in Tones().recipes("test", None)}
     assert done.stdout.index("executed depth") < done.stdout.index("figure: ") < done.stdout.index("run: ")
     assert done.stdout.index("run: ") < done.stdout.index(command)
 
@@ -81,9 +85,11 @@ def test_growing_paths_are_told_once(run: tuple[Path, Finished]) -> None:
     assert done.stdout.index(told[0]) < done.stdout.index("update 4: ") < done.stdout.index("update 8: ")
 
 
-def test_growth_names_what_is_still_to_come() -> None:
-    assert "now has 5 layers" in growth(450, 5, 8) and "8" in growth(450, 5, 8)
-    assert "later" not in growth(450, 8, 8)
+def test_the_bar_of_a_long_training_fits_80_columns() -> None:
+    values = {"loss": "8.32", "wer@4": "100", "wer@6": "98.7", "wer@8": "97.6"}
+    bar = Tqdm(total=1800, initial=900, bar_format=STEPS_FORMAT, ncols=80, file=io.StringIO())
+    bar.set_postfix(values)
+    assert "wer@8=97.6" in str(bar)
 
 
 def test_useless_messages_are_left_out_and_others_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:

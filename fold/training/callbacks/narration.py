@@ -20,6 +20,7 @@ class Narration(lightning.Callback):
         if trainer.is_global_zero:
             say(_model(pl_module))
             say(_training(trainer))
+            say(f"run folder: {trainer.default_root_dir}")
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR, *_: object) -> None:
         if self._said:
@@ -28,7 +29,7 @@ class Narration(lightning.Callback):
         if self._depth is not None and depth > self._depth:
             self._said = True
             if trainer.is_global_zero:
-                say(growth(trainer.global_step, depth, pl_module.space.depths[-1]))
+                say(growth(trainer.global_step, depth))
         self._depth = depth
 
 
@@ -38,10 +39,9 @@ def deepest_now(trainer: lightning.Trainer, pl_module: FoldableASR) -> int:
     return max(path.depth for path in pl_module.training_paths(trainer.global_step, progress))
 
 
-def growth(step: int, depth: int, most: int) -> str:
-    """The line about paths that begin to grow. step: updates so far; most: layers that the deepest will have."""
-    later = f" (later up to {most})" if most > depth else ""
-    return f"update {step:,}: the deepest path now has {depth} layers{later}: the loss jumps as it joins, then falls"
+def growth(step: int, depth: int) -> str:
+    """The line about paths that begin to grow. step: updates so far; depth: layers of the deepest path from now on."""
+    return f"update {step:,}: the deepest path now has {depth} layers; the loss jumps as each joins"
 
 
 def _model(pl_module: FoldableASR) -> str:
@@ -55,4 +55,4 @@ def _training(trainer: lightning.Trainer) -> str:
     done = f" (from update {trainer.global_step:,} on)" if trainer.global_step else ""
     device, processes = trainer.strategy.root_device.type, trainer.world_size
     on = device if processes == 1 else f"{processes} x {device}"
-    return f"training: {updates}{done} on {on}, {trainer.precision}; run folder {trainer.default_root_dir}"
+    return f"training: {updates}{done} on {on}, {trainer.precision}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import Any
@@ -11,6 +12,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 from fold.screen import say
 
+STEPS_FORMAT = "{n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}, {rate_noinv_fmt}{postfix}"  # fits 80 columns
 REFRESH_SECONDS = 0.5  # reading losses makes the host wait for a GPU: by time, not at every step
 
 
@@ -35,7 +37,7 @@ class StepProgress(TQDMProgressBar):
         if self.train_progress_bar.total != trainer.max_steps:
             self.train_progress_bar.reset(trainer.max_steps)
             self.train_progress_bar.initial = trainer.global_step
-        self.train_progress_bar.set_description(f"Epoch {trainer.current_epoch}")
+            self.train_progress_bar.bar_format = STEPS_FORMAT
 
     def on_train_batch_end(
         self,
@@ -68,10 +70,14 @@ class StepProgress(TQDMProgressBar):
     def get_metrics(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """Named values beside the bar, short enough to fit: `val/wer/depth_04` becomes `wer@04`."""
+        """Named values beside the bar, short enough to fit: `val/wer/depth_04` becomes `wer@4`."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
-        short = {"val/wer/depth_": "wer@", "val/wer/mean": "wer", "train/": ""}
+        short = {"val/wer/depth_0*": "wer@", "val/wer/mean": "wer", "train/": ""}
         for long, brief in short.items():
-            metrics = {name.replace(long, brief): value for name, value in metrics.items()}
-        return {name: f"{v:.3g}" if isinstance(v, float) else v for name, v in metrics.items()}
+            metrics = {re.sub(long, brief, name): value for name, value in metrics.items()}
+        first = sorted(
+            metrics, key=lambda name: not name.startswith(("loss", "wer"))
+        )  # a narrow terminal cuts the rest
+        shown = {name: metrics[name] for name in first}
+        return {name: f"{v:.3g}" if isinstance(v, float) else v for name, v in shown.items()}
