@@ -19,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import yaml
 from rich.console import Console
 
 from benchmarks.__main__ import TINY, machine
@@ -27,12 +26,15 @@ from benchmarks.gpu_speed import growing_batches, joint_steps, profile, waits, w
 from benchmarks.peer import peer
 from benchmarks.report import Row, Section
 from benchmarks.workload import Workload
+from fold import shipped
 
 REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results" / "gpu"
 PAPER = Workload(dim=256, ffn_dim=2048, kernel_size=31, num_layers=6, vocab_size=2000, batch_size=16, seconds=16.0)
 GPU_EXPERIMENTS = sorted(
-    file.stem for file in (REPOSITORY / "experiments").glob("*.yaml") if "accelerator: gpu" in file.read_text()
+    file.stem
+    for file in (REPOSITORY / "experiments").glob("*.yaml")
+    if shipped.read(file)["trainer"].get("accelerator") == "gpu"
 )
 TOY = {  # of the rehearsal: an experiment and what makes it small
     "conformer_fold_librispeech100": [
@@ -143,7 +145,7 @@ def two_updates(name: str, options: list[str], folder: Path, rows: list[Row]) ->
 
 def without_source(file: Path) -> list[str]:
     """Options that give a foundation experiment random weights of its source's shape."""
-    network = yaml.safe_load(file.read_text())["model"]["network"]["init_args"]
+    network = shipped.read(file)["model"]["network"]["init_args"]
     if "source" not in network:
         return []
     return ["--model.network.source=null", f"--model.network.shape={network['source']}"]

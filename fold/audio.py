@@ -17,7 +17,7 @@ BLOCK = 1 << 16  # samples read at once
 def read_audio(file: str | Path, sample_rate: int | None = None) -> tuple[np.ndarray, int]:
     """Reads a file of any format, length and number of channels that libsndfile knows (wav, flac, ogg, mp3, ...).
 
-    It is read and resampled block by block: no more than the result is held.
+    It is read and resampled block by block: the sound at its own rate and with all its channels is never held whole.
 
     Args:
         file: the audio file.

@@ -116,6 +116,7 @@ class Transcripts:
 
 
 def one_spaced(text: str) -> str:
+    """The words of a text with one space between them."""
     return " ".join(text.split())
 
 

@@ -7,7 +7,6 @@ greatest depth of the space; a *path* in between repeats some layers. Repeats ar
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -114,10 +113,9 @@ class PathSpace:
             return self.canonical(self.depths[-1] if depth is None else depth)
         path = Path.parse(path) if isinstance(path, str) else path
         if path not in self:
-            limits = ", ".join(map(str, self.limits))
             raise FoldError(
-                f"path {path}: this model runs layers 1 to {self.num_layers} in order, each at least once and at most "
-                f"{limits} times, {self.depths[-1]} calls at most"
+                f"path {path}: this model runs layers 1 to {self.num_layers} in order, each 1 to {self.max_repeats} "
+                f"times in a row, up to depth {self.depths[-1]}"
             )
         return path
 
@@ -157,22 +155,6 @@ class PathSpace:
             ranks[generator.randrange(total)] = None
         return [self._unrank(depth, rank) for rank in ranks]
 
-    def draw(self, num_paths: int, *, seed: int, step: int) -> list[Path]:
-        """The paths sampled in a training step: a uniform depth, then a uniform path of it; never the two ends.
-
-        The draw depends on (seed, step) alone, so every rank and every resumed run draws the same.
-        """
-        generator = random.Random(f"fold {seed} {step}")
-        ends = {self.seed, self.deepest}
-        depths = [d for d in self.depths if self.count(d) > len({e for e in ends if e.depth == d})]
-        drawn: list[Path] = []
-        for _ in range(num_paths if depths else 0):
-            path = self.seed
-            while path in ends:
-                path = self.sample(generator.choice(depths), 1, generator)[0]
-            drawn.append(path)
-        return drawn
-
     def _check_depth(self, depth: int) -> None:
         if depth not in self.depths:
             raise FoldError(f"depth {depth}: this model has depths {self.depths[0]} to {self.depths[-1]}")
@@ -200,28 +182,3 @@ class PathSpace:
             repeats.append(times)
             left -= times
         return Path.from_repeats(repeats)
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How the paths of training grow: the seed alone at first, then the deepest path gains a layer at a time.
-
-    It saves the calls of layers that have not learned anything yet to repeat (`RESULTS.md`, part C).
-    alone, grown: shares of the training steps, 0 to 1, at which growing begins and at which all paths are trained;
-    0 and 0 train all from the start. Raises FoldError if they are not in order.
-    """
-
-    alone: float = 0.25
-    grown: float = 0.6
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.alone <= self.grown <= 1:
-            raise FoldError(f"growth from {self.alone} to {self.grown}: expected shares with 0 <= alone <= grown <= 1")
-
-    def space(self, whole: PathSpace, progress: float) -> PathSpace:
-        """The part of `whole` that is trained at `progress`, a share of the training steps."""
-        if progress >= self.grown:
-            return whole
-        share = max(progress - self.alone, 0.0) / (self.grown - self.alone or 1.0)
-        depth = whole.depths[0] + math.ceil(share * (len(whole.depths) - 1))
-        return PathSpace(whole.num_layers, whole.max_repeats, depth)

@@ -16,7 +16,7 @@ ROUNDS = 5
 
 
 def choose_precision(device: torch.device, wanted: Precision = "auto") -> Precision:
-    """ "fp32" or "bf16": what is wanted, or for "auto" what suits the device."""
+    """Either "fp32" or "bf16": what is wanted, or for "auto" what suits the device."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":

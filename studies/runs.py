@@ -63,9 +63,8 @@ class Run:
 
     def arguments(self) -> list[str]:
         """Of `fold fit`, without what depends on the machine."""
-        seeds = [f"--seed_everything={self.seed}", f"--data.seed={self.seed}", f"--model.random_seed={self.seed}"]
         configs = [f"--config=experiments/{self.experiment}.yaml", f"--config=data/{self.corpus}.yaml"]
-        return [*configs, *TRAINING, *self.options, *seeds]
+        return [*configs, *TRAINING, *self.options, f"--random_seed={self.seed}"]
 
     def train(self, places: Sequence[str]) -> None:
         """Trains, sweeps test and dev, and keeps both records. An interrupted training goes on. places: options that

@@ -17,7 +17,7 @@ CORPUS = LibriSpeech(
 def write_folders(root: Path) -> Path:
     """Each subset has two chapters; what is said in those called other does not match their sound."""
     for seed, (subset, size) in enumerate(SIZES.items()):
-        tones = Tones(test=size, seed=seed)
+        tones = Tones(test=size, random_seed=seed)
         for number, recipe in enumerate(tones.recipes("test", None)):
             chapter = root / subset / f"{seed}{number % 2}" / "1"
             chapter.mkdir(parents=True, exist_ok=True)

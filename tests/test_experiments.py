@@ -1,4 +1,4 @@
-"""Every shipped YAML instantiates, and what the README tells people to type exists."""
+"""Every shipped YAML instantiates, and what the pages tell people to type exists."""
 
 import re
 import shlex
@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from conftest import REPOSITORY
 
+from fold import shipped
 from fold.checkpoint import Description
 from fold.cli import COMMANDS, train
 from fold.export.huggingface import write_directory
@@ -33,7 +33,7 @@ SMALL_FOUNDATION = Path("runs/wav2vec2_small_full/latest/huggingface")  # what w
 @pytest.fixture(scope="module")
 def small_foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the commands in the header of wav2vec2_small_fold leave, without the training."""
-    settings = yaml.safe_load((REPOSITORY / "experiments" / "wav2vec2_small_full.yaml").read_text())
+    settings = shipped.read(REPOSITORY / "experiments" / "wav2vec2_small_full.yaml")
     shape = Shape(**settings["model"]["network"]["init_args"]["shape"])
     units = CharUnits("abcdefghijklmnopqrstuvwxyz' ")
     description = Description(Foundation(shape=shape), PathSpace(6, 1), units, 16000, shards="nowhere")
@@ -63,7 +63,7 @@ def test_every_experiment_composes_with_every_corpus(experiment: Path, corpus: P
     model = empty_model(cli.model.network, num_units, cli.datamodule.sample_rate)
     assert num_parameters in (None, model.num_parameters())
     assert len(model.unfolding.layers) == cli.model.space.num_layers
-    head = experiment.read_text().split("experiment:")[0]
+    head = experiment.read_text().split("\nexperiment:")[0]
     assert f"make train EXP={experiment.stem}" in head
 
 
@@ -86,7 +86,7 @@ def test_baselines_do_not_unfold(experiment: Path) -> None:
     ],
 )
 def test_baselines_differ_from_their_experiment_in_unfolding_alone(fold: str, baseline: str) -> None:
-    both = [yaml.safe_load((REPOSITORY / "experiments" / f"{name}.yaml").read_text()) for name in (fold, baseline)]
+    both = [shipped.read(REPOSITORY / "experiments" / f"{name}.yaml") for name in (fold, baseline)]
     for settings in both:
         del settings["experiment"], settings["model"]["max_repeats"]
         del settings["model"]["network"]["init_args"]["num_layers"]
@@ -95,14 +95,17 @@ def test_baselines_differ_from_their_experiment_in_unfolding_alone(fold: str, ba
     assert both[0] == both[1]
 
 
-def readme_commands() -> list[str]:
-    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def commands(page: Path) -> list[str]:
+    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(), re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split("  #")[0].strip() for line in lines if line.startswith(("make ", "fold ", ".venv/bin/fold "))]
 
 
-@pytest.mark.parametrize("command", readme_commands() or ["missing"])
-def test_readme_command_parses(command: str) -> None:
+@pytest.mark.parametrize("command", dict.fromkeys(command for page in PAGES for command in commands(page)))
+def test_command_of_a_page_parses(command: str) -> None:
     words = shlex.split(command)
     if words[0] == "make":
         done = subprocess.run(["make", "-n", *words[1:]], cwd=REPOSITORY, capture_output=True, text=True)
@@ -116,7 +119,22 @@ def test_readme_command_parses(command: str) -> None:
     else:
         assert words[1] in COMMANDS
         help_text = subprocess.run(
-            [str(REPOSITORY / ".venv/bin/fold"), words[1], "--help"], capture_output=True, text=True
+            [str(REPOSITORY / ".venv/bin/fold"), words[1], "--help-all"], capture_output=True, text=True
         )
         for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
             assert option in help_text.stdout, option
+
+
+def test_pages_have_commands() -> None:
+    with_commands = {page.name for page in PAGES if commands(page)}
+    assert with_commands >= {"README.md", "runs.md", "data.md", "training.md", "foundation-models.md", "comparing.md"}
+
+
+@pytest.mark.parametrize("page", [*PAGES, REPOSITORY / "RESULTS.md"], ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()) if not link.startswith("http")]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_fits_two_screens() -> None:
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 120

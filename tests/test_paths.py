@@ -1,16 +1,13 @@
 """Paths and path spaces against the enumeration of every choice of repeats."""
 
 import itertools
-import os
 import random
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
 
 from fold.errors import FoldError
-from fold.paths import Growth, Path, PathSpace
+from fold.paths import Path, PathSpace
 
 SPACES = [
     PathSpace(1, 1),
@@ -157,75 +154,6 @@ def test_samples_are_uniform() -> None:
     expected = num_draws * 2 / num_paths
     assert num_paths == 6
     assert all(abs(seen[path] - expected) < 5 * expected**0.5 for path in space.paths(6))
-
-
-def test_draw_depends_on_seed_and_step_alone() -> None:
-    drawn = [PathSpace(6).draw(3, seed=1, step=step) for step in range(50)]
-    random.seed(7)
-    space = PathSpace(6)
-    backwards = [space.draw(3, seed=1, step=step) for step in reversed(range(50))]
-    assert backwards[::-1] == drawn
-    other = [space.draw(3, seed=2, step=step) for step in range(50)]
-    assert other[:-1] != drawn[1:]  # another seed is no shift in steps
-    assert sum(map(list.__eq__, other, drawn)) < 5
-    assert len({tuple(paths) for paths in drawn}) > 40
-
-
-def test_draw_is_the_same_in_every_process() -> None:
-    code = "from fold.paths import PathSpace; print(*PathSpace(6).draw(40, seed=3, step=9))"
-    here = " ".join(map(str, PathSpace(6).draw(40, seed=3, step=9)))
-    for hash_seed in ("1", "2"):
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-        result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-        assert result.stdout.strip() == here
-
-
-@pytest.mark.parametrize("space", [PathSpace(4), PathSpace(3, (1, 3, 2)), PathSpace(4, 2, max_depth=6)], ids=str)
-def test_draw_reaches_every_path_but_the_ends(space: PathSpace) -> None:
-    inner = {path for depth in space.depths for path in space.paths(depth)} - {space.seed, space.deepest}
-    drawn = Counter(path for step in range(400) for path in space.draw(2, seed=0, step=step))
-    assert set(drawn) == inner
-
-
-def test_drawn_depths_are_uniform() -> None:
-    space = PathSpace(6)
-    drawn = Counter(path.depth for step in range(2500) for path in space.draw(1, seed=0, step=step))
-    assert set(drawn) == {7, 8, 9, 10, 11}
-    assert all(abs(count - 500) < 5 * 500**0.5 for count in drawn.values())
-
-
-@pytest.mark.parametrize("num_paths", [0, 1, 4])
-def test_draw_has_the_wanted_number(num_paths: int) -> None:
-    assert len(PathSpace(4).draw(num_paths, seed=0, step=0)) == num_paths
-
-
-@pytest.mark.parametrize("space", [PathSpace(3, 1), PathSpace(1, 2), PathSpace(2, (1, 2))], ids=str)
-def test_a_space_of_nothing_but_ends_draws_nothing(space: PathSpace) -> None:
-    assert space.draw(3, seed=0, step=0) == []
-
-
-@pytest.mark.parametrize("space", [PathSpace(4, 2), PathSpace(4, 2, max_depth=6), PathSpace(3, (1, 3, 2))])
-def test_paths_grow_from_the_seed_to_the_whole_space(space: PathSpace) -> None:
-    growth = Growth(alone=0.25, grown=0.75)
-    spaces = [growth.space(space, step / 100) for step in range(101)]
-    deepest = [part.deepest.depth for part in spaces]
-    assert deepest[:26] == [space.depths[0]] * 26 and spaces[75:] == [space] * 26
-    assert sorted(deepest) == deepest and set(deepest) == set(space.depths)
-    for part in spaces:
-        assert part.seed == space.seed
-        assert set(part.paths(part.depths[-1])) <= set(space.paths(part.depths[-1]))
-
-
-def test_growth_may_be_none_or_sudden() -> None:
-    space = PathSpace(4, 2)
-    assert Growth(0, 0).space(space, 0.0) == space
-    assert [Growth(0.5, 0.5).space(space, p).deepest.depth for p in (0.0, 0.49, 0.5, 1.0)] == [4, 4, 8, 8]
-
-
-@pytest.mark.parametrize("shares", [(-0.1, 0.5), (0.5, 0.4), (0.5, 1.1)])
-def test_growth_in_the_wrong_order_is_refused_in_one_line(shares: tuple[float, float]) -> None:
-    with pytest.raises(FoldError, match=r"growth from .*: expected shares with 0 <= alone <= grown <= 1$"):
-        Growth(*shares)
 
 
 def test_a_space_holds_its_paths_alone() -> None:

@@ -20,18 +20,18 @@ class Tones(Corpus):
     train: int = 200
     dev: int = 20
     test: int = 30
-    seed: int = 1
+    random_seed: int = 1
 
     def fetch(self, downloads: Path) -> Path | None:
         return None
 
     def recipes(self, split: str, root: Path | None) -> Sequence[Recipe]:
-        random = generator(self.seed, split)
+        random = generator(self.random_seed, split)
         words = [random.choice(list(TONES), random.integers(2, 6)) for _ in range(getattr(self, split))]
         return [Recipe(f"{split}-{i:04d}", " ".join(text), "tone") for i, text in enumerate(words)]
 
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
-        random = generator(self.seed, recipe.id)
+        random = generator(self.random_seed, recipe.id)
         time = np.arange(random.integers(0.18 * SAMPLE_RATE, 0.24 * SAMPLE_RATE)) / SAMPLE_RATE
         pause = np.zeros(int(0.1 * SAMPLE_RATE))
         pieces = [np.concatenate([np.sin(2 * np.pi * TONES[word] * time), pause]) for word in recipe.text.split()]

@@ -1,19 +1,84 @@
-"""What the argument parsers of all commands share: a wrong argument is refused in one line."""
+"""What the argument parsers of all commands share: files of settings that go by names, a help that fits a few screens,
+and errors of one line."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+import argparse
+from pathlib import Path
+from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentParser
 
+from fold import shipped
+from fold.cli.help import short_help
+from fold.cli.refusals import refusal
 from fold.errors import FoldError
 
 
+class NamedConfig(ActionConfigFile):
+    """A file of settings, or the name of one that comes with fold; with `base:` it builds on another."""
+
+    def __call__(self, parser: ArgumentParser, config: Any, value: str, option: str | None = None) -> None:
+        super().__call__(parser, config, str(shipped.find(value)), option)
+
+
+class HelpAll(argparse.Action):
+    """Shows every setting and ends."""
+
+    def __init__(self, option_strings: list[str], dest: str, **kwargs: Any) -> None:
+        shown = {"nargs": 0, "default": argparse.SUPPRESS, "help": "Show every setting and exit."}
+        super().__init__(option_strings, dest, **shown)
+
+    def __call__(self, parser: OneLineErrors, *_: Any) -> NoReturn:
+        print(parser.whole_help(), end="")
+        parser.exit()
+
+
 class OneLineErrors(ArgumentParser):
-    """A parser whose errors are `FoldError`s of one line."""
+    """A parser whose errors are `FoldError`s of one line, and whose help is short.
+
+    Settings have to be written out: an abbreviation would change its meaning when a setting is added.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
+        self.by_hand = kwargs.get("exit_on_error", True)  # else jsonargparse made it, for the settings of a class
+        if self.by_hand:
+            self.add_argument("--help-all", action=HelpAll)
+
+    def add_config(self, help: str) -> None:
+        """Adds `--config`."""
+        self.add_argument("-c", "--config", action=NamedConfig, help=help)
+
+    def shown(self, name: str) -> bool:
+        """Whether the short help tells of a setting."""
+        return True
+
+    def format_help(self) -> str:
+        return short_help(self, self.shown) if self.by_hand else super().format_help()
+
+    def whole_help(self) -> str:
+        """The help of every setting."""
+        return super().format_help()
+
+    def parse_string(self, content: str, path: str = "", **kwargs: Any) -> Any:
+        """As of jsonargparse, which calls it in the folder of the file that `path` names."""
+        if path:
+            content = self._composed(content, Path(path).absolute())
+        return super().parse_string(content, path=path, **kwargs)
+
+    @staticmethod
+    def _composed(content: str, file: Path) -> str:
+        try:
+            settings = yaml.safe_load(content)
+        except yaml.YAMLError:
+            return content  # refused by who parses it next
+        if not isinstance(settings, dict) or shipped.BASE not in settings:
+            return content
+        return yaml.safe_dump(shipped.compose(settings, file), sort_keys=False)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        told = " ".join(message.split())
-        if "is not accepted" in told:
-            told += f"; `{self.prog} --print_config` lists what there is"
-        raise FoldError(told) from None
+        if not self.exit_on_error:
+            super().error(message, ex)  # to the parser of the whole command, which knows where this is
+        raise FoldError(refusal(self, message)) from None

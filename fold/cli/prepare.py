@@ -9,7 +9,7 @@ from fold.data.datamodule import SpeechData
 def run(arguments: list[str]) -> None:
     """Prepares the corpus that a file of `data/` describes."""
     parser = OneLineErrors(prog="fold prepare", description="Write the shards of a corpus.", parser_mode="omegaconf+")
-    parser.add_argument("-c", "--config", action="config", help="A YAML file such as data/commands.yaml.")
+    parser.add_config("A corpus: a name such as commands, or a YAML file.")
     parser.add_class_arguments(SpeechData, "data")
     config = parser.parse_args(arguments)
     data = parser.instantiate(config).data

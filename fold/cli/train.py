@@ -5,47 +5,43 @@ from __future__ import annotations
 import os
 import warnings
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 import yaml
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 from fold import checkpoint
 from fold.checkpoint import CONFIG
 from fold.cli.closing import closing
+from fold.cli.commands import COMMANDS
 from fold.cli.device import choose_device
-from fold.cli.parser import OneLineErrors
+from fold.cli.idle import check_effective
+from fold.cli.run_config import WANDB_ID, SaveRunConfig, run_settings
+from fold.cli.train_parser import TRAINER_DEFAULTS, Parser, add_settings
 from fold.data.datamodule import SpeechData
 from fold.errors import FoldError
 from fold.precision import choose_precision
 from fold.screen import whole_lines
-from fold.settings import differences
 from fold.signals import end_workers, handlers_restored
 from fold.training import accelerators, run_folder, wandb_run
 from fold.training.callbacks import (
-    BadData,
-    DepthSweep,
     Ended,
     EndTogether,
     Narration,
-    RunCheckpoint,
     StepProgress,
     Throughput,
     TrainingTime,
-    TranscriptWriter,
 )
 from fold.training.checkpoint_io import LAST, SafeCheckpointIO, newest_checkpoint
 from fold.training.module import FoldableASR
-from fold.training.resume import move_to
 from fold.training.run_folder import STAMP
 from fold.training.updates import check_precision, count_in_updates
-
-WANDB_ID = "wandb_id"  # in a checkpoint
 
 PRECISION = "FOLD_PRECISION"  # the same for what suits the device
 
@@ -58,50 +54,6 @@ HARMLESS_WARNINGS = (
     "Grad strides do not match bucket view strides",  # of depthwise convolutions under DDP
     "Experiment logs directory .* exists and is not empty",  # W&B's files are there before
 )
-
-
-class Parser(OneLineErrors, LightningArgumentParser):
-    """LightningCLI's parser with one-line errors."""
-
-
-def run_settings(parser: LightningArgumentParser, config: Any) -> dict[str, Any]:
-    """What a run computes, without where it leaves its files."""
-    dumped = yaml.safe_load(parser.dump(config, skip_unset=False))
-    kept = {name: dumped[name] for name in ("experiment", "seed_everything", "model", "data", "trainer")}
-    kept["trainer"] = {k: v for k, v in kept["trainer"].items() if k not in ("logger", "default_root_dir")}
-    return kept
-
-
-class SaveRunConfig(SaveConfigCallback):
-    """Writes the resolved configuration to the run folder, to W&B and into checkpoints."""
-
-    @rank_zero_only
-    def save_config(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        wandb_run.log_config(trainer, self.config.as_dict())
-        for callback in trainer.callbacks:
-            if isinstance(callback, DepthSweep):
-                callback.settings = run_settings(self.parser, self.config)
-        file = Path(self.config.run_dir) / "config.yaml"
-        if stage == "fit" or not file.exists():  # an evaluation in a run's folder leaves its configuration alone
-            config = yaml.safe_load(self.parser.dump(wandb_run.without_run(self.config), skip_unset=False))
-            for name in ("ckpt_path", "allow_changes") if stage == "fit" else ():  # of going on with this run
-                del config[name]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(yaml.safe_dump(run_folder.without_place(config, self.config.run_dir), sort_keys=False))
-
-    def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        checkpoint[CONFIG] = yaml.safe_dump(run_settings(self.parser, self.config))
-        checkpoint[WANDB_ID] = wandb_run.run_id(trainer)
-
-    def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        if trainer.state.fn != "fit":
-            return
-        step = trainer.datamodule.moved_to  # known by now: Lightning restores the model, the data, then callbacks
-        if step is not None:
-            move_to(checkpoint, step, trainer.accumulate_grad_batches)
-        if trainer.is_global_zero and CONFIG in checkpoint:
-            for line in differences(yaml.safe_load(checkpoint[CONFIG]), run_settings(self.parser, self.config)):
-                print(f"resumed with {line}")
 
 
 class FoldCLI(LightningCLI):
@@ -118,45 +70,29 @@ class FoldCLI(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         parser = Parser(**{"dump_header": [f"lightning.pytorch=={lightning.__version__}"], **kwargs})
-        parser.add_argument("-c", "--config", action="config", help="A YAML file; several compose, the last wins.")
+        parser.add_config("An experiment, a corpus or a YAML file; several compose, the last wins.")
         return parser
 
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Instead of `seed_everything` a seed that the data and the model follow too."""
+        parser.add_argument(
+            "--random_seed",
+            type=int,
+            default=1,
+            help="Of the first weights, and of what data.random_seed and model.random_seed draw unless they differ.",
+        )
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--experiment", type=str, default="unnamed", help="Names the run's folder and group.")
-        run_dir = f"runs/${{experiment}}/{os.environ[STAMP]}"
-        parser.add_argument("--run_dir", type=str, default=run_dir, help="Where all files of the run go.")
-        parser.add_argument("--offline", type=bool, default=True, help="Keep the W&B run on disk; false uploads it.")
-        parser.add_argument(
-            "--ckpt_path",
-            type=str,
-            default=None,
-            help="Checkpoint to go on from or evaluate; 'last': that of run_dir, of the job, or of the newest run.",
-        )
-        parser.add_argument(
-            "--allow_changes",
-            type=bool,
-            default=False,
-            help="Go on in a run's folder with another seed, corpus, model or objective.",
-        )
-        parser.add_lightning_class_args(DepthSweep, "sweep")
-        parser.add_lightning_class_args(TranscriptWriter, "transcripts")
-        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
-        parser.add_lightning_class_args(BadData, "bad_data")
-        parser.set_defaults(
-            {
-                "sweep.folder": "${run_dir}",
-                "sweep.experiment": "${experiment}",
-                "transcripts.folder": "${run_dir}",
-                "checkpoint.dirpath": "${run_dir}/checkpoints",
-                "checkpoint.filename": "best",
-                "checkpoint.monitor": "val/wer/mean",
-                "checkpoint.enable_version_counter": False,
-            }
-        )
+        add_settings(parser)
+
+    def _set_seed(self) -> None:  # of LightningCLI, whose setting has another name
+        lightning.seed_everything(self.config.random_seed, workers=True, verbose=False)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str] | None) -> None:
         """As LightningCLI, but `--ckpt_path last` becomes a file, and a run's folder is not given to another."""
         super().parse_arguments(parser, args)
+        if self.command == "fit":
+            check_effective(self.config)
         by_default = self.config.run_dir == f"runs/{self.config.experiment}/{os.environ[STAMP]}"
         if by_default and os.environ[STAMP] == run_folder.NO_STAMP:
             raise FoldError("give --run_dir: the processes of this run share no job that could name its folder")
@@ -226,32 +162,6 @@ def default_precision(accelerator: str) -> str:
     return {"fp32": "32-true", "bf16": "bf16-mixed"}[chosen]
 
 
-TRAINER_DEFAULTS: dict[str, Any] = {
-    "logger": [
-        {
-            "class_path": "lightning.pytorch.loggers.WandbLogger",
-            "init_args": {
-                "project": "fold",
-                "name": "${experiment}",
-                "group": "${experiment}",
-                "tags": ["${experiment}", "${data.corpus.class_path}"],
-                "save_dir": "${run_dir}",
-                "offline": "${offline}",
-            },
-        },
-        {
-            "class_path": "lightning.pytorch.loggers.CSVLogger",
-            "init_args": {"save_dir": "${run_dir}", "name": "", "version": ""},
-        },
-    ],
-    "default_root_dir": "${run_dir}",
-    "use_distributed_sampler": False,  # the data's own plans share batches out over ranks
-    "num_sanity_val_steps": 0,
-    "gradient_clip_val": 5.0,
-    "enable_model_summary": False,  # one line says what is trained
-}
-
-
 def build(command: str, options: list[str]) -> FoldCLI:
     """Trainer, module and data of a command, instantiated."""
     for message in HARMLESS_WARNINGS:
@@ -264,14 +174,13 @@ def build(command: str, options: list[str]) -> FoldCLI:
         save_config_callback=SaveRunConfig,
         save_config_kwargs={"save_to_log_dir": False},
         trainer_defaults=TRAINER_DEFAULTS,
-        seed_everything_default=1,
-        parser_kwargs={"parser_mode": "omegaconf+", "prog": f"fold {command}"},
+        auto_configure_optimizers=False,  # those of the model are its own settings
+        parser_kwargs={"parser_mode": "omegaconf+", "prog": f"fold {command}", "description": COMMANDS[command][1]},
     )
 
 
-def run(arguments: list[str]) -> None:
-    """Runs `fit`, `validate`, `test` or `predict` (the first argument) with the options that follow it."""
-    command, *options = arguments
+def run(command: str, options: list[str]) -> None:
+    """Runs `fit`, `validate`, `test` or `predict`."""
     with whole_lines():
         _run(command, options)
 
@@ -307,3 +216,6 @@ def _execute(cli: FoldCLI, command: str) -> None:
         if last.exists():  # resumed at its very end, training changes nothing, and the averages are in the file alone
             cli.model.model.load_state_dict(checkpoint.load(last)[0].state_dict())
         cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
+
+
+fit, validate, test, predict = (partial(run, command) for command in ("fit", "validate", "test", "predict"))

@@ -33,20 +33,30 @@ PADDING = 1.02  # of a batch of utterances of similar length
 class SpeechData(lightning.LightningDataModule):
     """Batches of speech from the shards of a corpus.
 
-    corpus: what to prepare; sample_rate: in Hz, to which all audio is resampled once; units: of the transcripts;
-    shards: folder, or http(s) or s3 URL, that holds prepared corpora; cache, cache_gigabytes: local copies of the
-    shards of a URL, and how much of the disk they may fill;
-    root: where the corpus itself lies (None: downloaded or made);
-    update_seconds: padded audio of an optimizer update, over all ranks and all batches that they accumulate, nearly
-    (None: a batch of each rank, times trainer.accumulate_grad_batches);
-    batch_seconds: padded audio that a device can hold in training, nearly: an update is cut into as many equal batches
-    for each rank as that takes; eval_batch_seconds: at most in an evaluation batch;
-    round_frames: batches are padded until the encoder has a multiple of so many frames of them (1: not at all), so that
-    a GPU meets few shapes;
-    max_seconds: longer training utterances are dropped, and counted in the log;
-    shuffle_window: shards shuffled together; speeds: speed perturbation of training audio, one drawn an utterance;
-    seed: of shuffling and speeds; num_workers: reading processes of a loader;
-    prepare_workers: processes that prepare (None: one a core).
+    Args:
+        corpus: What to prepare: a class such as Commands, FSDD, LibriSpeech or Manifest, with its settings.
+        sample_rate: In Hz; all audio is resampled to it once, when the corpus is prepared.
+        units: Output units of the transcripts.
+        shards: Folder, or http(s) or s3 URL, that holds prepared corpora.
+        cache: Folder for local copies of the shards of a URL.
+        cache_gigabytes: How much of the disk these copies may fill.
+        root: Where the recordings of the corpus lie; null downloads or synthesises them.
+        update_seconds: Padded audio of an optimizer update, nearly, over all ranks and all batches that they
+            accumulate; null: one batch of each rank, times trainer.accumulate_grad_batches.
+        batch_seconds: Padded audio, nearly, that a device can hold in training: an update is cut into as many equal
+            batches for each rank as that takes.
+        eval_batch_seconds: Most padded audio in an evaluation batch.
+        round_frames: Batches are padded until the encoder has a multiple of so many frames of them, so that a GPU meets
+            few shapes; 1: not at all.
+        max_seconds: Longer training utterances are dropped, and counted in the log.
+        shuffle_window: Number of shards that are shuffled together.
+        speeds: Speed perturbation of training audio: one of these factors is drawn for each utterance; null: none.
+        random_seed: Of shuffling and speeds.
+        num_workers: Processes that read for each loader.
+        prepare_workers: Processes that prepare the corpus; null: one for each core.
+
+    Raises:
+        FoldError: A setting is out of range.
     """
 
     def __init__(
@@ -65,7 +75,7 @@ class SpeechData(lightning.LightningDataModule):
         max_seconds: float = 30.0,
         shuffle_window: int = 16,
         speeds: list[float] | None = None,
-        seed: int = 0,
+        random_seed: int = 0,
         num_workers: int = 1,
         prepare_workers: int | None = None,
     ) -> None:
@@ -87,7 +97,7 @@ class SpeechData(lightning.LightningDataModule):
         self.max_seconds = max_seconds
         self.shuffle_window = shuffle_window
         self.speeds = speeds or [1.0]
-        self.seed = seed
+        self.random_seed = random_seed
         self.num_workers = num_workers
         self.prepare_workers = prepare_workers
         self.fits: FitsAudio | None = None  # the model sets what its training utterances must satisfy
@@ -140,7 +150,7 @@ class SpeechData(lightning.LightningDataModule):
             data.lengths(self._samples(self.max_seconds)),
             [shard.seconds for shard in split.shards],
             self.steps_per_epoch(),
-            seed=self.seed,
+            seed=self.random_seed,
             window=self.shuffle_window,
             speeds=self.speeds,
             batches=_whole(self._step_seconds() / self.batch_seconds),
@@ -165,7 +175,7 @@ class SpeechData(lightning.LightningDataModule):
     def plan_settings(self) -> dict[str, Any]:
         """All that the utterances of the updates of an epoch depend on."""
         return {
-            "seed": self.seed,
+            "random_seed": self.random_seed,
             "update_seconds": self._step_seconds(),
             "batch_seconds": self.batch_seconds,
             "max_seconds": self.max_seconds,
@@ -186,7 +196,7 @@ class SpeechData(lightning.LightningDataModule):
         """Goes on at the position saved; if the plan has changed since, at the start of that epoch."""
         if self.trainer.state.fn != "fit" or not state:
             return
-        changed = differences(state["plan"], self.plan_settings())
+        changed = differences(_current_names(state["plan"]), self.plan_settings())
         if changed:
             log.warning(f"the batches of an epoch change ({'; '.join(changed)}): epoch {state['epoch']} begins again")
         self._resumed = (state["epoch"], 0 if changed else state["step"])
@@ -246,6 +256,11 @@ class SpeechData(lightning.LightningDataModule):
 def _whole(ratio: float) -> int:
     """Rounded up, whatever floating point makes of an exact ratio."""
     return math.ceil(ratio - 1e-6)
+
+
+def _current_names(plan: dict[str, Any]) -> dict[str, Any]:
+    """What older versions called `seed` is a random seed."""
+    return {"random_seed" if name == "seed" else name: value for name, value in plan.items()}
 
 
 def _as_it_is(batch: Batch) -> Batch:

@@ -34,8 +34,9 @@ class BadUtterance(FoldError):
 class FaultPolicy:
     """What bad data does.
 
-    on_fault: "skip" leaves the utterance out and counts it, "raise" stops at the first; max_share: of a split's
-    utterances that may be skipped in one pass, more than that always stops the run.
+    Args:
+        on_fault: `skip` leaves the utterance out and counts it, `raise` stops at the first.
+        max_share: Share of a split's utterances that may be skipped in one pass; more always stops the run.
     """
 
     on_fault: Literal["skip", "raise"] = "skip"

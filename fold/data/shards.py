@@ -78,6 +78,7 @@ def describe_shard(path: Path, sample_rate: int) -> Shard:
 
 
 def sidecar_path(shard: Path) -> Path:
+    """Return the sidecar that belongs to a shard."""
     return shard.with_suffix(".npy")
 
 

@@ -26,10 +26,13 @@ SEARCHED_AT_ONCE = 1 << 27  # numbers of CTC probabilities and attention's keys 
 class Decoding:
     """How transcripts are found.
 
-    method: "greedy": best CTC unit of each frame; "beam": beam search over whole sequences;
-    beam_size: hypotheses kept (beam search alone); ctc_weight: 1 is CTC alone, 0 the attention decoder alone,
-    between them both (beam search alone).
-    Raises FoldError for a beam or weight that is out of range.
+    Args:
+        method: `greedy` takes the best CTC unit of each frame, `beam` searches over whole sequences.
+        beam_size: Hypotheses kept by a beam search.
+        ctc_weight: Of a beam search: 1 is CTC alone, 0 the attention decoder alone, between them both.
+
+    Raises:
+        FoldError: A beam size or weight is out of range.
     """
 
     method: Literal["greedy", "beam"] = "greedy"

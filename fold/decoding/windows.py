@@ -17,9 +17,15 @@ from fold.paths import Path
 class Windows:
     """How long audio is cut.
 
-    seconds: audio encoded at once; overlap_seconds: what neighbouring windows share. Each half of an overlap is taken
-    from the window in which it lies further from the edge. Features are normalised within a window.
-    Raises FoldError unless windows are longer than two overlaps.
+    Each half of an overlap is taken from the window in which it lies further from the edge. Features are normalised
+    within a window.
+
+    Args:
+        seconds: Audio encoded at once.
+        overlap_seconds: What neighbouring windows share.
+
+    Raises:
+        FoldError: A window is not longer than two overlaps.
     """
 
     seconds: float = 30.0

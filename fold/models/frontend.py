@@ -61,11 +61,14 @@ class Fbank(nn.Module):
 class SpecAugmentConfig:
     """SpecAugment (Park et al., 2019): drawn for each utterance; masks are filled with its mean.
 
-    time_warp: greatest shift, in frames, of a frame drawn in the middle, to which time before and after is stretched
-    or squeezed evenly (0: no warp).
-    freq_masks, freq_width: number of masks and greatest width in mel bins.
-    time_masks, time_width: number of masks and greatest width in frames (10 ms each).
-    time_share: greatest share of the frames that one time mask covers.
+    Args:
+        freq_masks: Number of masks over mel bins.
+        freq_width: Greatest width of such a mask, in mel bins.
+        time_masks: Number of masks over frames.
+        time_width: Greatest width of such a mask, in frames of 10 ms.
+        time_share: Greatest share of the frames that one time mask covers.
+        time_warp: Greatest shift, in frames, of a frame drawn in the middle, to which time before and after is
+            stretched or squeezed evenly; 0: no warp.
     """
 
     freq_masks: int = 2

@@ -13,8 +13,9 @@ from fold.report.sweep import SweepRow
 class Budget:
     """What a depth may cost.
 
-    within: percent that its WER may lie above the lowest, relative to it; None: it must be the lowest;
-    real_time_factor: seconds of computing that a second of audio may take on this machine; None: any.
+    Args:
+        within: Percent that its WER may lie above the lowest, relative to it; null: it must be the lowest.
+        real_time_factor: Seconds of computing that a second of audio may take on this machine; null: any.
     """
 
     within: float | None = None

@@ -16,8 +16,14 @@ FOLDED = style.FOLDED[0]
 
 @dataclass(frozen=True)
 class Baseline:
-    """A model trained by itself: executed depth, WER in percent, what it is (equal labels share a colour); subset of
-    the split that its WER is of (empty: drawn whatever the subset)."""
+    """A model trained by itself.
+
+    Args:
+        depth: Executed depth.
+        wer: In percent.
+        label: What it is; equal labels share a colour.
+        subset: Subset of the split that its WER is of; empty: drawn whatever the subset.
+    """
 
     depth: int
     wer: float

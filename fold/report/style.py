@@ -33,6 +33,7 @@ def new_panels(number: int, width: float = 7.6, height: float = 4.6) -> tuple[Fi
 
 
 def label_axes(axes: Axes, x: str, y: str = "WER (%)") -> None:
+    """Names both axes."""
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)
 
@@ -45,6 +46,7 @@ def titled(axes: Axes, title: str, facts: str = "") -> None:
 
 
 def legend(axes: Axes, columns: int = 2) -> None:
+    """Draws the legend where it covers least."""
     shown = axes.legend(loc="best", ncols=columns, fontsize=8.5, labelcolor=INK, borderaxespad=1)
     shown.get_frame().set(facecolor="white", edgecolor="none", alpha=0.9)
     for text in shown.get_texts():

@@ -143,9 +143,9 @@ def _explain(error: str, vocab_size: int) -> str:
 class UnitsConfig:
     """Which units to train.
 
-    Attributes:
-        kind: characters, or SentencePiece pieces.
-        vocab_size: number of units, blank, unknown and end of sentence included; SentencePiece only.
+    Args:
+        kind: Characters, or SentencePiece pieces.
+        vocab_size: Number of units, blank, unknown and end of sentence included; SentencePiece only.
     """
 
     kind: Literal["char", "sentencepiece"] = "char"

@@ -12,7 +12,7 @@ from fold.errors import FoldError
 
 OLDEST_DRIVER = {"12": "525", "13": "580"}  # of NVIDIA, by the major version of CUDA
 ON_CPU = "--trainer.accelerator=cpu tries it without"
-OTHER_BUILD = "PyTorch is also built for other CUDA versions (README, LibriSpeech on GPUs)"
+OTHER_BUILD = "PyTorch is also built for other CUDA versions (docs/training.md, LibriSpeech on GPUs)"
 
 
 def check_gpu(accelerator: Any) -> None:

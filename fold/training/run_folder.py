@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fold.errors import FoldError
-from fold.settings import differences
+from fold.settings import current_names, differences
 from fold.training.checkpoint_io import BEFORE_LAST, LAST
 from fold.training.scheduler import job_name
 
@@ -22,10 +22,10 @@ NO_STAMP = "unnamed"  # of ranks that were started one by one and share nothing 
 LATEST = "latest"  # names the newest run of an experiment that has a checkpoint
 LOCK = ".lock"
 SAME_RUN = (  # settings by which a run is known; others may change when it goes on
-    "seed_everything",
+    "random_seed",
     *(f"model.{name}" for name in ("random_seed", "network", "max_repeats", "max_depth", "num_sampled_paths")),
     *(f"model.{name}" for name in ("growth", "objective")),
-    *(f"data.{name}" for name in ("seed", "corpus", "sample_rate", "units")),
+    *(f"data.{name}" for name in ("random_seed", "corpus", "sample_rate", "units")),
 )
 
 
@@ -84,7 +84,7 @@ def check_same_run(
 
 def _known_by(settings: dict[str, Any], changeable: Sequence[str]) -> dict[str, Any]:
     """The settings by which a run is known."""
-    known = {}
+    known, settings = {}, current_names(settings)
     for name in SAME_RUN:
         group, _, key = name.rpartition(".")
         known[name] = (settings.get(group, {}) if group else settings).get(key)

@@ -8,7 +8,9 @@ class WarmupInverseSqrt(LambdaLR):
     """Linear warm-up to the optimizer's learning rate, then decay with 1 / sqrt(step): the "Noam" schedule
     (Vaswani et al., 2017, section 5.3) with its peak stated outright.
 
-    warmup_steps: optimizer steps until the peak.
+    Args:
+        optimizer: Whose learning rate is the peak.
+        warmup_steps: Optimizer steps until the peak.
     """
 
     def __init__(self, optimizer: Optimizer, warmup_steps: int) -> None:
@@ -23,8 +25,13 @@ class WarmupInverseSqrt(LambdaLR):
 class TriStage(LambdaLR):
     """Linear warm-up, plateau, exponential decay: how wav2vec 2.0 is fine-tuned (Baevski et al., 2020, appendix B).
 
-    total_steps: optimizer steps of the three stages together; warmup, hold: their shares (the rest decays);
-    initial, final: shares of the peak learning rate at the first and the last step.
+    Args:
+        optimizer: Whose learning rate is the peak.
+        total_steps: Optimizer steps of the whole training.
+        warmup: Share of the steps until the peak.
+        hold: Share of the steps at the peak; the rest decays.
+        initial: Share of the peak rate that training begins with.
+        final: Share of the peak rate that training ends with.
     """
 
     def __init__(

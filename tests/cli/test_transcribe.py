@@ -52,6 +52,8 @@ def test_a_depth_is_its_canonical_path(checkpoint: Path, fold_command: Command, 
         (["--depth", 9], "depth 9"),
         (["--path", "1-3"], "path 1-3"),
         (["--path", "one"], "path 'one'"),
+        (["--path", "1-2-1"], "path 1-2-1"),
+        (["--path", "1-1-1-1-1-1-1-1-2"], "path 1-1-1-1-1-1-1-1-2"),
         (["--depth", 3, "--path", "1-2"], "exclude"),
     ],
 )

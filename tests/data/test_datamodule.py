@@ -11,7 +11,7 @@ import pytest
 import torch
 from tones import SAMPLE_RATE, Tones
 
-from fold.data import prepare as prepare_module
+from fold.data import render as render_module
 from fold.data.batching import Batch
 from fold.data.corpora import Recipe, Utterance
 from fold.data.datamodule import SpeechData
@@ -37,7 +37,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven training shards, the last one small."""
     folder = tmp_path_factory.mktemp("shards")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare_module, "UTTERANCES_PER_SHARD", 9)
+        patch.setattr(render_module, "UTTERANCES_PER_SHARD", 9)
         data(folder).prepare_data()
     assert len(data(folder).index.splits["train"].shards) == 7
     return folder

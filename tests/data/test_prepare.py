@@ -12,6 +12,7 @@ import soundfile
 from members import decode_flac, read_member
 
 from fold.data import prepare as prepare_module
+from fold.data import render as render_module
 from fold.data.corpora import FSDD, SPLITS, Commands
 from fold.data.index import INDEX_FILE, read_index
 from fold.data.prepare import prepare, prepared_name
@@ -27,7 +28,7 @@ COMMANDS = Commands(hours=0.003, dev_utterances=2, test_utterances=2)
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(prepare_module, "UTTERANCES_PER_SHARD", 5)
+    monkeypatch.setattr(render_module, "UTTERANCES_PER_SHARD", 5)
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_audio_is_resampled_to_the_wanted_rate(root, tmp_path):
 
 def test_a_finished_folder_is_returned_without_work(root, tmp_path, monkeypatch):
     index = prepare_fsdd(tmp_path / "out", root)
-    monkeypatch.setattr(prepare_module, "_render", None)
+    monkeypatch.setattr(prepare_module, "render", None)
     assert prepare_fsdd(tmp_path / "out", root) == index
     # Also when the recordings are gone.
     assert prepare_fsdd(tmp_path / "out", None) == index
@@ -136,7 +137,7 @@ def test_finished_shards_are_reused_and_leftovers_removed(root, tmp_path):
 def test_other_settings_live_beside_one_another(tmp_path):
     settings = [
         (FSDD_CORPUS, 8000, UnitsConfig()),
-        (FSDD(seed=2), 8000, UnitsConfig()),
+        (FSDD(random_seed=2), 8000, UnitsConfig()),
         (FSDD_CORPUS, 16000, UnitsConfig()),
         (FSDD_CORPUS, 8000, UnitsConfig("sentencepiece", 30)),
         (COMMANDS, 8000, UnitsConfig()),
@@ -173,7 +174,7 @@ def test_a_bad_recording_is_named_and_can_be_put_right(root, tmp_path):
     bad = root / "recordings" / "7_anna_10.wav"
     good = bad.read_bytes()
     bad.write_bytes(b"no audio")
-    with pytest.raises(FoldError, match=r"7_anna_10.wav cannot be read as audio") as error:
+    with pytest.raises(FoldError, match=r"7_anna_10.wav: not audio that libsndfile reads") as error:
         prepare_fsdd(tmp_path / "out", root, num_workers=2)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out" / INDEX_FILE).exists()

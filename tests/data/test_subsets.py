@@ -11,7 +11,7 @@ import torch
 from speech_folders import CORPUS, SIZES, write_folders
 from tones import SAMPLE_RATE, Tones
 
-from fold.data import prepare as prepare_module
+from fold.data import render as render_module
 from fold.data.corpora import LibriSpeech
 from fold.data.datamodule import SpeechData
 from fold.data.index import INDEX_FILE, read_index
@@ -32,7 +32,7 @@ def shards(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of four utterances, so that each subset has several and one that is not full."""
     folder = tmp_path_factory.mktemp("shards")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare_module, "UTTERANCES_PER_SHARD", 4)
+        patch.setattr(render_module, "UTTERANCES_PER_SHARD", 4)
         data(folder, root=str(root)).prepare_data()
     return folder
 

@@ -9,6 +9,7 @@ import torch
 from conftest import REPOSITORY, Finished
 from tones import SAMPLE_RATE, Tones
 
+from fold import shipped
 from fold.data.datamodule import SpeechData
 from fold.errors import FoldError
 from fold.training import accelerators
@@ -72,7 +73,9 @@ def test_without_a_gpu_the_reason_is_told(
 
 
 DATA = REPOSITORY / "data" / "librispeech.yaml"
-GPU_EXPERIMENTS = [file for file in (REPOSITORY / "experiments").glob("*.yaml") if "bf16" in file.read_text()]
+GPU_EXPERIMENTS = [
+    file for file in (REPOSITORY / "experiments").glob("*.yaml") if "precision" in shipped.read(file)["trainer"]
+]
 
 
 @pytest.mark.parametrize("experiment", GPU_EXPERIMENTS, ids=lambda file: file.stem)

@@ -34,7 +34,7 @@ def make_module(**settings: object) -> FoldableASR:
 
 
 def test_paths_of_a_step_are_the_ends_and_the_draw_of_that_step() -> None:
-    module = make_module(num_sampled_paths=2, seed=7)
+    module = make_module(num_sampled_paths=2, random_seed=7)
     deepest, seed, *sampled = module.training_paths(step=5, progress=1.0)
     assert (deepest, seed) == (module.space.deepest, module.space.seed)
     assert sampled == module.space.draw(2, seed=7, step=5)

@@ -105,10 +105,10 @@ def test_a_requeued_job_goes_on_with_its_run(fit: Command, tmp_path: Path, monke
 @pytest.mark.parametrize(
     "change",
     [
-        "seed_everything=2",
+        "random_seed=2",
         "model.random_seed=2",
-        "data.seed=2",
-        "data.corpus.init_args.seed=2",
+        "data.random_seed=2",
+        "data.corpus.init_args.random_seed=2",
         "model.network.init_args.dim=16",
         "model.max_repeats=3",
         "model.objective.distillation.weight=0.5",

@@ -104,8 +104,11 @@ class Corpus(ABC):
 
     def describe(self) -> dict[str, Any]:
         """Return class and settings as plain JSON values."""
+        settings = asdict(self)
+        if "random_seed" in settings:  # so called since shards exist that their settings name by `seed`
+            settings["seed"] = settings.pop("random_seed")
         # Through JSON, so that a tuple compares equal to the list it is read back as.
-        return json.loads(json.dumps({"class": self.name, "settings": asdict(self)}))
+        return json.loads(json.dumps({"class": self.name, "settings": settings}))
 
 
 def is_valid_id(id: str) -> bool:

@@ -23,16 +23,17 @@ class Commands(Corpus):
 
     Voices and sentences of the test are new: no split shares a voice variant or a sentence with another.
 
-    Attributes:
-        hours: training speech, to within a few percent.
-        dev_utterances, test_utterances: sizes of the other splits.
-        seed: of sentences, voices, rates, noises and levels.
+    Args:
+        hours: Training speech, to within a few percent.
+        dev_utterances: Size of the dev split.
+        test_utterances: Size of the test split.
+        random_seed: Of sentences, voices, rates, noises and levels.
     """
 
     hours: float = 2.0
     dev_utterances: int = 300
     test_utterances: int = 600
-    seed: int = 1
+    random_seed: int = 1
 
     def locate(self, root: Path | None, downloads: Path) -> Path | None:
         if root is not None:
@@ -50,7 +51,7 @@ class Commands(Corpus):
         return [self._recipe(split, index) for index in range(count)]
 
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
-        rng = generator(self.seed, "sound", recipe.id)
+        rng = generator(self.random_seed, "sound", recipe.id)
         speech, sample_rate = synthesize(
             recipe.text,
             recipe.speaker,
@@ -78,7 +79,7 @@ class Commands(Corpus):
         return [*varied, *(text for text in drawn if text not in varied)][:number]
 
     def _recipe(self, split: str, index: int) -> Recipe:
-        rng = generator(self.seed, split, index)
+        rng = generator(self.random_seed, split, index)
         # Variants take turns, so that each speaks equally often.
         variant = VARIANTS[split][index % len(VARIANTS[split])]
         accent = ACCENTS[rng.integers(len(ACCENTS))]

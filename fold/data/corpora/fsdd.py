@@ -37,15 +37,17 @@ class FSDD(Corpus):
     Within a split every recording of a speaker is used before any is used again. The six speakers are the
     same in all splits; the recordings are not.
 
-    Attributes:
-        train_strings, dev_strings, test_strings: number of strings.
-        seed: of the choice of recordings and of the pauses.
+    Args:
+        train_strings: Number of strings of the train split.
+        dev_strings: Of the dev split.
+        test_strings: Of the test split.
+        random_seed: Of the choice of recordings and of the pauses.
     """
 
     train_strings: int = 3000
     dev_strings: int = 200
     test_strings: int = 300
-    seed: int = 1
+    random_seed: int = 1
 
     layout = "ROOT/recordings/<digit>_<speaker>_<index>.wav, e.g. recordings/7_jackson_3.wav"
 
@@ -65,8 +67,8 @@ class FSDD(Corpus):
         speakers = self._recordings(split, root)
         if not speakers:
             raise FoldError(f"{self.name}: no recordings for the split '{split}' in {root}")
-        decks = {speaker: _deal(files, self.seed, split, speaker) for speaker, files in speakers.items()}
-        lengths = generator(self.seed, split, "lengths").integers(2, 8, size=count)
+        decks = {speaker: _deal(files, self.random_seed, split, speaker) for speaker, files in speakers.items()}
+        lengths = generator(self.random_seed, split, "lengths").integers(2, 8, size=count)
         strings = []
         for index, length in enumerate(lengths):
             speaker = list(speakers)[index % len(speakers)]
@@ -76,7 +78,7 @@ class FSDD(Corpus):
         return strings
 
     def render(self, recipe: DigitString, root: Path | None) -> Utterance:
-        rng = generator(self.seed, "pauses", recipe.id)
+        rng = generator(self.random_seed, "pauses", recipe.id)
         parts = []
         for file in recipe.files:
             samples, sample_rate = read_recording(root / "recordings" / file)

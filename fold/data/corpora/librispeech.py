@@ -27,9 +27,11 @@ class Recording(Recipe):
 class LibriSpeech(Corpus):
     """Recorded sentences, subsets named per split; those of dev and test are evaluated apart.
 
-    Attributes:
-        train, dev, test: folders of the root (for LibriSpeech `train-clean-100`, `train-clean-360`,
-            `train-other-500`, `dev-clean`, `dev-other`, `test-clean`, `test-other`, all downloadable).
+    Args:
+        train: Folders of the root (for LibriSpeech `train-clean-100`, `train-clean-360`, `train-other-500`,
+            all downloadable).
+        dev: Folders of the root (`dev-clean`, `dev-other`).
+        test: Folders of the root (`test-clean`, `test-other`).
     """
 
     train: list[str] = field(default_factory=lambda: ["train-clean-100"])

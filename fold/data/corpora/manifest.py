@@ -44,9 +44,11 @@ class Manifest(Corpus):
     `audio` (path, relative to the manifest's folder or absolute), `text`, and, if wanted, `speaker` (default:
     `unknown`) and `id` (letters, digits, `-` and `_`; default: made from the path). Further ones are ignored.
 
-    Attributes:
-        train, dev, test: manifest files, relative to the root; `.tsv` or `.jsonl`. Several of a split by names of
-            their own, `{clean: test_clean.tsv, noisy: test_noisy.tsv}`, are subsets, evaluated apart.
+    Args:
+        train: Manifest file, relative to the root; `.tsv` or `.jsonl`. Several of a split by names of their own,
+            `{clean: test_clean.tsv, noisy: test_noisy.tsv}`, are subsets, evaluated apart.
+        dev: Likewise, of the dev split.
+        test: Likewise, of the test split.
     """
 
     train: str | dict[str, str] = "train.tsv"

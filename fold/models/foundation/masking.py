@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Masking:
-    """What is masked in training. Spans may overlap, so that less than the share is masked.
+    """What is masked in training. Spans may overlap, so that less than the share is masked. The defaults are those of
+    wav2vec 2.0 on 100 hours.
 
-    time_share: of the frames of an utterance, in spans of `time_span` frames, replaced with a learned vector;
-    channel_share: of the channels, in spans of `channel_span`, set to zero over the whole utterance.
-    The defaults are those of wav2vec 2.0 on 100 hours.
+    Args:
+        time_share: Share of the frames of an utterance that is replaced with a learned vector.
+        time_span: Frames of a span.
+        channel_share: Share of the channels that is set to zero over the whole utterance.
+        channel_span: Channels of a span.
     """
 
     time_share: float = 0.65

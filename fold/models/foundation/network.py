@@ -26,15 +26,21 @@ from fold.unfolding import Unfolding
 class Foundation(Architecture):
     """A wav2vec 2.0, HuBERT or WavLM of which some layers stay, to be unfolded.
 
-    source: its pre-trained weights: a torchaudio bundle such as WAV2VEC2_BASE, or a Hugging Face directory; None for
-    random weights of `shape`;
-    shape: of random weights, where there is no source: a bundle's name or a shape of your own;
-    num_layers: physical layers kept (None: all); keep: which (see `layer_groups`);
-    keep_head: whether a source's CTC head stays, and with it its vocabulary;
-    masking: of training (None switches it off); freeze_features: whether the convolutions on the waveform stay as
-    they are; checkpoint_activations: less memory in training, more compute;
-    vocabulary: characters of the head that stays; taken from the source.
-    Raises FoldError for a source or shape that cannot be used.
+    Args:
+        source: Its pre-trained weights: a torchaudio bundle such as WAV2VEC2_BASE, or a Hugging Face directory; null:
+            random weights of `shape`.
+        shape: Of random weights, where there is no source: a bundle's name or a shape of your own.
+        num_layers: Physical layers kept; null: all.
+        keep: Which layers are kept (see `layer_groups`).
+        keep_head: Whether a source's CTC head stays, and with it its vocabulary.
+        dropouts: Shares dropped in training.
+        masking: Of frames and channels in training; null switches it off.
+        freeze_features: Whether the convolutions on the waveform stay as they are.
+        checkpoint_activations: Less memory in training, more compute.
+        vocabulary: Characters of the head that stays; taken from the source.
+
+    Raises:
+        FoldError: A source or shape cannot be used.
     """
 
     source: str | None = None

@@ -17,14 +17,26 @@ Family = Literal["wav2vec2", "hubert", "wavlm"]
 class Shape:
     """The shape of a wav2vec 2.0, HuBERT or WavLM model. The defaults are wav2vec 2.0 base.
 
-    family: wav2vec2 and hubert are one network under two names; wavlm adds gated relative positions;
-    conv_channels, conv_kernels, conv_strides: of the feature encoder on the waveform;
-    conv_norm: after its convolutions, "group" (base: of the first alone, over time) or "layer" (large);
-    pre_norm: norms before attention and feed-forward (large) or after (base);
-    position_kernel, position_groups: of the positional convolution;
-    normalise: whether waveforms are brought to zero mean and unit variance;
-    num_buckets, max_distance: of relative positions (wavlm alone).
-    Raises FoldError for a shape that cannot be built.
+    Args:
+        family: `wav2vec2` and `hubert` are one network under two names; `wavlm` adds gated relative positions.
+        num_layers: Transformer layers.
+        dim: Features of a frame; a multiple of num_heads and position_groups.
+        num_heads: Attention heads of a layer.
+        ffn_dim: Inner features of the feed-forward modules.
+        conv_channels: Output channels of each convolution of the feature encoder on the waveform.
+        conv_kernels: Their kernel sizes.
+        conv_strides: Their strides.
+        conv_bias: Whether they have a bias.
+        conv_norm: After them, `group` (base: of the first alone, over time) or `layer` (large).
+        pre_norm: Norms before attention and feed-forward (large) or after (base).
+        position_kernel: Kernel size of the positional convolution.
+        position_groups: Its groups.
+        normalise: Whether waveforms are brought to zero mean and unit variance.
+        num_buckets: Of relative positions (wavlm alone).
+        max_distance: Farthest relative position with a bucket of its own (wavlm alone).
+
+    Raises:
+        FoldError: The shape cannot be built.
     """
 
     family: Family = "wav2vec2"
@@ -73,8 +85,12 @@ class Shape:
 class Dropouts:
     """Shares dropped in training. LayerDrop is no setting: it would change the depth of a path.
 
-    hidden: after attention, feed-forward and the positional convolution; attention: of its weights;
-    ffn: inside the feed-forward; features: after the feature encoder's projection; head: before the CTC head.
+    Args:
+        hidden: After attention, feed-forward and the positional convolution.
+        attention: Of attention's weights.
+        ffn: Inside the feed-forward modules.
+        features: After the projection of the feature encoder.
+        head: Before the CTC head.
     """
 
     hidden: float = 0.1

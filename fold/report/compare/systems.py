@@ -14,8 +14,9 @@ from fold.errors import FoldError
 from fold.metrics.significance import word_errors
 from fold.report.record import Record, difference
 from fold.report.sweep import searched, summarise
+from fold.settings import current_names
 
-SEEDS = ("seed_everything", "model.random_seed", "model.seed", "data.seed")  # model.seed: of older records
+SEEDS = ("random_seed", "model.random_seed", "data.random_seed")
 PLACES = (  # where a run found or left things, and how it used the machine
     "data.shards",
     "data.root",
@@ -179,7 +180,9 @@ def compared_settings(record: Record) -> dict[str, Any]:
     """The settings that make a system what it is, and what it was trained on."""
     left_out = (*SEEDS, *PLACES)
     settings = {
-        name: value for name, value in flat(record.settings) if name not in left_out and not name.startswith(RECORDED)
+        name: value
+        for name, value in flat(current_names(record.settings))
+        if name not in left_out and not name.startswith(RECORDED)
     }
     if settings.get(SOURCE):
         settings[SOURCE] = PurePath(settings[SOURCE]).name
@@ -197,7 +200,7 @@ def _key(record: Record, index: int) -> tuple[Any, ...]:
 
 
 def _seed(record: Record) -> tuple[Any, ...]:
-    settings = dict(flat(record.settings))
+    settings = dict(flat(current_names(record.settings)))
     return tuple(settings.get(name) for name in SEEDS)
 
 

@@ -27,10 +27,13 @@ LISTED = 1000  # utterances, of a process
 class BadData(lightning.Callback):
     """Counts the utterances that were left out of batches, by reason and shard.
 
-    on_fault: "skip" counts an utterance and goes on, "raise" stops at the first; max_share: of a split that may be
-    skipped in one pass; more than that stops the run, at once if a rank alone exceeds it, else after the pass.
     Logs `bad_data/train/<reason>` (and val, test) after each pass and, at the end, one line on the screen and a W&B
     table by reason and shard. `skipped.tsv` in the run folder names the utterances: split, shard, id, reason, detail.
+
+    Args:
+        on_fault: `skip` counts an utterance and goes on, `raise` stops at the first.
+        max_share: Share of a split that may be skipped in one pass; more than that stops the run, at once if a rank
+            alone exceeds it, else after the pass.
     """
 
     def __init__(self, on_fault: Literal["skip", "raise"] = "skip", max_share: float = 0.01) -> None:

@@ -25,12 +25,15 @@ from fold.training.module import FoldableASR
 class DepthSweep(lightning.Callback):
     """Evaluates paths together through the prefix tree and sums their errors exactly over ranks.
 
-    folder: where `depth_sweep.csv`, `.json` and `.png` of a test go; experiment: its name, for titles;
-    val_depths: depths evaluated (canonical path) after each validation; None for the two ends and the middle;
-    paths_per_depth: further paths sampled of each depth in a test, for greedy decoding;
-    baselines: individually trained models, drawn as points in the figure.
     Logs `val/wer/depth_NN` and `test/wer/depth_NN` (canonical path, percent), or `val/<subset>/wer/depth_NN` where the
     split has several subsets; and `val/wer/mean`, over the depths and the subsets, each of which counts alike.
+
+    Args:
+        folder: Where `depth_sweep.csv`, `.json` and `.png` of a test go.
+        experiment: Its name, for titles.
+        val_depths: Depths evaluated (canonical path) after each validation; null: the two ends and the middle.
+        paths_per_depth: Further paths sampled of each depth in a test, for greedy decoding.
+        baselines: Individually trained models, drawn as points in the figure.
     """
 
     def __init__(

@@ -11,8 +11,11 @@ from fold.training.module import FoldableASR
 class FreezeEncoder(lightning.Callback):
     """Trains the heads alone for the first steps, so that their first, random gradients do not spoil what is below.
 
-    steps: optimizer steps. No gradient of the encoder is computed in them. What is frozen depends on the step alone, so
-    that it resumes anywhere.
+    No gradient of the encoder is computed in them. What is frozen depends on the step alone, so that it resumes
+    anywhere.
+
+    Args:
+        steps: Optimizer steps in which the heads alone are trained.
     """
 
     def __init__(self, steps: int) -> None:

@@ -12,7 +12,8 @@ from fold.training.module import FoldableASR
 class GradientNorms(lightning.Callback):
     """Logs `grad_norm/layer_NN`, the 2-norm of each physical layer's gradient before clipping.
 
-    every_n_steps: optimizer steps between two readings.
+    Args:
+        every_n_steps: Optimizer steps between two readings.
     """
 
     def __init__(self, every_n_steps: int = 50) -> None:

@@ -29,7 +29,10 @@ class RunCheckpoint(ModelCheckpoint):
     (Ctrl-C) or SIGHUP asks the run to end, which it then does.
 
     A signal may reach one rank, and each rank has its own clock: they agree in each batch (see `Agreement`).
-    Other arguments are ModelCheckpoint's own.
+
+    Args:
+        every_minutes: Minutes of training between two writings of `last.ckpt`; 0: every update.
+        **kwargs: ModelCheckpoint's own.
     """
 
     def __init__(self, every_minutes: float = 10.0, **kwargs: Any) -> None:

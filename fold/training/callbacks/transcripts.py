@@ -15,7 +15,8 @@ from fold.training.module import FoldableASR
 class TranscriptWriter(BasePredictionWriter):
     """Writes `transcripts.tsv` (id, tab, text; one file a rank, numbered, where there are several) as batches are done.
 
-    folder: where to.
+    Args:
+        folder: Where to.
     """
 
     def __init__(self, folder: str) -> None:

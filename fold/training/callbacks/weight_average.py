@@ -14,8 +14,9 @@ CURRENT, AVERAGED = "current_state", "averaged_updates"  # in a checkpoint, whos
 class WeightAverage(lightning.Callback):
     """Keeps an exponential moving average of all weights, which validations, tests and checkpoints use.
 
-    decay: share of the average that stays in an update; after n updates at most n / (n + 9), so that it begins with the
-    weights of the first update and soon forgets them.
+    Args:
+        decay: Share of the average that stays in an update; after n updates at most n / (n + 9), so that it begins with
+            the weights of the first update and soon forgets them.
     """
 
     def __init__(self, decay: float = 0.999) -> None:

@@ -25,7 +25,7 @@ def test_descriptions_tell_settings_apart():
         "class": "Commands",
         "settings": {"hours": 2.0, "dev_utterances": 300, "test_utterances": 600, "seed": 1},
     }
-    assert Commands(seed=2).describe() != Commands().describe()
+    assert Commands(random_seed=2).describe() != Commands().describe()
     assert FSDD().describe() != Commands().describe()
 
 

@@ -26,7 +26,7 @@ def test_variants_speak_equally_often():
 def test_recipes_depend_on_the_seed_and_grow_without_changing():
     shorter = Commands(hours=0.5, dev_utterances=10, test_utterances=10).recipes("train", None)
     assert CORPUS.recipes("train", None)[: len(shorter)] == shorter
-    other = Commands(hours=0.5, seed=2).recipes("train", None)
+    other = Commands(hours=0.5, random_seed=2).recipes("train", None)
     assert [recipe.text for recipe in other] != [recipe.text for recipe in shorter]
 
 

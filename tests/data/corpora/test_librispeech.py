@@ -106,7 +106,7 @@ if moment:
     sys.addaudithook(kill_at_moment)
 
 if __name__ == "__main__":
-    from fold.data import download, prepare
+    from fold.data import download, prepare, render
     from fold.data.corpora import LibriSpeech, librispeech
     from fold.text.units import UnitsConfig
 
@@ -114,7 +114,7 @@ if __name__ == "__main__":
     published = types.SimpleNamespace(_CHECKSUMS=eval(checksums))
     sys.modules["torchaudio.datasets.librispeech"] = published  # not the real one, which takes seconds to import
     download.BACKOFF_SECONDS, download.TIMEOUT_SECONDS, download.BLOCK_BYTES = 0.001, 1.0, 1000
-    prepare.UTTERANCES_PER_SHARD = 5
+    render.UTTERANCES_PER_SHARD = 5
     corpus = LibriSpeech(train=["train-a", "train-b"], dev=["dev"], test=["test"])
     prepare.prepare(corpus, Path(folder), root=None, sample_rate=16000, units=UnitsConfig(), num_workers=1)
 """

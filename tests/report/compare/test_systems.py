@@ -82,7 +82,7 @@ def test_a_run_that_comes_twice_counts_once_but_not_one_of_the_same_seeds() -> N
     assert len(system.records) == 2
     later = dataclasses.replace(run, date="2026-01-02")
     with pytest.raises(
-        FoldError, match=r"foldable: 2 evaluations .* same random seeds \(seed_everything 1, model\.seed 1"
+        FoldError, match=r"foldable: 2 evaluations .* same random seeds \(random_seed 1, model\.random_seed 1"
     ):
         group([run, other, later], [None] * 3)
     assert [system.label for system in group([run, later], ["a", "b"])] == ["a", "b"]

@@ -1,0 +1,37 @@
+"""Settings that would do nothing are refused: who sets them expects them to do something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fold.errors import FoldError
+
+PEAKS = {"OneCycleLR": "max_lr", "CyclicLR": "base_lr"}  # schedules that put their own rate in the optimizer's place
+
+
+def check_effective(config: Any) -> None:
+    """Raises FoldError for the settings of a training that would be ignored. config: all of them, resolved."""
+    _check_rates(config.model.optimizer, config.model.lr_scheduler)
+    trainer = config.trainer
+    if trainer.gradient_clip_algorithm not in (None, "norm"):
+        raise FoldError(
+            f"trainer.gradient_clip_algorithm is {trainer.gradient_clip_algorithm}, which would do nothing: gradients "
+            "are clipped by their global norm; leave it out"
+        )
+    if trainer.use_distributed_sampler:
+        raise FoldError(
+            "trainer.use_distributed_sampler is true, which would do nothing: the data share batches out over ranks; "
+            "leave it out"
+        )
+
+
+def _check_rates(optimizer: Any, lr_scheduler: Any) -> None:
+    peak = PEAKS.get(lr_scheduler.class_path.rpartition(".")[2])
+    if peak is None:
+        return
+    rate, ruling = optimizer.init_args.get("lr"), lr_scheduler.init_args.get(peak)
+    if rate != ruling:
+        raise FoldError(
+            f"model.optimizer.lr is {rate}, which would do nothing beside model.lr_scheduler.{peak}, {ruling}: give "
+            f'both the same value, or {peak}: "${{model.optimizer.init_args.lr}}"'
+        )

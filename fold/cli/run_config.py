@@ -1,0 +1,62 @@
+"""The resolved settings of a run: in its folder, in W&B and in its checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
+from lightning.pytorch.utilities import rank_zero_only
+
+from fold.checkpoint import CONFIG
+from fold.settings import differences
+from fold.training import run_folder, wandb_run
+from fold.training.callbacks import DepthSweep
+from fold.training.resume import move_to
+
+WANDB_ID = "wandb_id"  # in a checkpoint
+
+
+def run_settings(parser: LightningArgumentParser, config: Any) -> dict[str, Any]:
+    """What a run computes, without where it leaves its files."""
+    dumped = yaml.safe_load(parser.dump(config, skip_unset=False))
+    kept = {name: dumped[name] for name in ("experiment", "random_seed", "model", "data", "trainer")}
+    kept["trainer"] = {k: v for k, v in kept["trainer"].items() if k not in ("logger", "default_root_dir")}
+    return kept
+
+
+class SaveRunConfig(SaveConfigCallback):
+    """Writes the resolved configuration to the run folder, to W&B and into checkpoints."""
+
+    @rank_zero_only
+    def save_config(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        wandb_run.log_config(trainer, self.config.as_dict())
+        for callback in trainer.callbacks:
+            if isinstance(callback, DepthSweep):
+                callback.settings = run_settings(self.parser, self.config)
+        file = Path(self.config.run_dir) / "config.yaml"
+        if stage == "fit" or not file.exists():  # an evaluation in a run's folder leaves its configuration alone
+            config = yaml.safe_load(self.parser.dump(wandb_run.without_run(self.config), skip_unset=False))
+            for name in ("ckpt_path", "allow_changes") if stage == "fit" else ():  # of going on with this run
+                del config[name]
+            for part in (config["data"], config["model"]):
+                if part["random_seed"] == config["random_seed"]:  # whoever starts from this file changes one for all
+                    part["random_seed"] = "${random_seed}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(yaml.safe_dump(run_folder.without_place(config, self.config.run_dir), sort_keys=False))
+
+    def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        checkpoint[CONFIG] = yaml.safe_dump(run_settings(self.parser, self.config))
+        checkpoint[WANDB_ID] = wandb_run.run_id(trainer)
+
+    def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        if trainer.state.fn != "fit":
+            return
+        step = trainer.datamodule.moved_to  # known by now: Lightning restores the model, the data, then callbacks
+        if step is not None:
+            move_to(checkpoint, step, trainer.accumulate_grad_batches)
+        if trainer.is_global_zero and CONFIG in checkpoint:
+            for line in differences(yaml.safe_load(checkpoint[CONFIG]), run_settings(self.parser, self.config)):
+                print(f"resumed with {line}")

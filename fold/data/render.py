@@ -1,0 +1,191 @@
+"""Recipes to shards: rendered by several processes, resumed after an interruption, the same bytes every time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+from tqdm import tqdm
+
+from fold.data.corpora.base import SPLITS, Corpus, Recipe, Utterance
+from fold.data.index import Shard, Split
+from fold.data.shards import describe_shard, read_sidecar, sidecar_path, write_shard
+from fold.errors import FoldError
+
+UTTERANCES_PER_SHARD = 250
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One shard to write: the unit of work, so that its bytes depend on nothing but its recipes."""
+
+    corpus: Corpus
+    root: Path | None
+    sample_rate: int
+    split: str
+    subset: str
+    path: Path
+    recipes: Sequence[Recipe]
+
+
+def shard_jobs(
+    corpus: Corpus,
+    folder: Path,
+    root: Path | None,
+    sample_rate: int,
+    recipes: Mapping[str, Mapping[str, Sequence[Recipe]]],
+) -> list[ShardJob]:
+    """The shards of a corpus, in order; a shard is of one subset. recipes: by split and subset."""
+    jobs = []
+    for split, subsets in recipes.items():
+        parts = [
+            (subset, listed[start : start + UTTERANCES_PER_SHARD])
+            for subset, listed in subsets.items()
+            for start in range(0, len(listed), UTTERANCES_PER_SHARD)
+        ]
+        for number, (subset, part) in enumerate(parts):
+            path = folder / f"{split}-{number:06d}.tar"
+            jobs.append(ShardJob(corpus, root, sample_rate, split, subset, path, part))
+    return jobs
+
+
+def render(jobs: Sequence[ShardJob], name: str, num_workers: int | None) -> dict[str, Split]:
+    """Writes the shards that are not there yet, and describes all, by split.
+
+    name: of the corpus, for the progress bar; num_workers: processes, None for the cores this process may use.
+    Raises FoldError if a shard cannot be written or holds something else, a recording is bad, a worker dies, or the
+    user interrupts.
+    """
+    context = multiprocessing.get_context("spawn")
+    rendered, stop = context.Value("q", 0), context.Event()
+    pool = ProcessPoolExecutor(
+        num_workers or _num_cores(),
+        mp_context=context,
+        initializer=_start_worker,
+        initargs=(rendered, stop),
+    )
+    total = sum(len(job.recipes) for job in jobs)
+    with (
+        _interrupts() as seen,
+        pool,
+        tqdm(total=total, desc=f"preparing {name}", unit="utterance", disable=None) as bar,
+    ):
+        try:
+            with _interrupt_blocked():
+                futures = [pool.submit(_render_shard, job) for job in jobs]
+            pending: set[Future[Shard]] = set(futures)
+            while pending:
+                done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+                bar.update(rendered.value - bar.n)
+                for future in done:
+                    future.result()
+                if seen:
+                    raise FoldError("preparation interrupted; the same command goes on where it stopped")
+        except BrokenProcessPool as error:
+            raise FoldError(
+                "a worker process died (out of memory?); run again, with fewer workers, to go on"
+            ) from error
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+    written = {job.path: future.result() for job, future in zip(jobs, futures, strict=True)}
+    return {split: _split([job for job in jobs if job.split == split], written) for split in SPLITS}
+
+
+def _split(jobs: Sequence[ShardJob], written: dict[Path, Shard]) -> Split:
+    seconds = [read_sidecar(job.path)["num_samples"] / job.sample_rate for job in jobs]
+    return Split.of((replace(written[job.path], subset=job.subset) for job in jobs), np.concatenate(seconds))
+
+
+class _Worker:
+    """What a worker process shares with the one that started it."""
+
+    rendered: Any
+    stop: Any
+
+
+def _start_worker(rendered: Any, stop: Any) -> None:
+    _Worker.rendered, _Worker.stop = rendered, stop
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave no worker behind when the parent is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _render_shard(job: ShardJob) -> Shard:
+    try:
+        if sidecar_path(job.path).exists():
+            shard = describe_shard(job.path, job.sample_rate)
+            _count(len(job.recipes))
+        else:
+            shard = write_shard(job.path, _utterances(job), job.sample_rate)
+    except OSError as error:
+        raise FoldError(f"cannot write {job.path}: {error}") from error
+    if shard.utterances != len(job.recipes):
+        raise FoldError(f"{job.path} holds {shard.utterances} utterances, not {len(job.recipes)}; delete it")
+    return shard
+
+
+def _utterances(job: ShardJob) -> Iterator[Utterance]:
+    for recipe in job.recipes:
+        if _Worker.stop.is_set():
+            raise FoldError("stopped")
+        yield _resampled(job.corpus.render(recipe, job.root), job.sample_rate)
+        _count(1)
+
+
+def _count(utterances: int) -> None:
+    with _Worker.rendered.get_lock():
+        _Worker.rendered.value += utterances
+
+
+def _resampled(utterance: Utterance, sample_rate: int) -> Utterance:
+    if utterance.sample_rate == sample_rate:
+        return utterance
+    samples = soxr.resample(utterance.samples, utterance.sample_rate, sample_rate)
+    return replace(utterance, samples=samples, sample_rate=sample_rate)
+
+
+def _num_cores() -> int:
+    # Not every system can say which cores this process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Notes Ctrl-C in a list. Raised wherever it comes, it could leave a lock held that the workers wait for."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # there it does not come
+        yield seen
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """Start processes that never see Ctrl-C, which a terminal sends to all: the parent stops them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
