@@ -20,7 +20,7 @@ VERDICTS = {  # in the order in which they are told
 def conclusion(systems: Sequence[System], table: Sequence[Row]) -> list[str]:
     """Sentences for who reads no further. table: of the same systems."""
     lowest = min(nodes(systems), key=lambda node: node.wer)
-    lines = [] if len(systems) == 1 else [f"Lowest WER: {_wer(lowest)} %, {lowest}."]
+    lines = [] if len(systems) == 1 else [f"Lowest WER: {_wer(lowest)} % ({lowest})."]
     for system in systems:
         if system.foldable:
             lines.append(_over_depths(system))
