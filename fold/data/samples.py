@@ -31,10 +31,14 @@ def sample_sentences(data: SpeechData, number: int = 3) -> list[str]:
 
 
 def write_sample(data: SpeechData, file: Path) -> Example | None:
-    """Writes the first usable utterance of the test split as 16-bit WAV; None, and no file, if there is none."""
+    """Writes the first usable utterance of the test split as 16-bit WAV; None if there is none, or no room for it."""
     example = next(_first(data, "test"), None)
-    if example is not None:
+    if example is None:
+        return None
+    try:
         soundfile.write(file, example.waveform.numpy(), data.sample_rate, subtype="PCM_16")
+    except (OSError, soundfile.LibsndfileError):
+        return None
     return example
 
 

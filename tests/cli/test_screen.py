@@ -35,7 +35,7 @@ NOISE = (
 )
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow)])
 def run(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tones_config: Path, fold_process: Command
 ) -> tuple[Path, Finished]:
@@ -81,7 +81,7 @@ def test_what_the_last_lines_name_is_there(run: tuple[Path, Finished]) -> None:
 def test_growing_paths_are_told_once(run: tuple[Path, Finished]) -> None:
     _, done = run
     told = [line for line in done.stdout.splitlines() if "the loss jumps" in line]
-    assert len(told) == 1 and "deepest path now has 3 layers" in told[0]
+    assert len(told) == 1 and "the deepest path grows to 3 layers" in told[0]
     assert done.stdout.index(told[0]) < done.stdout.index("update 4: ") < done.stdout.index("update 8: ")
 
 

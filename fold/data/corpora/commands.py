@@ -72,7 +72,7 @@ class Commands(Corpus):
 
     def sample_sentences(self, number: int) -> list[str]:
         """Return sentences of the grammar, each time the same, that begin with different words as far as they can."""
-        rng = generator(self.seed, "sample sentences")
+        rng = generator(self.random_seed, "sample sentences")
         drawn = list(dict.fromkeys(sentence(rng) for _ in range(20 * number)))
         by_first_word = {text.split()[0]: text for text in reversed(drawn)}
         varied = sorted(by_first_word.values(), key=drawn.index)

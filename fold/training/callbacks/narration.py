@@ -41,7 +41,7 @@ def deepest_now(trainer: lightning.Trainer, pl_module: FoldableASR) -> int:
 
 def growth(step: int, depth: int) -> str:
     """The line about paths that begin to grow. step: updates so far; depth: layers of the deepest path from now on."""
-    return f"update {step:,}: the deepest path now has {depth} layers; the loss jumps as each joins"
+    return f"update {step:,}: the deepest path grows to {depth} layers: the loss jumps, then falls"
 
 
 def _model(pl_module: FoldableASR) -> str:
