@@ -12,6 +12,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 EXPS   := $(sort $(basename $(notdir $(wildcard experiments/*.yaml))))
 CORPORA := $(sort $(basename $(notdir $(wildcard data/*.yaml))))
+# Tests on all cores, up to four: the tests of a file stay together, so that its fixtures are made once.
+PARALLEL := -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train prepare sweep compare results test test-slow torture bench-data gpu-check lint format bench lock clean
@@ -44,10 +46,10 @@ results: $(READY)  ## train the study of RESULTS.md (hours; goes on where it sto
 	$(BIN)/python -m studies.results $(if $(ROOT),--root=$(ROOT)) $(ARGS)
 
 test: $(READY)  ## run the tests (minutes)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-slow: $(READY)  ## run the slow tests too
-	$(BIN)/python -m pytest -m "not torture" $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not torture" $(ARGS)
 
 torture: $(READY)  ## kill runs, damage shards, fetch from a hostile server: tried / survived / lost (half an hour)
 	$(BIN)/python -m pytest -m torture -s tests/test_torture.py $(ARGS)

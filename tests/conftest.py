@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from tones import SAMPLE_RATE, Tones
 
 from fold.cli import main
@@ -21,6 +22,10 @@ REPOSITORY = Path(__file__).parent.parent
 # matrix product and a depthwise convolution on an Intel Xeon with avx512_bf16. Here its older kernels compute, also in
 # the processes that tests start; it reads this at its first use.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
+
+# Small layers use two threads badly, and tests run beside each other.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY_NETWORK = {
     "num_layers": 2,
@@ -105,7 +110,7 @@ def fold_process() -> Callable[..., Finished]:
 
     def run(folder: Path, *arguments: object) -> Finished:
         kept = {name: value for name, value in os.environ.items() if "WANDB" not in name and name != STAMP}
-        environment = {**kept, "PYTHONPATH": str(REPOSITORY / "tests"), "OMP_NUM_THREADS": "1"}
+        environment = {**kept, "PYTHONPATH": str(REPOSITORY / "tests")}
         command = [sys.executable, "-m", "fold", *map(str, arguments)]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr
