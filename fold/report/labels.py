@@ -57,8 +57,13 @@ def place_labels(axes: Axes, labels: Sequence[Label]) -> None:
         for offset, horizontal, vertical in PLACES:
             text.set(position=offset, horizontalalignment=horizontal, verticalalignment=vertical)
             box = text.get_window_extent(renderer)
-            if figure.bbox.containsx(box.x0) and figure.bbox.containsx(box.x1) and not box.count_overlaps(taken):
+            if _within(box, axes.bbox) and not box.count_overlaps(taken):
                 taken.append(box)
                 break
         else:
             text.remove()
+
+
+def _within(box: Bbox, frame: Bbox) -> bool:
+    """Whether a label is nowhere beside its axes, where ticks have their labels; above and below there is room."""
+    return frame.containsx(box.x0) and frame.containsx(box.x1)

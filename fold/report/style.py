@@ -40,7 +40,7 @@ BASELINES = tuple(colour.light for name, colour in PALETTE.items() if name.start
 LEGEND_WIDTH = 68  # characters of a line
 
 
-def new_figure(width: float = 6.4, height: float = 4.4) -> tuple[Figure, Axes]:
+def new_figure(width: float = 6.4, height: float = 3.9) -> tuple[Figure, Axes]:
     """An empty figure, in inches."""
     figure, [axes] = new_panels(1, width, height)
     return figure, axes
@@ -80,10 +80,15 @@ def legend(axes: Axes, columns: int = 2) -> None:
 
 
 def legend_below(axes: Axes) -> None:
-    """Draws the legend below the axes, where it covers nothing; long labels take several lines."""
+    """Draws the legend below the axes, where it covers nothing: the figure grows by it. Long labels take several
+    lines."""
+    figure = axes.figure
     handles, labels = axes.get_legend_handles_labels()
     wrapped = ["\n".join(textwrap.wrap(label, LEGEND_WIDTH, drop_whitespace=False)) or label for label in labels]
-    _plain(axes.figure.legend(handles, wrapped, loc="outside lower left", ncols=1, fontsize=9))
+    shown = figure.legend(handles, wrapped, loc="outside lower left", ncols=1, fontsize=9)
+    _plain(shown)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + shown.get_window_extent().height / figure.dpi)
 
 
 def _plain(legend: Legend) -> None:

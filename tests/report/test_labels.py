@@ -37,9 +37,10 @@ def test_no_two_labels_overlap(seed: int, spread: float) -> None:
     assert spread < 5 or len(boxes) == len(labels)
 
 
-def test_labels_stay_on_the_figure() -> None:
-    figure, axes = style.new_figure()
+@pytest.mark.parametrize("x", [0, 1])
+def test_labels_stay_within_the_axes(x: float) -> None:
+    _, axes = style.new_figure()
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    place_labels(axes, [Label("a long label of a point at the edge", 1, 0.5, "black")])
+    place_labels(axes, [Label("a long label of a point at the edge", x, 0.5, "black")])
     [(_, box)] = written(axes)
-    assert box.x1 <= figure.bbox.x1
+    assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1

@@ -20,12 +20,15 @@ VERDICTS = {  # in the order in which they are told
 def conclusion(systems: Sequence[System], table: Sequence[Row]) -> list[str]:
     """Sentences for who reads no further. table: of the same systems."""
     lowest = min(nodes(systems), key=lambda node: node.wer)
+    foldable = [system for system in systems if system.foldable]
     lines = [] if len(systems) == 1 else [f"Lowest WER: {_wer(lowest)} % ({lowest})."]
+    if lowest.system.foldable or len(foldable) == 1:
+        lines.append(_over_depths(lowest.system if lowest.system.foldable else foldable[0]))
     for system in systems:
-        if system.foldable:
-            lines.append(_over_depths(system))
         lines += _verdicts(system, [row for row in table if row.node.system is system])
-    return [*lines, *_stored(systems), *(f"{line}." for line in summary(systems))]
+    if len(foldable) == 1:  # of several, costs are for the table to tell
+        lines += [*_stored(systems), *(f"{line}." for line in summary(systems))]
+    return lines
 
 
 def _wer(node: Node) -> str:

@@ -50,17 +50,18 @@ def wer_by_depth(systems: Sequence[System], title: str) -> Figure:
     """In the manner of Figures 2 and 3 of arXiv 2505.21237: for a foldable system the mean over its paths as a line,
     with their range; for one trained at a single depth a solid dot, with its deviation over runs."""
     figure, axes = style.new_figure()
-    for system, colour in _foldable(systems):
+    for number, (system, colour) in enumerate(_foldable(systems)):
         means, lows, highs = zip(*map(system.over_paths, system.depths), strict=True)
         otherwise = searched(system.record.rows)
         of_paths, of_canonical = (f", {GREEDY}", f", {otherwise}") if otherwise else ("", "")
         label = f"{_shown(system.label)}, mean over paths{of_paths}"
         axes.plot(system.depths, means, color=colour, linewidth=2, zorder=3, label=label)
-        span = "range over paths and runs" if len(system.records) > 1 else "range over paths"
+        of_all = "range over paths and runs" if len(system.records) > 1 else "range over paths"
+        span = "" if number else of_all  # what all systems have, the legend explains once
         axes.fill_between(system.depths, lows, highs, color=colour, alpha=0.15, linewidth=0, label=span)
         canonical = [fmean(system.wers(depth)) for depth in system.depths]
         ring = {"facecolor": style.PAPER, "edgecolor": colour, "linewidth": 1.6, "s": 38, "zorder": 4}
-        axes.scatter(system.depths, canonical, **ring, label=f"canonical paths{of_canonical}")
+        axes.scatter(system.depths, canonical, **ring, label="" if number else f"canonical paths{of_canonical}")
     for system, colour, label in _dots(systems):
         [depth] = system.depths
         wers = system.wers(depth)
