@@ -10,6 +10,7 @@ from rich.console import Console
 from tqdm import tqdm
 
 from benchmarks.__main__ import default_device
+from benchmarks.joint_step import training_paths
 from benchmarks.memory import MIB, peak_in_fresh_process
 from benchmarks.report import Row, Section
 from benchmarks.timing import ratios
@@ -23,7 +24,7 @@ KEPT = 8
 def foundation_memory(work: Workload, device: torch.device) -> Section:
     """Two training steps of each system in a process of its own. work: batch, length and units."""
     space = PathSpace(KEPT, max_repeats=2, max_depth=Foundation(shape="WAV2VEC2_BASE").num_layers)
-    joint = [space.deepest, space.seed, *space.draw(1, seed=0, step=0)]
+    joint = training_paths(space, step=0)
     all_layers = PathSpace(space.deepest.depth, max_repeats=1).seed
     systems = {
         "full": (all_layers.depth, [all_layers]),

@@ -53,7 +53,7 @@ def needs(module: FoldableASR, batch_seconds: float, sample_rate: int) -> tuple[
         samples = round(batch_seconds / rows * sample_rate)
         waveforms, num_samples = torch.zeros(rows, samples), torch.full((rows,), samples)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast("cpu"):
-            model(waveforms, num_samples, module.training_paths(0, progress=1.0))
+            model(waveforms, num_samples, module.training_paths(0, progress=1.0).in_order)
     weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     state = sum((16 if parameter.requires_grad else 4) * parameter.numel() for parameter in model.parameters())
     return state, sum(storage.nbytes() for address, storage in saved.items() if address not in weights)

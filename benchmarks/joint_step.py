@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from benchmarks.report import Row, Section
 from benchmarks.timing import interleaved, ratios, summary
 from benchmarks.workload import MAX_REPEATS, SAMPLE_RATE, Workload, layer_args
-from fold.losses import JointObjective
 from fold.models import Recogniser
+from fold.objective import JointObjective
 from fold.paths import Path, PathSpace
+from fold.sampling import DepthFirst, StepPaths, step_generator
 from fold.unfolding import Unfolding, num_layer_calls
 
 Step = Callable[[Sequence[Path]], None]
@@ -71,7 +72,12 @@ def orders(
 
 def training_paths(space: PathSpace, step: int) -> list[Path]:
     """The paths of a training step, the deepest first."""
-    return [space.deepest, space.seed, *space.draw(1, seed=0, step=step)]
+    return drawn(space, step).in_order
+
+
+def drawn(space: PathSpace, step: int) -> StepPaths:
+    """The paths of a training step once all have grown: the deepest, the seed, a sampled one."""
+    return DepthFirst().paths(space, step, 1.0, step_generator(0, step))
 
 
 def passes(module: nn.Module, step: Step, draws: Sequence[Sequence[Path]]) -> dict[str, Callable[[int], None]]:
@@ -103,11 +109,13 @@ def encoder_step(encode: Callable[..., list[Tensor]], work: Workload, device: to
 
 
 def model_step(model: Recogniser, work: Workload, device: torch.device) -> Step:
-    """Forward of the whole model, the joint loss with all its terms, backward."""
+    """Forward of the whole model, the joint loss with all its terms, backward. Of several paths the first is the
+    deepest, the second the seed."""
     waveforms, num_samples = work.speech(device)
     targets, objective = work.targets(device), JointObjective()
 
     def step(paths: Sequence[Path]) -> None:
-        objective(model(waveforms, num_samples, paths), targets, progress=1.0).total.backward()
+        roles = StepPaths(paths[0], paths[1] if len(paths) > 1 else None, tuple(paths[2:]))
+        objective(roles, model(waveforms, num_samples, paths), targets, progress=1.0).total.backward()
 
     return step

@@ -5,7 +5,6 @@ Plain PyTorch: a model is loaded without Lightning, and no code from the file is
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -15,8 +14,10 @@ import torch
 
 from fold import sealed
 from fold.errors import FoldError
-from fold.models import Architecture, Recogniser, registry
+from fold.models import Architecture, Recogniser
+from fold.models.asr import ARCHITECTURES
 from fold.paths import PathSpace
+from fold.registry import pack, pack_fields
 from fold.text.units import Units, units_from_dict
 
 KEY = "fold"  # where a checkpoint keeps its description
@@ -46,9 +47,9 @@ class Description:
         """Plain Python values, which loading with `weights_only=True` accepts."""
         return {
             "format": 1,
-            "architecture": registry.name_of(type(self.architecture)),
-            "settings": dataclasses.asdict(self.architecture),
-            "space": dataclasses.asdict(self.space),
+            "architecture": ARCHITECTURES.name_of(type(self.architecture)),
+            "settings": pack_fields(self.architecture),
+            "space": pack(self.space),
             "units": self.units.to_dict(),
             "sample_rate": self.sample_rate,
             "shards": self.shards,
@@ -56,9 +57,9 @@ class Description:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Description:
-        """Reads `to_dict` back. Raises FoldError if the architecture is not at hand (see `fold.models.registry`)."""
+        """Reads `to_dict` back. Raises FoldError if the architecture is not at hand (see `fold.registry`)."""
         return cls(
-            architecture=registry.find(plain["architecture"]).from_plain(plain["settings"]),
+            architecture=ARCHITECTURES.find(plain["architecture"]).from_plain(plain["settings"]),
             space=PathSpace(**plain["space"]),
             units=units_from_dict(plain["units"]),
             sample_rate=plain["sample_rate"],
@@ -67,7 +68,7 @@ class Description:
 
     def check(self) -> None:
         """Raises FoldError unless another process could read it back from a checkpoint."""
-        name = registry.name_of(type(self.architecture))
+        name = ARCHITECTURES.name_of(type(self.architecture))
         if name.startswith("__main__."):
             raise FoldError(f"model.network: a checkpoint of {name} could not be loaded: move the class to a module")
         kept = io.BytesIO()

@@ -1,47 +1,18 @@
-"""The joint objective of unfolding: task losses of the paths and self-distillation from the deepest to the seed.
-
-    L = L_task(deepest) + a_seed * L_task(seed) + a_sampled * mean over sampled paths of L_task
-        + b * KL( sg[p_deepest] || p_seed )                                          (arXiv 2505.21237)
-
-Task losses are averages over target units, the divergence is an average over frames (over units for the decoder);
-all are computed in fp32 and masked by length.
-"""
+"""Losses of an utterance: CTC, attention, divergence; all in fp32 and masked by length."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fold.models.asr import Architecture, PathOutput, PathOutputs
-from fold.modules.masks import length_mask
+from fold.models.asr import Architecture
 
 IGNORED = -100
-
-
-@dataclass(frozen=True)
-class Ramp:
-    """A weight over training: 0 until `start`, linear up to `weight` at `end`, constant from there.
-
-    start, end: shares of the training steps, 0 to 1. Equal, they make a step; 0 and 0 a constant.
-    """
-
-    weight: float
-    start: float = 0.0
-    end: float = 0.0
-
-    def at(self, progress: float) -> float:
-        """The weight at `progress`, a share of the training steps."""
-        if progress >= self.end:
-            return self.weight
-        if progress <= self.start:
-            return 0.0
-        return self.weight * (progress - self.start) / (self.end - self.start)
 
 
 @dataclass(frozen=True)
@@ -93,14 +64,6 @@ class Counts:
         return cls(num_units.sum().float(), (num_frames.to(num_units.device) * (num_units > 0)).sum().float())
 
 
-@dataclass(frozen=True)
-class Losses:
-    """The total to minimise and its named parts, detached (unweighted; what is not computed is absent)."""
-
-    total: Tensor
-    parts: dict[str, Tensor]
-
-
 def ctc_losses(log_probs: Tensor, num_frames: Tensor, targets: Targets) -> Tensor:
     """Negative log-likelihood of each transcript, (batch,) in nats; 0 where the frames cannot hold the transcript.
 
@@ -149,67 +112,3 @@ def divergence(teacher: Tensor, student: Tensor, mask: Tensor) -> Tensor:
     """
     pointwise = F.kl_div(student, teacher.detach(), log_target=True, reduction="none").sum(-1)
     return (pointwise * mask).sum(1)
-
-
-@dataclass(frozen=True)
-class JointObjective:
-    """The joint objective; every term is a setting.
-
-    seed, sampled: weights of the seed's and the sampled paths' task losses (the deepest path's is 1).
-    distillation: weight of the divergence. Per frame the divergence is several times the task losses, per unit, of a
-    trained model: with a weight of 1 it rules them and costs WER; from step 0 the teacher is worth nothing and can
-    drag the seed along (part B of `RESULTS.md` compares the choices).
-    distil_where: "everywhere", or only at utterances where the teacher's task loss is below the seed's.
-    ctc_weight: share of CTC in the task loss of a model with an attention decoder; without one CTC is all.
-    label_smoothing: of the attention decoder's targets.
-    """
-
-    seed: Ramp = Ramp(1.0)
-    sampled: Ramp = Ramp(1.0)
-    distillation: Ramp = Ramp(0.1, start=0.5, end=1.0)
-    distil_where: Literal["everywhere", "teacher_better"] = "everywhere"
-    ctc_weight: float = 0.3
-    label_smoothing: float = 0.1
-
-    def __call__(self, outputs: PathOutputs, targets: Targets, progress: float, counts: Counts | None = None) -> Losses:
-        """outputs: of the deepest path, the seed, then the sampled paths (the deepest alone for a model that does
-        not unfold); progress: share of the training steps done; counts: see `Counts` (None: this batch's own)."""
-        counts = counts or Counts.of(targets.num_units, outputs.num_frames)
-        parts: dict[str, Tensor] = {}
-        deepest, *rest = self._task_losses(outputs, targets, counts)
-        total = parts["task_deepest"] = deepest.sum()
-        if rest:
-            seed, *sampled = rest
-            parts["task_seed"] = seed.sum()
-            total = total + self.seed.at(progress) * parts["task_seed"]
-            if sampled:
-                parts["task_sampled"] = torch.stack(sampled).sum(1).mean()
-                total = total + self.sampled.at(progress) * parts["task_sampled"]
-            weight = self.distillation.at(progress)
-            if weight:
-                worth = deepest < seed if self.distil_where == "teacher_better" else torch.ones_like(deepest)
-                divergences = self._divergences(outputs[0], outputs[1], targets, counts)
-                parts["distillation"] = (divergences * worth).sum()
-                total = total + weight * parts["distillation"]
-        return Losses(total, {name: part.detach() for name, part in parts.items()})
-
-    def _task_losses(self, outputs: PathOutputs, targets: Targets, counts: Counts) -> Tensor:
-        """Each utterance's part in the average task loss of each path, (paths, batch)."""
-        paths, batch = outputs.ctc_log_probs.shape[:2]
-        repeated = targets.repeat(paths)
-        losses = ctc_losses(outputs.ctc_log_probs.flatten(0, 1), outputs.num_frames.repeat(paths), repeated)
-        if outputs.decoder_log_probs is not None:
-            attention = attention_losses(outputs.decoder_log_probs.flatten(0, 1), repeated, self.label_smoothing)
-            losses = self.ctc_weight * losses + (1 - self.ctc_weight) * attention
-        return losses.view(paths, batch) * targets.real / counts.units.clamp(min=1)
-
-    def _divergences(self, teacher: PathOutput, student: PathOutput, targets: Targets, counts: Counts) -> Tensor:
-        """Each utterance's part in the average divergence, (batch,)."""
-        log_probs = teacher.ctc_log_probs
-        frames = length_mask(teacher.num_frames, log_probs.shape[1], log_probs.device)
-        losses = divergence(log_probs, student.ctc_log_probs, frames) / counts.frames.clamp(min=1)
-        if teacher.decoder_log_probs is not None:
-            units = length_mask(targets.lengths + 1, teacher.decoder_log_probs.shape[1])
-            attention = divergence(teacher.decoder_log_probs, student.decoder_log_probs, units)
-            losses = self.ctc_weight * losses + (1 - self.ctc_weight) * attention / counts.units.clamp(min=1)
-        return losses * targets.real

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fold.errors import FoldError
 from fold.paths import Path, PathSpace
+from fold.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class StepPaths:
     def in_order(self) -> list[Path]:
         """All of them: the deepest, the seed, the sampled ones."""
         return [self.deepest, *([self.seed] if self.seed else []), *self.sampled]
+
+
+def step_generator(random_seed: int, step: int) -> random.Random:
+    """The chance of a step: it depends on these two alone, so every rank and every resumed run draws the same."""
+    return random.Random(f"fold {random_seed} {step}")
 
 
 class PathSampler(ABC):
@@ -115,7 +121,7 @@ class _GrowingSampler(PathSampler):
 
     @abstractmethod
     def _depth(self, counts: dict[int, int], generator: random.Random) -> int:
-        """The depth of a path to draw; counts: of paths, by depth. Should it be an end, depth and path are drawn anew."""
+        """The depth of a path to draw; counts: of paths, by depth. If the path is an end, both are drawn anew."""
 
 
 @dataclass(frozen=True)
@@ -147,3 +153,6 @@ class Uniform(_GrowingSampler):
                 return depth
             rank -= count
         raise AssertionError("the counts sum to more than any rank")
+
+
+SAMPLERS = Registry(PathSampler, "path sampler", "fold.samplers", home="fold.sampling")

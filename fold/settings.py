@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 RENAMED = {  # names of older versions, which checkpoints and records keep
@@ -9,16 +10,47 @@ RENAMED = {  # names of older versions, which checkpoints and records keep
     "model.seed": "model.random_seed",
     "data.seed": "data.random_seed",
     "data.corpus.init_args.seed": "data.corpus.init_args.random_seed",
+    "model.num_sampled_paths": "model.sampler.init_args.num_paths",
+    "model.growth": "model.sampler.init_args.growth",
+    "model.objective.distil_where": "model.objective.distillation.where",
 }
+ADDED: dict[str, Any] = {  # settings that older versions had not, with what they did
+    "model.sampler.class_path": "fold.sampling.DepthFirst",
+    "model.objective.deepest": {"weight": 1.0, "start": 0.0, "end": 0.0},
+    "model.objective.further": {},
+}
+ADDED_TO_CONFORMERS = {"model.network.init_args.layer": {"class_path": "fold.models.layers.ConformerLayers"}}
 
 
-def current_names(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def current_names(settings: dict[str, Any]) -> dict[str, Any]:
     """Nested settings of any version by their names of today."""
-    named = {}
-    for name, value in settings.items():
-        now = RENAMED.get(prefix + name, name).rpartition(".")[2]
-        named[now] = current_names(value, f"{prefix}{name}.") if isinstance(value, dict) else value
+    named = copy.deepcopy(settings)
+    for former, now in RENAMED.items():
+        holder, name = _holder(named, former), former.rpartition(".")[2]
+        if holder is not None and name in holder:
+            _put(named, now, holder.pop(name))
+    network = _holder(named, "model.network.class_path") or {}
+    of_network = ADDED_TO_CONFORMERS if network.get("class_path") == "fold.models.Conformer" else {}
+    for name, value in (ADDED | of_network).items():
+        holder = _holder(named, name)
+        if holder is not None:
+            holder.setdefault(name.rpartition(".")[2], copy.deepcopy(value))
     return named
+
+
+def _holder(settings: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """The dictionary that holds the setting of a dotted name, or would hold it."""
+    holder: Any = settings
+    for part in name.split(".")[:-1]:
+        holder = holder.get(part) if isinstance(holder, dict) else None
+    return holder if isinstance(holder, dict) else None
+
+
+def _put(settings: dict[str, Any], name: str, value: Any) -> None:
+    *holders, last = name.split(".")
+    for part in holders:
+        settings = settings.setdefault(part, {})
+    settings[last] = value
 
 
 def differences(before: Any, now: Any, name: str = "") -> list[str]:

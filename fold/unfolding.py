@@ -21,12 +21,13 @@ from fold.paths import Path
 class PrefixNode:
     """A prefix that paths share: reached by running one more layer on its parent's result.
 
-    children: by the layer that runs next; ends: which of the given paths end here; repeat: how often the layer that
-    leads here ran before it.
+    children: by the layer that runs next; ends: which of the given paths end here; passed: which of them begin with
+    this prefix; repeat: how often the layer that leads here ran before it.
     """
 
     children: dict[int, PrefixNode] = field(default_factory=dict)
     ends: list[int] = field(default_factory=list)
+    passed: list[int] = field(default_factory=list)
     repeat: int = 0
 
     @classmethod
@@ -38,6 +39,7 @@ class PrefixNode:
             for position, layer in enumerate(path.layers):
                 repeat = path.layers[:position].count(layer)
                 node = node.children.setdefault(layer, cls(repeat=repeat))
+                node.passed.append(index)
             node.ends.append(index)
         return root
 
@@ -66,12 +68,18 @@ class Unfolding(nn.Module):
         self.checkpoint_activations = checkpoint_activations
 
     def forward(
-        self, x: Tensor, paths: Sequence[Path], row_args: Sequence[Tensor] = (), shared_args: Sequence[object] = ()
+        self,
+        x: Tensor,
+        paths: Sequence[Path],
+        row_args: Sequence[Tensor] = (),
+        shared_args: Sequence[object] = (),
+        hidden: list[list[Tensor]] | None = None,
     ) -> list[Tensor]:
         """The result of each path, in the order of `paths`, layer by layer: prefixes that wait for the same layer run
         through it as one batch, so that paths which repeat layers in order take as many calls as the deepest of them.
 
-        x: input of every path, (rows, ...); row_args: one entry a row, (rows, ...) each; shared_args: the same for all.
+        x: input of every path, (rows, ...); row_args: one entry per row, (rows, ...) each; shared_args: the same for
+        all; hidden: a list for each path, to which is added what each of its layer calls gives, in order.
         Raises FoldError if a path names a layer that does not exist.
         """
         self._check(paths)
@@ -90,17 +98,23 @@ class Unfolding(nn.Module):
             rows = [arg.repeat(len(nodes), *[1] * (arg.dim() - 1)) for arg in row_args]
             outputs = self._call(self.layer_at(*call), torch.cat(inputs), *rows, *shared_args)
             for node, output in zip(nodes, outputs.split(len(x)), strict=True):
+                _note(hidden, node, output)
                 arrive(node, output)
         return [results[index] for index in range(len(paths))]
 
     def walk(
-        self, x: Tensor, paths: Sequence[Path], row_args: Sequence[Tensor] = (), shared_args: Sequence[object] = ()
+        self,
+        x: Tensor,
+        paths: Sequence[Path],
+        row_args: Sequence[Tensor] = (),
+        shared_args: Sequence[object] = (),
+        hidden: list[list[Tensor]] | None = None,
     ) -> Iterator[tuple[int, Tensor]]:
         """As `forward`, but one call for each distinct prefix, and yields (index of the path, its result) depth first,
         as soon as each is known.
 
         A prefix's result is dropped once its last branch has been computed, so a caller that consumes each result at
-        once never holds more than one result a level of the tree.
+        once never holds more than one result per level of the tree (with `hidden` all of them).
         """
         self._check(paths)
         root = PrefixNode.tree(paths)
@@ -110,6 +124,7 @@ class Unfolding(nn.Module):
         while pending:
             layer, node, x = pending.pop()
             x = self._call(self.layer_at(layer, node.repeat), x, *row_args, *shared_args)
+            _note(hidden, node, x)
             yield from ((index, x) for index in node.ends)
             pending += [(next_layer, child, x) for next_layer, child in reversed(node.children.items())]
 
@@ -127,3 +142,9 @@ class Unfolding(nn.Module):
         if self.checkpoint_activations and self.training:
             return checkpoint(layer, x, *args, use_reentrant=False)
         return layer(x, *args)
+
+
+def _note(hidden: list[list[Tensor]] | None, node: PrefixNode, state: Tensor) -> None:
+    """Adds a state to those of each path that passes a node."""
+    for index in node.passed if hidden is not None else ():
+        hidden[index].append(state)

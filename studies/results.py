@@ -38,14 +38,15 @@ LEARNING_RATES = {"fsdd": (7.5e-4, 1.5e-3, 3e-3, 6e-3), "commands": (1.5e-3, 3e-
 SEARCHED = (4, 6, 8)  # layers of the individually trained models that learning rates are chosen with
 VARIANT = "--model.network.class_path=studies.variants"
 KL = "--model.objective.distillation"
-GROWTH, NO_GROWTH = "--model.growth={alone: 0.25, grown: 0.6}", "--model.growth={alone: 0, grown: 0}"
+SAMPLER = "--model.sampler"
+GROWTH, NO_GROWTH = f"{SAMPLER}.growth={{alone: 0.25, grown: 0.6}}", f"{SAMPLER}.growth={{alone: 0, grown: 0}}"
 FULL_KL = (f"{KL}.weight=1", NO_GROWTH)  # what B and C start from
 TENTH = (f"{KL}.weight=0.1",)
 CHOSEN = (*TENTH, GROWTH)  # from B and C, on dev: what A holds against individually trained models
 PARTS: dict[str, tuple[str, ...]] = {  # B
-    "no sampled paths": ("--model.num_sampled_paths=0",),
-    "two sampled paths": ("--model.num_sampled_paths=2",),
-    "four sampled paths": ("--model.num_sampled_paths=4",),
+    "no sampled paths": (f"{SAMPLER}.num_paths=0",),
+    "two sampled paths": (f"{SAMPLER}.num_paths=2",),
+    "four sampled paths": (f"{SAMPLER}.num_paths=4",),
     "no seed term": ("--model.objective.seed.weight=0",),
     "no KL": (f"{KL}.weight=0",),
     "a tenth of the KL": TENTH,
@@ -53,9 +54,9 @@ PARTS: dict[str, tuple[str, ...]] = {  # B
     "KL from the first step": (f"{KL}={{weight: 1.0, start: 0.0, end: 0.0}}",),
     "KL where the teacher is better": (
         f"{KL}={{weight: 1.0, start: 0.0, end: 0.0}}",
-        "--model.objective.distil_where=teacher_better",
+        f"{KL}.where=teacher_better",
     ),
-    "paths drawn uniformly": ("--trainer.callbacks+=studies.variants.UniformPaths",),
+    "paths drawn uniformly": (f"{SAMPLER}=fold.sampling.Uniform", f"{SAMPLER}.num_paths=1", NO_GROWTH),
 }
 BEYOND: dict[str, tuple[str, ...]] = {  # C
     "BatchNorm": ("--model.network.conv_norm=batch",),

@@ -8,22 +8,17 @@ None of them is part of fold: one that earned its place would move there.
 from __future__ import annotations
 
 import copy
-import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import lightning
 from torch import Tensor, nn
 
-import fold.models
 from fold.cli import main
 from fold.models import Conformer, Recogniser
 from fold.modules.norms import MaskedBatchNorm
-from fold.paths import Path, PathSpace
-from fold.training.module import FoldableASR
+from fold.paths import Path
 from fold.unfolding import Unfolding
 
 REPEATS = 2  # the most that a layer runs in the study
@@ -129,32 +124,7 @@ def with_own_repeats(model: Recogniser, repeated: Any) -> Recogniser:
     return model
 
 
-class UniformPaths(lightning.Callback):
-    """Sampled paths are drawn uniformly over all paths, not over depths first; paths do not grow."""
-
-    def on_fit_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        drawn = partial(uniform_paths, pl_module.space, pl_module.random_seed, pl_module.num_sampled_paths)
-        pl_module.training_paths = lambda step, progress: drawn(step)
-
-
-def uniform_paths(space: PathSpace, seed: int, number: int, step: int) -> list[Path]:
-    """The paths of a step: both ends, and `number` of those between."""
-    ends = [space.deepest, space.seed]
-    between = [path for depth in space.depths for path in space.paths(depth) if path not in ends]
-    return [*ends, *random.Random(f"uniform {seed} {step}").choices(between, k=number)]
-
-
-VARIANTS = (PrivateNorms, PrivateBatchNorm, Adapters, CyclicOrder)
-
-
-def register() -> None:
-    """Lets checkpoints name the variants, as they may name what `fold.models` exports."""
-    for variant in VARIANTS:
-        setattr(fold.models, variant.__name__, variant)
-
-
 if __name__ == "__main__":
-    from studies import variants  # under the name that settings use, not as __main__
+    import studies.variants  # noqa: F401 (under the name that settings and checkpoints use, not as __main__)
 
-    variants.register()
     sys.exit(main())

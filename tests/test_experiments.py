@@ -90,7 +90,7 @@ def test_baselines_differ_from_their_experiment_in_unfolding_alone(fold: str, ba
     for settings in both:
         del settings["experiment"], settings["model"]["max_repeats"]
         del settings["model"]["network"]["init_args"]["num_layers"]
-        for of_unfolding in ("max_depth", "num_sampled_paths", "growth", "objective"):
+        for of_unfolding in ("max_depth", "sampler", "objective"):
             settings["model"].pop(of_unfolding, None)
     assert both[0] == both[1]
 

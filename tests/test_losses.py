@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 
-from fold.losses import Counts, JointObjective, Ramp, Targets, attention_losses, ctc_fits, ctc_losses, divergence
+from fold.losses import Counts, Targets, attention_losses, ctc_fits, ctc_losses, divergence
 from fold.models import PathOutput, PathOutputs
+from fold.objective import Distillation, JointObjective, Losses, Ramp, SampledTask, SeedTask
 from fold.paths import Path
+from fold.sampling import StepPaths
 
 VOCAB, FRAMES, BATCH = 5, 7, 4
 NUM_FRAMES = [7, 4, 6, 3]
@@ -41,6 +43,15 @@ def outputs_of(pairs: Sequence[tuple[Tensor, Tensor | None]], num_frames: Sequen
         ctc_log_probs=torch.stack(frames).log_softmax(-1),
         decoder_log_probs=None if tokens[0] is None else torch.stack(tokens).log_softmax(-1),
     )
+
+
+def losses_of(
+    objective: JointObjective, outputs: PathOutputs, targets: Targets, progress: float, counts: Counts | None = None
+) -> Losses:
+    """Of the deepest path, the seed and sampled ones, in this order; of the deepest if there is no other."""
+    deepest, *others = outputs.paths
+    roles = StepPaths(deepest, others[0] if others else None, tuple(others[1:]))
+    return objective(roles, outputs, targets, progress, counts)
 
 
 def hybrid_logits(num_paths: int) -> list[tuple[Tensor, Tensor]]:
@@ -132,19 +143,19 @@ def test_distillation_moves_the_seed_alone() -> None:
     gradients = []
     for weight in (0.0, 2.0):
         leaves, outputs = trainable(3)
-        objective = JointObjective(distillation=Ramp(weight))
-        gradients.append(torch.autograd.grad(objective(outputs, targets(), 1.0).total, leaves))
+        objective = JointObjective(distillation=Distillation(weight, 0.0, 0.0))
+        gradients.append(torch.autograd.grad(losses_of(objective, outputs, targets(), 1.0).total, leaves))
     for index, (without, with_) in enumerate(zip(*gradients, strict=True)):
         assert torch.equal(without, with_) == (index not in (2, 3))
 
 
-RAMPS = {"seed": Ramp(0.7), "sampled": Ramp(0.4, 0.2, 0.6), "distillation": Ramp(1.5, 0.5, 1.0)}
+RAMPS = {"seed": SeedTask(0.7), "sampled": SampledTask(0.4, 0.2, 0.6), "distillation": Distillation(1.5, 0.5, 1.0)}
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.3, 0.5, 0.8, 1.0])
 def test_total_is_the_weighted_sum_of_the_parts(progress: float) -> None:
     _, outputs = trainable(4)
-    losses = JointObjective(**RAMPS)(outputs, targets(), progress)
+    losses = losses_of(JointObjective(**RAMPS), outputs, targets(), progress)
     assert losses.total.requires_grad
     expected = losses.parts["task_deepest"]
     for name, part in (("seed", "task_seed"), ("sampled", "task_sampled"), ("distillation", "distillation")):
@@ -158,7 +169,7 @@ def test_total_is_the_weighted_sum_of_the_parts(progress: float) -> None:
 def test_parts_are_averages_over_units_and_frames(ctc_weight: float) -> None:
     outputs, num_units = hybrid(4), sum(map(len, UNITS))
     objective = JointObjective(**RAMPS, ctc_weight=ctc_weight, label_smoothing=0.2)
-    parts = objective(outputs, targets(), progress=1.0).parts
+    parts = losses_of(objective, outputs, targets(), 1.0).parts
 
     def task(one: PathOutput) -> float:
         ctc = ctc_losses(one.ctc_log_probs, one.num_frames, targets())
@@ -179,27 +190,27 @@ def test_parts_are_averages_over_units_and_frames(ctc_weight: float) -> None:
 
 def test_without_a_decoder_ctc_is_all() -> None:
     outputs = replace(hybrid(2), decoder_log_probs=None)
-    losses = JointObjective(distillation=Ramp(0.0), ctc_weight=0.3)(outputs, targets(), 0.0)
+    losses = losses_of(JointObjective(distillation=Distillation(0.0)), outputs, targets(), 0.0)
     paths = [ctc_losses(one.ctc_log_probs, one.num_frames, targets()).sum() for one in outputs]
     expected = sum(paths) / sum(map(len, UNITS))
     torch.testing.assert_close(losses.total, expected)
 
 
 def test_the_deepest_path_alone() -> None:
-    losses = JointObjective(**RAMPS)(hybrid(1), targets(), 1.0)
+    losses = losses_of(JointObjective(**RAMPS), hybrid(1), targets(), 1.0)
     assert set(losses.parts) == {"task_deepest"}
     torch.testing.assert_close(losses.total, losses.parts["task_deepest"])
 
 
 def test_ends_without_sampled_paths() -> None:
-    losses = JointObjective(**RAMPS)(hybrid(2), targets(), 1.0)
+    losses = losses_of(JointObjective(**RAMPS), hybrid(2), targets(), 1.0)
     assert set(losses.parts) == {"task_deepest", "task_seed", "distillation"}
 
 
 def test_distillation_only_where_the_teacher_is_better() -> None:
     both = hybrid(2)
-    everywhere = JointObjective(distillation=Ramp(1.0))
-    gated = replace(everywhere, distil_where="teacher_better")
+    everywhere = JointObjective(distillation=Distillation(1.0, 0.0, 0.0))
+    gated = replace(everywhere, distillation=replace(everywhere.distillation, where="teacher_better"))
 
     def task(one: PathOutput) -> Tensor:
         ctc = ctc_losses(one.ctc_log_probs, one.num_frames, targets())
@@ -211,10 +222,10 @@ def test_distillation_only_where_the_teacher_is_better() -> None:
     for row in better.nonzero().flatten().tolist():
         one_row = select(both, slice(row, row + 1))
         counts = Counts.of(targets().num_units, both.num_frames)
-        total += everywhere(one_row, select_targets(slice(row, row + 1)), 1.0, counts).parts["distillation"]
-    parts = gated(both, targets(), 1.0).parts
+        total += losses_of(everywhere, one_row, select_targets(slice(row, row + 1)), 1.0, counts).parts["distillation"]
+    parts = losses_of(gated, both, targets(), 1.0).parts
     torch.testing.assert_close(parts["distillation"], total)
-    assert parts["distillation"] < everywhere(both, targets(), 1.0).parts["distillation"]
+    assert parts["distillation"] < losses_of(everywhere, both, targets(), 1.0).parts["distillation"]
 
 
 def select(outputs: PathOutputs, rows: slice) -> PathOutputs:
@@ -232,15 +243,15 @@ def select_targets(rows: slice) -> Targets:
 
 @pytest.mark.parametrize("where", ["everywhere", "teacher_better"])
 def test_ranks_with_mean_counts_average_to_the_whole_batch(where: str) -> None:
-    objective = JointObjective(**RAMPS, distil_where=where)
+    objective = JointObjective(**{**RAMPS, "distillation": Distillation(1.5, 0.5, 1.0, where)})
     leaves, outputs = trainable(3)
-    whole = torch.autograd.grad(objective(outputs, targets(), 1.0).total, leaves, retain_graph=True)
+    whole = torch.autograd.grad(losses_of(objective, outputs, targets(), 1.0).total, leaves, retain_graph=True)
 
     ranks = [slice(0, 1), slice(1, BATCH)]  # of unequal sizes
     shares = [(select(outputs, rows), select_targets(rows)) for rows in ranks]
     own = [Counts.of(there.num_units, here.num_frames) for here, there in shares]
     mean = Counts(sum(c.units for c in own) / 2, sum(c.frames for c in own) / 2)
-    totals = [objective(*share, 1.0, mean).total for share in shares]
+    totals = [losses_of(objective, *share, 1.0, mean).total for share in shares]
     averaged = torch.autograd.grad(sum(totals) / 2, leaves)
     for gradient, expected in zip(averaged, whole, strict=True):
         torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-9)
@@ -254,7 +265,7 @@ def test_padding_changes_neither_loss_nor_gradient() -> None:
         rubbish = 50 * torch.randn(BATCH, extra, VOCAB, dtype=torch.float64)
         longer = [torch.cat([leaf, rubbish], dim=1) for leaf in leaves]
         outputs = outputs_of([tuple(longer[i : i + 2]) for i in (0, 2, 4)])
-        total = objective(outputs, targets(extra), 1.0).total
+        total = losses_of(objective, outputs, targets(extra), 1.0).total
         results.append((total, *torch.autograd.grad(total, leaves)))
     for padded, tight in zip(*results, strict=True):
         torch.testing.assert_close(padded, tight, rtol=1e-9, atol=1e-9)
@@ -262,7 +273,7 @@ def test_padding_changes_neither_loss_nor_gradient() -> None:
 
 def test_padded_positions_get_no_gradient() -> None:
     leaves, outputs = trainable(3)
-    gradients = torch.autograd.grad(JointObjective(**RAMPS)(outputs, targets(), 1.0).total, leaves)
+    gradients = torch.autograd.grad(losses_of(JointObjective(**RAMPS), outputs, targets(), 1.0).total, leaves)
     for row, (num_frames, units) in enumerate(zip(NUM_FRAMES, UNITS, strict=True)):
         for frames, tokens in zip(gradients[::2], gradients[1::2], strict=True):
             assert not frames[row, num_frames:].any()
@@ -273,9 +284,9 @@ def test_padded_positions_get_no_gradient() -> None:
 
 def test_losses_stay_in_fp32_under_autocast() -> None:
     outputs = outputs_of([(frames.float(), tokens.float()) for frames, tokens in hybrid_logits(3)])
-    expected = JointObjective(**RAMPS)(outputs, targets(), 1.0)
+    expected = losses_of(JointObjective(**RAMPS), outputs, targets(), 1.0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        losses = JointObjective(**RAMPS)(outputs, targets(), 1.0)
+        losses = losses_of(JointObjective(**RAMPS), outputs, targets(), 1.0)
     for value, reference in zip(
         [losses.total, *losses.parts.values()], [expected.total, *expected.parts.values()], strict=True
     ):
@@ -302,17 +313,17 @@ def test_ramp(ramp: Ramp, weights: dict[float, float]) -> None:
 def test_a_row_without_units_has_no_part_in_any_loss(heads: str) -> None:
     """It fills the batch of a rank that has nothing for a step: neither losses nor what they average over see it."""
     real = targets()
-    objective = JointObjective(distillation=Ramp(1.0))
+    objective = JointObjective(distillation=Distillation(1.0, 0.0, 0.0))
     pairs = hybrid_logits(3) if heads == "hybrid" else [(logits(i, FRAMES), None) for i in range(3)]
 
     def with_row(values: Tensor | None) -> Tensor | None:
         return None if values is None else torch.cat([values, values[:1].flip(1)])
 
-    alone = objective(outputs_of(pairs), real, progress=1.0)
+    alone = losses_of(objective, outputs_of(pairs), real, 1.0)
     filled_targets = Targets(torch.cat([real.units, real.units[:1]]), torch.cat([real.num_units, torch.tensor([0])]))
     longer = [(with_row(frames), with_row(tokens)) for frames, tokens in pairs]
     filled = outputs_of(longer, [*NUM_FRAMES, FRAMES])
-    together = objective(filled, filled_targets, progress=1.0)
+    together = losses_of(objective, filled, filled_targets, 1.0)
     assert together.parts.keys() == alone.parts.keys()
     for name, part in alone.parts.items():
         torch.testing.assert_close(together.parts[name], part)
@@ -322,7 +333,8 @@ def test_a_batch_of_nothing_but_filling_costs_nothing() -> None:
     nothing = Targets(torch.zeros(BATCH, 1, dtype=torch.long), torch.zeros(BATCH, dtype=torch.long))
     frames = [logits(i, FRAMES).requires_grad_() for i in range(3)]
     outputs = outputs_of([(one, None) for one in frames])
-    total = JointObjective(distillation=Ramp(1.0))(outputs, nothing, progress=1.0).total
+    objective = JointObjective(distillation=Distillation(1.0, 0.0, 0.0))
+    total = losses_of(objective, outputs, nothing, 1.0).total
     total.backward()
     assert float(total) == 0.0
     assert all(not one.grad.any() for one in frames)

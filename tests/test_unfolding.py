@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fold.errors import FoldError
 from fold.paths import Path, PathSpace
+from fold.sampling import DepthFirst, step_generator
 from fold.unfolding import Unfolding, num_layer_calls
 
 NUM_LAYERS, DIM = 4, 3
@@ -158,7 +159,8 @@ def test_every_row_keeps_its_own_arguments() -> None:
 
 def test_a_joint_step_costs_1_83_times_the_deepest() -> None:
     space = PathSpace(6, 2)
-    joint = [[space.deepest, space.seed, *space.draw(1, seed=0, step=step)] for step in range(1500)]
+    steps = [DepthFirst().paths(space, step, 1.0, step_generator(0, step)) for step in range(1500)]
+    joint = [paths.in_order for paths in steps]
     shares = [num_layer_calls(paths) / space.deepest.depth for paths in joint]
     separate = [sum(path.depth for path in paths) / space.deepest.depth for paths in joint]
     assert statistics.fmean(shares) == pytest.approx(1.83, abs=0.02)

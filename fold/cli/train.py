@@ -27,6 +27,7 @@ from fold.cli.train_parser import TRAINER_DEFAULTS, Parser, add_settings
 from fold.data.datamodule import SpeechData
 from fold.errors import FoldError
 from fold.precision import choose_precision
+from fold.registry import import_offered
 from fold.screen import whole_lines
 from fold.signals import end_workers, handlers_restored
 from fold.training import accelerators, run_folder, wandb_run
@@ -164,6 +165,7 @@ def default_precision(accelerator: str) -> str:
 
 def build(command: str, options: list[str]) -> FoldCLI:
     """Trainer, module and data of a command, instantiated."""
+    import_offered()
     for message in HARMLESS_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     return FoldCLI(

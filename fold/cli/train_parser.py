@@ -80,6 +80,7 @@ def add_settings(parser: LightningArgumentParser) -> None:
     parser.add_lightning_class_args(BadData, "bad_data")
     parser.set_defaults(
         {
+            "model.sampler": {"class_path": "fold.sampling.DepthFirst"},
             "data.random_seed": "${random_seed}",
             "model.random_seed": "${random_seed}",
             "sweep.folder": "${run_dir}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fold.modules.decoder import AttentionDecoder
 from fold.modules.masks import length_mask
 from fold.paths import Path
+from fold.registry import Registry, unpack_fields
 from fold.text.units import Units
 from fold.unfolding import Unfolding
 
@@ -41,7 +42,9 @@ class PathOutput:
 
     path: the path; encoded: (batch, frames, dim); num_frames: (batch,);
     ctc_log_probs: (batch, frames, vocab_size) fp32, unit 0 is blank;
-    decoder_log_probs: (batch, length, vocab_size) fp32 after each prefix of the targets, or None.
+    decoder_log_probs: (batch, length, vocab_size) fp32 after each prefix of the targets, or None;
+    hidden: what each layer call of the path gave, in order, (batch, frames, dim) each, before the final norm; None
+    unless asked for.
     """
 
     path: Path
@@ -49,13 +52,14 @@ class PathOutput:
     num_frames: Tensor
     ctc_log_probs: Tensor
     decoder_log_probs: Tensor | None = None
+    hidden: Sequence[Tensor] | None = None
 
 
 @dataclass(frozen=True)
 class PathOutputs(Sequence[PathOutput]):
     """What the heads say of several paths' encodings, computed together: a sequence of `PathOutput`s.
 
-    encoded, ctc_log_probs, decoder_log_probs: those of `PathOutput`, stacked: (paths, batch, ...).
+    encoded, ctc_log_probs, decoder_log_probs: those of `PathOutput`, stacked: (paths, batch, ...); hidden: theirs.
     """
 
     paths: Sequence[Path]
@@ -63,14 +67,19 @@ class PathOutputs(Sequence[PathOutput]):
     num_frames: Tensor
     ctc_log_probs: Tensor
     decoder_log_probs: Tensor | None = None
+    hidden: Sequence[Sequence[Tensor]] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> PathOutput:
-        decoder_log_probs = None if self.decoder_log_probs is None else self.decoder_log_probs[index]
         return PathOutput(
-            self.paths[index], self.encoded[index], self.num_frames, self.ctc_log_probs[index], decoder_log_probs
+            self.paths[index],
+            self.encoded[index],
+            self.num_frames,
+            self.ctc_log_probs[index],
+            None if self.decoder_log_probs is None else self.decoder_log_probs[index],
+            None if self.hidden is None else self.hidden[index],
         )
 
 
@@ -100,17 +109,24 @@ class Recogniser(nn.Module):
         self.encoder_frozen = False
 
     def forward(
-        self, waveforms: Tensor, num_samples: Tensor, paths: Sequence[Path], prefixes: Tensor | None = None
+        self,
+        waveforms: Tensor,
+        num_samples: Tensor,
+        paths: Sequence[Path],
+        prefixes: Tensor | None = None,
+        with_hidden: bool = False,
     ) -> PathOutputs:
         """The outputs of all paths, in the order of `paths`; layers and heads run once for all that wait for them.
 
         waveforms: (batch, samples) in [-1, 1]; num_samples: (batch,), best on the CPU: on a GPU the losses would have
-        to wait for it; prefixes: (batch, length) units beginning with <sos/eos>, for the decoder's teacher forcing.
+        to wait for it; prefixes: (batch, length) units beginning with <sos/eos>, for the decoder's teacher forcing;
+        with_hidden: whether the outputs hold what each layer call gave.
         """
         trains = torch.is_grad_enabled()
         with torch.set_grad_enabled(trains and not self.encoder_frozen):
             stem = self.stem(waveforms, num_samples)
-            results = self.unfolding(stem.x, paths, stem.row_args, stem.shared_args)
+            hidden: list[list[Tensor]] | None = [[] for _ in paths] if with_hidden else None
+            results = self.unfolding(stem.x, paths, stem.row_args, stem.shared_args, hidden)
             encoded = self.final_norm(torch.stack(results))
         if trains and self.encoder_frozen:
             encoded = _NoGradient.apply(encoded, *self.encoder_parameters())
@@ -120,7 +136,7 @@ class Recogniser(nn.Module):
             each = len(paths)
             rows = self.decode_prefixes(prefixes.repeat(each, 1), encoded.flatten(0, 1), stem.num_frames.repeat(each))
             decoder_log_probs = rows.unflatten(0, encoded.shape[:2])
-        return PathOutputs(paths, encoded, stem.num_frames, ctc_log_probs, decoder_log_probs)
+        return PathOutputs(paths, encoded, stem.num_frames, ctc_log_probs, decoder_log_probs, hidden)
 
     def walk(self, waveforms: Tensor, num_samples: Tensor, paths: Sequence[Path]) -> Iterator[tuple[int, PathOutput]]:
         """Yields (index of the path, output) as soon as each is known: a sweep over many paths that consumes each at
@@ -167,7 +183,8 @@ class _NoGradient(torch.autograd.Function):
 class Architecture(ABC):
     """The settings of a kind of model. Subclasses are frozen dataclasses of plain values (they go into checkpoints).
 
-    A new model is a new subclass, exported from `fold.models` or offered by a package (see `fold.models.registry`).
+    A new model is a new subclass in any module, named by `model.network`; a package offers it as an entry point of the
+    group `fold.architectures`.
     """
 
     num_layers: int
@@ -185,9 +202,9 @@ class Architecture(ABC):
         """Encoded frames of so much audio."""
 
     @classmethod
-    @abstractmethod
-    def from_plain(cls, settings: dict[str, Any]) -> Architecture:
-        """The architecture whose `dataclasses.asdict` is `settings`."""
+    def from_plain(cls, settings: dict[str, Any]) -> Self:
+        """The architecture whose `fold.registry.pack_fields` are `settings`."""
+        return unpack_fields(cls, settings)
 
     def units(self, corpus: Units) -> Units:
         """The units of a new model: those of the corpus, unless pre-trained weights bring their own."""
@@ -204,3 +221,6 @@ def empty_model(architecture: Architecture, vocab_size: int, sample_rate: int) -
     """The model without memory for its weights: to count parameters of large shapes at no cost."""
     with torch.device("meta"):
         return architecture.build(vocab_size, sample_rate)
+
+
+ARCHITECTURES = Registry(Architecture, "architecture", "fold.architectures", home="fold.models")

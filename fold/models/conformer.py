@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from fold.errors import FoldError
 from fold.models.asr import Architecture, Recogniser, StemOutput
 from fold.models.frontend import Frontend, SpecAugmentConfig, num_fbank_frames
+from fold.models.layers import ConformerLayers, LayerKind, LayerShape
 from fold.modules.attention import relative_positions
-from fold.modules.conformer import ConformerLayer
 from fold.modules.decoder import AttentionDecoder
 from fold.modules.masks import length_mask
 from fold.modules.norms import ConvNorm
@@ -44,13 +45,28 @@ class ConformerStem(nn.Module):
 
 @dataclass(frozen=True)
 class Conformer(Architecture):
-    """Shape of a Conformer. The defaults are the paper's: ESPnet's Switchboard Conformer, folded to 6 layers.
+    """A Conformer, or another kind of layers between the same stem and heads. The defaults are the paper's: ESPnet's
+    Switchboard Conformer, folded to 6 layers.
 
-    num_layers: physical layers; conv_norm: norm inside the convolution module;
-    subsampling_channels: channels of the subsampling convolutions (None: dim);
-    decoder_layers: 0 for CTC alone; normalisation: of the filterbanks, an utterance or over the training set;
-    spec_augment: None switches it off; checkpoint_activations: less memory in training, more compute.
-    Raises FoldError for a shape that cannot be built.
+    Args:
+        num_layers: Physical layers.
+        dim: Features of a frame; even, and a multiple of num_heads.
+        num_heads: Attention heads of a layer.
+        ffn_dim: Inner features of the feed-forward modules.
+        kernel_size: Frames that a layer's convolution over time sees; odd.
+        conv_norm: The norm inside a Conformer layer's convolution module.
+        dropout: Share of activations that are dropped in training.
+        subsampling_channels: Channels of the subsampling convolutions; null: dim.
+        decoder_layers: Layers of the attention decoder; 0 for CTC only.
+        decoder_ffn_dim: Inner features of the decoder's feed-forward modules.
+        num_mels: Mel bins of the filterbank.
+        normalisation: Of the filterbanks, over each utterance or (global) over the training set.
+        spec_augment: Masks in training; null switches them off.
+        checkpoint_activations: Whether activations are computed anew in the backward pass: less memory, more compute.
+        layer: The kind of the encoder's layers.
+
+    Raises:
+        FoldError: The shape cannot be built.
     """
 
     num_layers: int = 6
@@ -67,6 +83,7 @@ class Conformer(Architecture):
     normalisation: Literal["utterance", "global"] = "utterance"
     spec_augment: SpecAugmentConfig | None = SpecAugmentConfig()
     checkpoint_activations: bool = False
+    layer: LayerKind = ConformerLayers()
 
     CHANGEABLE = ("dropout", "spec_augment", "checkpoint_activations")
 
@@ -79,6 +96,8 @@ class Conformer(Architecture):
             raise FoldError(f"num_mels is {self.num_mels}: the subsampling needs at least {ConvSubsampling.MIN_FRAMES}")
         if self.kernel_size % 2 == 0:
             raise FoldError(f"kernel_size is {self.kernel_size}: it must be odd, so that a frame sits in the middle")
+        with torch.device("meta"):
+            self._layer()  # which refuses what it cannot be
 
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
         frontend = Frontend(sample_rate, self.num_mels, self.normalisation, self.spec_augment)
@@ -92,16 +111,12 @@ class Conformer(Architecture):
             decoder=self._decoder(vocab_size) if self.decoder_layers else None,
         )
 
-    @classmethod
-    def from_plain(cls, settings: dict[str, Any]) -> Conformer:
-        masks = settings["spec_augment"]
-        return cls(**{**settings, "spec_augment": masks and SpecAugmentConfig(**masks)})
-
     def num_frames(self, num_samples: int, sample_rate: int) -> int:
         return max(0, ConvSubsampling.output_length(num_fbank_frames(num_samples, sample_rate)))
 
-    def _layer(self) -> ConformerLayer:
-        return ConformerLayer(self.dim, self.num_heads, self.ffn_dim, self.kernel_size, self.dropout, self.conv_norm)
+    def _layer(self) -> nn.Module:
+        shape = LayerShape(self.dim, self.num_heads, self.ffn_dim, self.kernel_size, self.dropout, self.conv_norm)
+        return self.layer.build(shape)
 
     def _decoder(self, vocab_size: int) -> AttentionDecoder:
         return AttentionDecoder(

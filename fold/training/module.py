@@ -18,10 +18,15 @@ from torch.optim import Optimizer
 from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
 from fold.decoding.decode import Decoding, Trial, transcribe
-from fold.losses import Counts, FitsCTC, JointObjective, Targets
+from fold.losses import Counts, FitsCTC, Targets
 from fold.models import Architecture, Recogniser
-from fold.paths import Growth, Path, PathSpace
+from fold.objective import JointObjective
+from fold.paths import PathSpace
+from fold.registry import pack
+from fold.sampling import DepthFirst, PathSampler, StepPaths, step_generator
+from fold.training import method
 from fold.training.finite import FiniteUpdates
+from fold.training.method import Method
 from fold.training.resume import check_fits, refresh_schedule
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
@@ -30,13 +35,18 @@ STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
 class FoldableASR(lightning.LightningModule):
     """Trains a foldable recogniser: in each step the deepest path, the seed and sampled paths, jointly.
 
-    network: the model's architecture; max_repeats, max_depth: its path space (see `fold.paths.PathSpace`; one repeat
-    is a model that does not unfold); num_sampled_paths: paths drawn a step besides the two ends; growth: when the
-    deeper paths join;
-    random_seed: of those draws, and of dropout and SpecAugment; objective: the joint objective;
-    decoding: of validation; test_decoding: of the canonical paths of a test, and of what `predict` writes;
-    compile_layers: by torch.compile, which takes a minute and a C++ compiler and pays in long trainings;
-    optimizer, lr_scheduler: stepped every update.
+    Args:
+        network: The model's architecture.
+        optimizer: Of all parameters that train.
+        lr_scheduler: Of the learning rate; stepped every update.
+        max_repeats: How often a layer may run, one number for all or one for each; 1 is a model that does not unfold.
+        max_depth: Of the deepest path; null: every layer as often as it may.
+        sampler: Chooses the paths that each update trains.
+        random_seed: Of the sampled paths, of dropout and of SpecAugment.
+        objective: What an update minimises.
+        decoding: Of validation.
+        test_decoding: Of the canonical paths of a test, and of what `predict` writes.
+        compile_layers: Whether torch.compile compiles the layers: a minute and a C++ compiler, for long trainings.
     """
 
     def __init__(
@@ -46,8 +56,7 @@ class FoldableASR(lightning.LightningModule):
         lr_scheduler: LRSchedulerCallable,
         max_repeats: int | list[int] = 2,
         max_depth: int | None = None,
-        num_sampled_paths: int = 1,
-        growth: Growth = Growth(),
+        sampler: PathSampler = DepthFirst(),
         random_seed: int = 0,
         objective: JointObjective = JointObjective(),
         decoding: Decoding = Decoding(),
@@ -58,10 +67,8 @@ class FoldableASR(lightning.LightningModule):
         self.network = network
         repeats = max_repeats if isinstance(max_repeats, int) else tuple(max_repeats)
         self.space = PathSpace(network.num_layers, repeats, max_depth)
-        self.num_sampled_paths = num_sampled_paths
-        self.growth = growth
+        self.method = Method(sampler, objective)
         self.random_seed = random_seed
-        self.objective = objective
         self.decoding = decoding
         self.test_decoding = test_decoding
         self.compile_layers = compile_layers
@@ -87,6 +94,7 @@ class FoldableASR(lightning.LightningModule):
                 self.network, self.space, data.units, data.sample_rate, shards=str(data.location)
             )
             self.description.check()
+            self.method.check(self.space)
             self.model = self.description.build()
             self.decoding.check(self.model)
             self.test_decoding.check(self.model, "test_decoding")
@@ -139,15 +147,13 @@ class FoldableASR(lightning.LightningModule):
         drawn = np.random.SeedSequence((self.random_seed, self.global_step, number)).generate_state(1, np.uint64)
         torch.manual_seed(int(drawn[0]))
 
-    def training_paths(self, step: int, progress: float) -> list[Path]:
-        """The paths of a step: deepest, seed, sampled ones; the deepest alone where that is the seed.
+    def training_paths(self, step: int, progress: float) -> StepPaths:
+        """The paths of an update, which depend on the random seed and the update alone: every rank, and every resumed
+        run, draws the same.
 
-        progress: share of the training steps.
+        step: updates before; progress: share of the training updates.
         """
-        space = self.growth.space(self.space, progress)
-        if space.deepest == space.seed:
-            return [space.deepest]
-        return [space.deepest, space.seed, *space.draw(self.num_sampled_paths, seed=self.random_seed, step=step)]
+        return self.method.sampler.paths(self.space, step, progress, step_generator(self.random_seed, step))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         counts = self._counts(batch)
@@ -155,8 +161,9 @@ class FoldableASR(lightning.LightningModule):
         prefixes = targets.prefixes(self.description.units.eos)
         progress = self.global_step / max(self.trainer.estimated_stepping_batches, 1)
         paths = self.training_paths(self.global_step, progress)
-        outputs = self.model(batch.waveforms, batch.num_samples, paths, prefixes)
-        losses = self.objective(outputs, targets, progress, counts())
+        with_hidden = self.method.objective.needs_hidden(progress)
+        outputs = self.model(batch.waveforms, batch.num_samples, paths.in_order, prefixes, with_hidden)
+        losses = self.method.objective(paths, outputs, targets, progress, counts())
         self.log("train/loss", losses.total.detach(), prog_bar=True)
         self.log_dict({f"train/{name}": part for name, part in losses.parts.items()})
         return losses.total
@@ -199,3 +206,4 @@ class FoldableASR(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = self.description.to_dict()
+        checkpoint[method.KEY] = pack(self.method)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict
 from typing import Any
 
 import lightning
 
 from fold.checkpoint import KEY, Description
 from fold.errors import FoldError
+from fold.registry import pack_fields
 
 
 def check_fits(description: Description, checkpoint: dict[str, Any]) -> None:
@@ -23,7 +23,7 @@ def check_fits(description: Description, checkpoint: dict[str, Any]) -> None:
     if type(held.architecture) is not type(description.architecture):
         kinds = type(held.architecture).__name__, type(description.architecture).__name__
         raise FoldError(f"the checkpoint holds a {kinds[0]}, not a {kinds[1]}")
-    now, before = asdict(description.architecture), asdict(held.architecture)
+    now, before = pack_fields(description.architecture), pack_fields(held.architecture)
     for name in (name for name in now if now[name] != before[name] and name not in held.architecture.CHANGEABLE):
         raise FoldError(f"the checkpoint was trained with model.network.{name}={before[name]}, not {now[name]}")
     if held.units.to_dict() != description.units.to_dict():

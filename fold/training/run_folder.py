@@ -23,8 +23,7 @@ LATEST = "latest"  # names the newest run of an experiment that has a checkpoint
 LOCK = ".lock"
 SAME_RUN = (  # settings by which a run is known; others may change when it goes on
     "random_seed",
-    *(f"model.{name}" for name in ("random_seed", "network", "max_repeats", "max_depth", "num_sampled_paths")),
-    *(f"model.{name}" for name in ("growth", "objective")),
+    *(f"model.{name}" for name in ("random_seed", "network", "max_repeats", "max_depth", "sampler", "objective")),
     *(f"data.{name}" for name in ("random_seed", "corpus", "sample_rate", "units")),
 )
 

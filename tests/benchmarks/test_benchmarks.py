@@ -13,7 +13,7 @@ from torch import nn
 
 from benchmarks import peer
 from benchmarks.__main__ import BENCHMARKS, TINY, main
-from benchmarks.joint_step import encoder_step, passes
+from benchmarks.joint_step import encoder_step, passes, training_paths
 from benchmarks.memory import peak_in_fresh_process
 from benchmarks.report import Row, Section
 from benchmarks.sweep import compare
@@ -59,7 +59,7 @@ def test_every_benchmark_runs_and_is_printed(quick: SimpleNamespace) -> None:
 
 def test_joint_step_states_the_layer_calls_of_the_drawn_paths(quick: SimpleNamespace) -> None:
     space = PathSpace(TINY.num_layers, 2)
-    paths = [space.deepest, space.seed, *space.draw(1, seed=0, step=0)]
+    paths = training_paths(space, step=0)
     deepest, separate = space.deepest.depth, sum(path.depth for path in paths)
     for part in ("encoder", "model"):
         measured = rows(quick, "joint")
@@ -78,7 +78,7 @@ def test_sweep_states_the_layer_calls_it_counted(quick: SimpleNamespace) -> None
 def test_joint_and_separate_passes_give_the_same_gradients() -> None:
     unfolding = replace(TINY, dropout=0.0).conformer().build(TINY.vocab_size, SAMPLE_RATE).unfolding
     space = PathSpace(TINY.num_layers, 2)
-    draws = [[space.deepest, space.seed, *space.draw(1, seed=0, step=0)]]
+    draws = [training_paths(space, step=0)]
     compared = passes(unfolding, encoder_step(unfolding, TINY, CPU), draws)
     gradients = {}
     for name, call in compared.items():

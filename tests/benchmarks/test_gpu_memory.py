@@ -14,7 +14,7 @@ SHAPE = Shape(
 
 def module(**settings: object) -> FoldableASR:
     optimizer, schedule = torch.optim.AdamW, torch.optim.lr_scheduler.ConstantLR
-    return FoldableASR(Foundation(shape=SHAPE, **settings), optimizer, schedule, num_sampled_paths=1)
+    return FoldableASR(Foundation(shape=SHAPE, **settings), optimizer, schedule)
 
 
 def test_state_and_activations() -> None:

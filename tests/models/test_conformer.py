@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from fold.errors import FoldError
-from fold.losses import Counts, JointObjective, Ramp, Targets
+from fold.losses import Counts, Targets
 from fold.models import Conformer, PathOutput, Recogniser, empty_model
+from fold.objective import Distillation, JointObjective
 from fold.paths import PathSpace
+from fold.sampling import DepthFirst, StepPaths, step_generator
 
 RATE, VOCAB = 8000, 6
 TINY = Conformer(
@@ -98,9 +100,10 @@ def test_a_padded_batch_gives_what_each_utterance_gives_alone(conv_norm: str, no
 
 
 def gradients(model: Recogniser, batch: tuple[Tensor, Tensor], targets: Targets, counts: Counts) -> list[Tensor]:
-    objective = JointObjective(distillation=Ramp(0.7))
-    outputs = model(*batch, PATHS[:3], targets.prefixes(VOCAB - 1))
-    return list(torch.autograd.grad(objective(outputs, targets, 1.0, counts).total, list(model.parameters())))
+    objective = JointObjective(distillation=Distillation(0.7, 0.0, 0.0))
+    roles = StepPaths(PATHS[0], PATHS[1], (PATHS[2],))
+    outputs = model(*batch, roles.in_order, targets.prefixes(VOCAB - 1))
+    return list(torch.autograd.grad(objective(roles, outputs, targets, 1.0, counts).total, list(model.parameters())))
 
 
 @pytest.mark.parametrize("conv_norm", ["layer", "group"])
@@ -138,9 +141,9 @@ def test_paths_together_equal_each_alone() -> None:
 def test_the_joint_objective_trains_every_physical_layer() -> None:
     model = make_model(num_layers=4)
     space = PathSpace(4, 2)
-    paths = [space.deepest, space.seed, *space.draw(1, seed=0, step=0)]
-    outputs = model(*padded(waveforms()), paths, targets().prefixes(VOCAB - 1))
-    JointObjective()(outputs, targets(), progress=1.0).total.backward()
+    paths = DepthFirst().paths(space, 0, 1.0, step_generator(0, 0))
+    outputs = model(*padded(waveforms()), paths.in_order, targets().prefixes(VOCAB - 1))
+    JointObjective()(paths, outputs, targets(), progress=1.0).total.backward()
     assert len(model.unfolding.layers) == 4
     for layer in model.unfolding.layers:
         assert max(float(parameter.grad.abs().max()) for parameter in layer.parameters()) > 1e-4
@@ -173,7 +176,9 @@ def test_an_utterance_too_short_for_a_frame_harms_no_other() -> None:
     model = make_model(conv_norm="group", decoder_layers=0)
     outputs = model(*padded([waveforms()[0], waveforms()[1][:250]]), PATHS[:1])
     assert outputs.num_frames.tolist()[1] == 0
-    losses = JointObjective()(outputs, Targets(torch.tensor([[1, 2], [1, 0]]), torch.tensor([2, 1])), 0.0)
+    losses = JointObjective()(
+        StepPaths(PATHS[0]), outputs, Targets(torch.tensor([[1, 2], [1, 0]]), torch.tensor([2, 1])), 0.0
+    )
     losses.total.backward()
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 

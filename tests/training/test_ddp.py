@@ -11,10 +11,12 @@ from tones import SAMPLE_RATE, Tones
 
 from fold import checkpoint
 from fold.data.datamodule import SpeechData
-from fold.losses import JointObjective, Ramp, Targets
+from fold.losses import Targets
 from fold.models import Conformer
+from fold.objective import Distillation, JointObjective
 from fold.paths import PathSpace
 from fold.report.record import read_record
+from fold.sampling import DepthFirst, step_generator
 
 Command = Callable[..., Finished]
 LEARNING_RATE = 0.1
@@ -29,7 +31,7 @@ def one_step(tones_config: Path, *options: str) -> list[str]:
         f"--model.optimizer={{class_path: torch.optim.SGD, init_args: {{lr: {LEARNING_RATE}}}}}",
         "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.ConstantLR, init_args: {factor: 1.0}}",
         "--model.objective.distillation={weight: 0.5, start: 0, end: 0}",
-        "--model.growth={alone: 0, grown: 0}",
+        "--model.sampler.growth={alone: 0, grown: 0}",
         f"--data.update_seconds={UPDATE_SECONDS}",
         f"--data.batch_seconds={BATCH_SECONDS}",
         "--data.eval_batch_seconds=3",  # several batches, so that both evaluate
@@ -54,10 +56,10 @@ def test_two_processes_equal_one(
     model = Conformer(**TINY_NETWORK).build(len(data.units), SAMPLE_RATE)
     batch, space = next(iter(data.train_dataloader())), PathSpace(2)  # the whole update, as nothing accumulates
     assert len(set(batch.num_samples.tolist())) > 1  # lengths vary, over the ranks and within them
-    paths = [space.deepest, space.seed, *space.draw(1, seed=0, step=0)]
-    objective = JointObjective(distillation=Ramp(0.5))
-    outputs = model(batch.waveforms, batch.num_samples, paths)
-    objective(outputs, Targets(batch.units, batch.num_units), progress=0.0).total.backward()
+    paths = DepthFirst().paths(space, 0, 1.0, step_generator(0, 0))
+    objective = JointObjective(distillation=Distillation(0.5, 0.0, 0.0))
+    outputs = model(batch.waveforms, batch.num_samples, paths.in_order)
+    objective(paths, outputs, Targets(batch.units, batch.num_units), progress=0.0).total.backward()
     steps = [LEARNING_RATE * parameter.grad for parameter in model.parameters()]
     for parameter, step, other in zip(model.parameters(), steps, stepped.parameters(), strict=True):
         torch.testing.assert_close(other, parameter - step, rtol=1e-4, atol=1e-5)

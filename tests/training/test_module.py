@@ -19,9 +19,9 @@ from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.evaluation import one_spaced
 from fold.models import Conformer, Recogniser
 from fold.modules.decoder import AttentionDecoder
-from fold.paths import Growth
 from fold.paths import Path as LayerPath
 from fold.report.record import read_record
+from fold.sampling import DepthFirst, Growth, StepPaths
 from fold.text.units import Units
 from fold.training.module import STATISTICS_BATCHES, FoldableASR
 
@@ -34,24 +34,28 @@ def make_module(**settings: object) -> FoldableASR:
 
 
 def test_paths_of_a_step_are_the_ends_and_the_draw_of_that_step() -> None:
-    module = make_module(num_sampled_paths=2, random_seed=7)
-    deepest, seed, *sampled = module.training_paths(step=5, progress=1.0)
-    assert (deepest, seed) == (module.space.deepest, module.space.seed)
-    assert sampled == module.space.draw(2, seed=7, step=5)
-    assert {tuple(module.training_paths(step, 1.0)[2:]) for step in range(20)} != {tuple(sampled)}
+    module = make_module(sampler=DepthFirst(num_paths=2), random_seed=7)
+    paths = module.training_paths(step=5, progress=1.0)
+    assert (paths.deepest, paths.seed) == (module.space.deepest, module.space.seed)
+    again = make_module(sampler=DepthFirst(num_paths=2), random_seed=7)  # of another rank, or resumed
+    assert again.training_paths(step=5, progress=1.0) == paths
+    assert {module.training_paths(step, 1.0).sampled for step in range(20)} != {paths.sampled}
+    other = make_module(sampler=DepthFirst(num_paths=2), random_seed=8)
+    assert [other.training_paths(s, 1.0) for s in range(9)] != [module.training_paths(s, 1.0) for s in range(9)]
 
 
 def test_a_model_that_does_not_unfold_trains_one_path() -> None:
     module = make_module(max_repeats=1)
-    assert module.training_paths(step=0, progress=1.0) == [module.space.seed]
+    assert module.training_paths(step=0, progress=1.0) == StepPaths(module.space.seed)
 
 
 def test_deeper_paths_join_while_training_goes_on() -> None:
-    module = make_module(growth=Growth(0.5, 1.0))
-    assert module.training_paths(step=5, progress=0.5) == [module.space.seed]
-    deepest, seed, sampled = module.training_paths(step=5, progress=0.7)
-    assert seed == module.space.seed
-    assert seed.depth < sampled.depth <= deepest.depth < module.space.deepest.depth
+    module = make_module(sampler=DepthFirst(growth=Growth(0.5, 1.0)))
+    assert module.training_paths(step=5, progress=0.5) == StepPaths(module.space.seed)
+    paths = module.training_paths(step=5, progress=0.7)
+    assert paths.seed == module.space.seed
+    [sampled] = paths.sampled
+    assert paths.seed.depth < sampled.depth <= paths.deepest.depth < module.space.deepest.depth
 
 
 def test_a_new_run_fetches_pretrained_weights_and_a_resumed_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def test_a_requeued_job_goes_on_with_its_run(fit: Command, tmp_path: Path, monke
         "model.network.init_args.dim=16",
         "model.max_repeats=3",
         "model.objective.distillation.weight=0.5",
-        "model.growth={alone: 0, grown: 0}",
+        "model.sampler.init_args.growth={alone: 0, grown: 0}",
     ],
 )
 @pytest.mark.parametrize("named", [False, True])

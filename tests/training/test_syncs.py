@@ -9,11 +9,13 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fold.losses import JointObjective, Targets
+from fold.losses import Targets
 from fold.models import Architecture, Conformer, Foundation
 from fold.models.foundation import Shape
 from fold.models.frontend import SpecAugmentConfig
+from fold.objective import JointObjective
 from fold.paths import PathSpace
+from fold.sampling import DepthFirst, step_generator
 
 READS = ("_local_scalar_dense", "nonzero", "unique", "masked_select")  # whose result the host needs
 SPACE = PathSpace(3, 2)
@@ -79,10 +81,10 @@ def test_a_step_makes_the_host_wait_for_ctc_only(network: Architecture) -> None:
         waits.counts.clear()
         num_samples, num_units = torch.tensor([16_000, 15_000, 9_000]), torch.tensor([5, 4, 3])  # on the CPU
         targets = Targets(units, num_units)
-        paths = [SPACE.deepest, SPACE.seed, *SPACE.draw(2, seed=0, step=0)]
+        paths = DepthFirst(num_paths=2).paths(SPACE, 0, 1.0, step_generator(0, 0))
         with torch.autocast("cuda", torch.bfloat16):
-            outputs = model(waveforms, num_samples, paths, targets.prefixes(19))
-            JointObjective()(outputs, targets, progress=0.9)
+            outputs = model(waveforms, num_samples, paths.in_order, targets.prefixes(19))
+            JointObjective()(paths, outputs, targets, progress=0.9)
     assert waits.counts.total() <= MOST, waits.counts
     assert waits.counts["_ctc_loss"] == 1
 

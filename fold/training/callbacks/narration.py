@@ -36,7 +36,7 @@ class Narration(lightning.Callback):
 def deepest_now(trainer: lightning.Trainer, pl_module: FoldableASR) -> int:
     """Layers of the deepest path that the next update trains."""
     progress = trainer.global_step / max(trainer.estimated_stepping_batches, 1)
-    return max(path.depth for path in pl_module.training_paths(trainer.global_step, progress))
+    return pl_module.training_paths(trainer.global_step, progress).deepest.depth
 
 
 def growth(step: int, depth: int) -> str:

@@ -60,6 +60,17 @@ class StepProgress(TQDMProgressBar):
             values = ", ".join(f"{name} {value}" for name, value in self.get_metrics(trainer, pl_module).items())
             say(f"update {trainer.global_step:,}: {values}")
 
+    def on_exception(self, *_: Any) -> None:
+        """Ends the line of a bar, so that what is printed next has one of its own."""
+        for bar in (
+            self._train_progress_bar,
+            self._val_progress_bar,
+            self._test_progress_bar,
+            self._predict_progress_bar,
+        ):
+            if bar is not None:
+                bar.close()
+
     def _show(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         bar, now = self.train_progress_bar, time.monotonic()
         if self.is_enabled and (now - self._shown >= REFRESH_SECONDS or trainer.global_step == bar.total):

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from conftest import REPOSITORY, TINY_NETWORK
 
 from fold.checkpoint import Description
 from fold.errors import FoldError
-from fold.models import Conformer, registry
+from fold.models import Conformer
+from fold.models.asr import ARCHITECTURES
 from fold.paths import PathSpace
+from fold.registry import pack_fields
 from fold.report.record import read_record
 from fold.text.units import CharUnits
 
@@ -66,14 +68,14 @@ def test_a_name_imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "unheard_of.py").write_text(MINE)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(FoldError, match=r"no architecture unheard_of.Mine: .* nor is a module unheard_of"):
-        registry.find("unheard_of.Mine")
+        ARCHITECTURES.find("unheard_of.Mine")
     assert "unheard_of" not in sys.modules
 
 
 @pytest.mark.parametrize("name", ["os.system", "fold.checkpoint.Description", "registry", "empty_model", "", "."])
 def test_what_is_no_architecture_is_not_found(name: str) -> None:
     with pytest.raises(FoldError, match="no architecture"):
-        registry.find(name)
+        ARCHITECTURES.find(name)
 
 
 def test_an_installed_package_is_found_by_the_name_it_offers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,10 +85,10 @@ def test_an_installed_package_is_found_by_the_name_it_offers(tmp_path: Path, mon
     (offered / "METADATA").write_text("Metadata-Version: 2.1\nName: offering\nVersion: 1.0\n")
     (offered / "entry_points.txt").write_text("[fold.architectures]\nshort = offering:Mine\n")
     monkeypatch.syspath_prepend(tmp_path)
-    found = registry.find("short")
+    found = ARCHITECTURES.find("short")
     assert found.__name__ == "Mine"
-    assert registry.name_of(found) == "short"
-    assert registry.find("offering.Mine") is found  # as a checkpoint names it that is older than the offer
+    assert ARCHITECTURES.name_of(found) == "short"
+    assert ARCHITECTURES.find("offering.Mine") is found  # as a checkpoint names it that is older than the offer
 
 
 @dataclass(frozen=True)
@@ -129,5 +131,5 @@ def test_what_could_not_be_loaded_again_is_refused() -> None:
 
 def test_an_architecture_of_fold_has_its_short_name() -> None:
     network = Conformer(**TINY_NETWORK)
-    assert registry.name_of(type(network)) == "Conformer"
-    assert registry.find("Conformer").from_plain(asdict(network)) == network
+    assert ARCHITECTURES.name_of(type(network)) == "Conformer"
+    assert ARCHITECTURES.find("Conformer").from_plain(pack_fields(network)) == network
