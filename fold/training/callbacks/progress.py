@@ -62,12 +62,8 @@ class StepProgress(TQDMProgressBar):
 
     def on_exception(self, *_: Any) -> None:
         """Ends the line of a bar, so that what is printed next has one of its own."""
-        for bar in (
-            self._train_progress_bar,
-            self._val_progress_bar,
-            self._test_progress_bar,
-            self._predict_progress_bar,
-        ):
+        inner_first = (self._predict_progress_bar, self._test_progress_bar, self._val_progress_bar)
+        for bar in (*inner_first, self._train_progress_bar):
             if bar is not None:
                 bar.close()
 
