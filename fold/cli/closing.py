@@ -39,17 +39,15 @@ def next_steps(trainer: lightning.Trainer, run: Path, checkpoint: Path) -> list[
     sentences = [f'  "{text}"' for text in sample_sentences(data)]
     lines = ["", "Sentences to say to this model, or others like them:", *sentences] if sentences else []
     what = "an utterance of the test" if said else "a recording"
-    lines += ["", f"Next, transcribe {what} at depth {depths[-1]}:"]
-    lines += [
+    choice = f" (or any from {depths[0]} to {depths[-1]})" if len(depths) > 1 else ""
+    lines += ["", f"Next, transcribe {what} at depth {depths[-1]}{choice}:"]
+    lines += [f'  it says "{said.text}"'] if said else []
+    return [
+        *lines,
         f"  {program()} transcribe --depth {depths[-1]} \\",
         f"    --ckpt_path {shlex.quote(str(checkpoint))} \\",
         f"    {shlex.quote(str(run / SAMPLE)) if said else 'FILE.wav'}",
     ]
-    if said:
-        lines += [f'It says "{said.text}".']
-    if len(depths) > 1:
-        lines += [f"Any depth from {depths[0]} to {depths[-1]} can be chosen."]
-    return lines
 
 
 def program() -> str:

@@ -60,10 +60,11 @@ def test_the_command_that_comes_last_works_when_pasted(run: tuple[Path, Finished
     pasted = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
     assert pasted.returncode == 0, pasted.stderr
     assert pasted.stdout.split("\t")[0].endswith("sample.wav")
-    [said] = re.findall(r'^It says "(.*)"\.$', done.stdout, re.MULTILINE)
+    [said] = re.findall(r'^  it says "(.*)"$', done.stdout, re.MULTILINE)
     assert said in {recipe.text for recipe in Tones().recipes("test", None)}
     assert done.stdout.index("executed depth") < done.stdout.index("figure: ") < done.stdout.index("run: ")
     assert done.stdout.index("run: ") < done.stdout.index(command)
+    assert done.stdout.rstrip().endswith(command.splitlines()[-1].strip()), "the command comes last"
 
 
 def test_what_the_last_lines_name_is_there(run: tuple[Path, Finished]) -> None:
