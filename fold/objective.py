@@ -9,7 +9,7 @@ package offers it as an entry point of the group `fold.terms`.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -108,7 +108,7 @@ class Ramp:
 
 
 @dataclass(frozen=True)
-class Term(Ramp, ABC):
+class Term(Ramp, metaclass=ABCMeta):  # not ABC: bases that are dataclasses all keep settings free of class paths
     """A term of the objective, with its weight over training. Subclasses are frozen dataclasses of plain values."""
 
     needs_hidden = False  # not annotated, and so no setting

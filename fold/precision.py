@@ -12,7 +12,7 @@ import torch
 Precision = Literal["auto", "fp32", "bf16"]
 BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")  # of x86 and ARM, as torch.cpu.get_capabilities names them
 WORTHWHILE = 1.5  # times as fast: below, rounding and casts cost more than the products gain
-ROUNDS = 5
+ROUNDS = 30
 
 
 def choose_precision(device: torch.device, wanted: Precision = "auto") -> Precision:
@@ -32,7 +32,8 @@ def computing_in(device: torch.device, precision: Precision = "auto") -> Abstrac
 
 @lru_cache
 def bf16_pays_on_cpu() -> bool:
-    """Whether this processor multiplies matrices much faster in bf16 than in fp32: measured, in some ten milliseconds.
+    """Whether this processor multiplies matrices much faster in bf16 than in fp32: measured, in some
+    hundredths of a second.
 
     Instructions alone do not tell: of two processors with avx512_bf16, one was four times as fast as in fp32, the
     other half as fast.
@@ -44,11 +45,14 @@ def bf16_pays_on_cpu() -> bool:
 
 
 def _seconds(dtype: torch.dtype) -> float:
-    """Of a product as layers have them, the best of some."""
-    x, weight = torch.ones(512, 256, dtype=dtype), torch.ones(512, 256, dtype=dtype)
+    """Of a product as layers have them, the best of many on one thread: other programs slow a few of them, or one of
+    several threads that wait for each other."""
+    x, threads = torch.ones(256, 256, dtype=dtype), torch.get_num_threads()
     found = []
+    torch.set_num_threads(1)
     for _ in range(ROUNDS):
         started = time.perf_counter()
-        torch.nn.functional.linear(x, weight)
+        torch.nn.functional.linear(x, x)
         found.append(time.perf_counter() - started)
+    torch.set_num_threads(threads)
     return min(found)

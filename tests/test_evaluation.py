@@ -8,7 +8,7 @@ import torch
 from fold.data.batching import Batch, Example, collate
 from fold.decoding import ctc_greedy
 from fold.decoding.decode import Decoding, Trial
-from fold.evaluation import Transcripts, make_record, sweep, sweep_paths, sweep_rows, sweep_trials
+from fold.evaluation.sweep import Transcripts, make_record, sweep, sweep_paths, sweep_rows, sweep_trials
 from fold.metrics import ErrorCounts
 from fold.metrics.errors import count_errors
 from fold.models import Conformer, Recogniser

@@ -3,16 +3,26 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 
+from fold.errors import FoldError
 from fold.losses import Counts, Targets, attention_losses, ctc_fits, ctc_losses, divergence
 from fold.models import PathOutput, PathOutputs
-from fold.objective import Distillation, JointObjective, Losses, Ramp, SampledTask, SeedTask
+from fold.objective import (
+    Distillation,
+    JointObjective,
+    Losses,
+    Ramp,
+    SampledTask,
+    SeedTask,
+    StepOutputs,
+    Term,
+)
 from fold.paths import Path
 from fold.sampling import StepPaths
 
@@ -200,6 +210,49 @@ def test_the_deepest_path_alone() -> None:
     losses = losses_of(JointObjective(**RAMPS), hybrid(1), targets(), 1.0)
     assert set(losses.parts) == {"task_deepest"}
     torch.testing.assert_close(losses.total, losses.parts["task_deepest"])
+
+
+@dataclass(frozen=True)
+class Constant(Term):
+    """Half of what a step's first sampled path says of the first unit, or nothing."""
+
+    needs_hidden = True
+
+    def __call__(self, step: StepOutputs) -> Tensor | None:
+        return step.sampled[0].ctc_log_probs[0, 0, 1] / 2 if step.sampled else None
+
+
+def test_further_terms_are_added_with_their_weight() -> None:
+    outputs = hybrid(3)
+    plain = losses_of(JointObjective(**RAMPS), outputs, targets(), 0.75)
+    objective = JointObjective(**RAMPS, further={"mine": Constant(3.0, 0.5, 1.0)})
+    losses = losses_of(objective, outputs, targets(), 0.75)
+    own = outputs[2].ctc_log_probs[0, 0, 1] / 2
+    assert losses.parts == {**plain.parts, "mine": own}
+    torch.testing.assert_close(losses.total, plain.total + 1.5 * own)
+    assert "mine" not in losses_of(objective, hybrid(2), targets(), 0.75).parts  # nothing was sampled
+    assert "mine" not in losses_of(objective, outputs, targets(), 0.5).parts  # its weight is 0 yet
+
+
+def test_hidden_states_are_wanted_while_a_term_that_needs_them_counts() -> None:
+    objective = JointObjective(further={"mine": Constant(3.0, 0.5, 1.0)})
+    assert [objective.needs_hidden(progress) for progress in (0.0, 0.5, 0.6, 1.0)] == [False, False, True, True]
+    assert not JointObjective().needs_hidden(1.0)
+
+
+def test_a_term_cannot_take_the_name_of_another() -> None:
+    with pytest.raises(FoldError, match="task_seed is a term already"):
+        JointObjective(further={"task_seed": Constant()})
+
+
+def test_sampled_paths_without_a_seed() -> None:
+    """As of a sampler that trains the deepest path and others between."""
+    outputs = hybrid(3)
+    roles = StepPaths(outputs.paths[0], None, tuple(outputs.paths[1:]))
+    losses = JointObjective()(roles, outputs, targets(), 1.0)
+    with_seed = losses_of(JointObjective(), outputs, targets(), 1.0).parts
+    assert set(losses.parts) == {"task_deepest", "task_sampled"}
+    torch.testing.assert_close(losses.parts["task_sampled"], (with_seed["task_seed"] + with_seed["task_sampled"]) / 2)
 
 
 def test_ends_without_sampled_paths() -> None:

@@ -47,3 +47,39 @@ def test_records_of_older_and_newer_versions_are_runs_of_one_system() -> None:
     other = make_record({2: 0.1}, seed=3, settings=settings(3, dim=16))
     other.settings.pop("seed_everything", None)
     assert len(group([*runs, other], [None] * 3)) == 2
+
+
+def test_the_method_of_an_older_version_is_todays_where_it_did_the_same() -> None:
+    network = {"class_path": "fold.models.Conformer", "init_args": {"dim": 8}}
+    ramp = {"weight": 1.0, "start": 0.0, "end": 0.0}
+    before = {
+        "model": {
+            "network": network,
+            "num_sampled_paths": 2,
+            "growth": {"alone": 0.1, "grown": 0.5},
+            "objective": {"seed": ramp, "distillation": {**ramp, "weight": 0.1}, "distil_where": "everywhere"},
+        }
+    }
+    now = {
+        "model": {
+            "network": {
+                **network,
+                "init_args": {"dim": 8, "layer": {"class_path": "fold.models.layers.ConformerLayers"}},
+            },
+            "sampler": {
+                "class_path": "fold.sampling.DepthFirst",
+                "init_args": {"num_paths": 2, "growth": {"alone": 0.1, "grown": 0.5}},
+            },
+            "objective": {
+                "deepest": ramp,
+                "seed": ramp,
+                "distillation": {**ramp, "weight": 0.1, "where": "everywhere"},
+                "further": {},
+            },
+        }
+    }
+    assert current_names(before) == now == current_names(now)
+    check_same_run(Path("run"), before, now, (), allow_changes=False)
+    now["model"]["sampler"]["class_path"] = "fold.sampling.Uniform"
+    with pytest.raises(FoldError, match=r"model.sampler.class_path: fold.sampling.DepthFirst -> fold.sampling.Uniform"):
+        check_same_run(Path("run"), before, now, (), allow_changes=False)

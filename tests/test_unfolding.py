@@ -157,6 +157,21 @@ def test_every_row_keeps_its_own_arguments() -> None:
         torch.testing.assert_close(result, expected)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_hidden_states_are_those_of_each_call_of_a_path(seed: int) -> None:
+    unfolding, x, paths = make_unfolding(), make_input(), random_paths(seed)
+    of_forward: list[list[Tensor]] = [[] for _ in paths]
+    of_walk: list[list[Tensor]] = [[] for _ in paths]
+    results = unfolding(x, paths, hidden=of_forward)
+    assert len(list(unfolding.walk(x, paths, hidden=of_walk))) == len(paths)
+    for path, result, *both in zip(paths, results, of_forward, of_walk, strict=True):
+        for states in both:
+            assert len(states) == path.depth
+            for length, state in enumerate(states, 1):
+                torch.testing.assert_close(state, by_hand(unfolding, x, Path(path.layers[:length])))
+            assert not states or torch.equal(states[-1], result)
+
+
 def test_a_joint_step_costs_1_83_times_the_deepest() -> None:
     space = PathSpace(6, 2)
     steps = [DepthFirst().paths(space, step, 1.0, step_generator(0, step)) for step in range(1500)]

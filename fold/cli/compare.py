@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from fold.cli.compare_times import recordings_of, timed_in_turns
 from fold.cli.parser import OneLineErrors
-from fold.cli.sweep import Evaluation, Split, evaluate
 from fold.data.cache import ShardCache
 from fold.errors import FoldError
+from fold.evaluation.checkpoint import Evaluation, Split, evaluate
 from fold.report.compare import formats
 from fold.report.compare import table as tables
 from fold.report.compare.conclusion import conclusion

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from fold import checkpoint
-from fold.cli.device import choose_device
 from fold.data.lookup import find_recordings
 from fold.decoding.decode import Decoding
+from fold.device import choose_device
 from fold.errors import FoldError
-from fold.evaluation import TIMED_UTTERANCES, device_name
+from fold.evaluation.sweep import TIMED_UTTERANCES, device_name
 from fold.paths import Path as LayerPath
 from fold.precision import computing_in
 from fold.report.record import Record

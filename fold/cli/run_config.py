@@ -11,9 +11,8 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
 from fold.checkpoint import CONFIG
-from fold.settings import differences
+from fold.settings import current_names, differences
 from fold.training import run_folder, wandb_run
-from fold.training.callbacks import DepthSweep
 from fold.training.resume import move_to
 
 WANDB_ID = "wandb_id"  # in a checkpoint
@@ -33,9 +32,6 @@ class SaveRunConfig(SaveConfigCallback):
     @rank_zero_only
     def save_config(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         wandb_run.log_config(trainer, self.config.as_dict())
-        for callback in trainer.callbacks:
-            if isinstance(callback, DepthSweep):
-                callback.settings = run_settings(self.parser, self.config)
         file = Path(self.config.run_dir) / "config.yaml"
         if stage == "fit" or not file.exists():  # an evaluation in a run's folder leaves its configuration alone
             config = yaml.safe_load(self.parser.dump(wandb_run.without_run(self.config), skip_unset=False))
@@ -58,5 +54,6 @@ class SaveRunConfig(SaveConfigCallback):
         if step is not None:
             move_to(checkpoint, step, trainer.accumulate_grad_batches)
         if trainer.is_global_zero and CONFIG in checkpoint:
-            for line in differences(yaml.safe_load(checkpoint[CONFIG]), run_settings(self.parser, self.config)):
+            before, now = yaml.safe_load(checkpoint[CONFIG]), run_settings(self.parser, self.config)
+            for line in differences(current_names(before), current_names(now)):
                 print(f"resumed with {line}")

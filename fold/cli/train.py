@@ -20,11 +20,11 @@ from fold import checkpoint
 from fold.checkpoint import CONFIG
 from fold.cli.closing import closing
 from fold.cli.commands import COMMANDS
-from fold.cli.device import choose_device
 from fold.cli.idle import check_effective
 from fold.cli.run_config import WANDB_ID, SaveRunConfig, run_settings
 from fold.cli.train_parser import TRAINER_DEFAULTS, Parser, add_settings
 from fold.data.datamodule import SpeechData
+from fold.device import choose_device
 from fold.errors import FoldError
 from fold.precision import choose_precision
 from fold.registry import import_offered
@@ -35,6 +35,7 @@ from fold.training.callbacks import (
     Ended,
     EndTogether,
     Narration,
+    RunSettings,
     StepProgress,
     Throughput,
     TrainingTime,
@@ -139,7 +140,8 @@ class FoldCLI(LightningCLI):
             )
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
         wandb_run.set_up(self.config.trainer.logger, self.config.offline)
-        always = [*bars, Narration(), EndTogether(), TrainingTime(), Throughput()]
+        kept = RunSettings(run_settings(self.parser, self.config))
+        always = [*bars, Narration(), kept, EndTogether(), TrainingTime(), Throughput()]
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": always}
         trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)
         accelerators.check_kernels(trainer.strategy.root_device)
@@ -209,7 +211,6 @@ def _run(command: str, options: list[str]) -> None:
 
 
 def _execute(cli: FoldCLI, command: str) -> None:
-    cli.model.from_checkpoint = cli.config.ckpt_path is not None
     getattr(cli.trainer, command)(
         cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True
     )

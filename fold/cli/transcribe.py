@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-
-from fold import checkpoint
-from fold.audio import read_audio
-from fold.cli.decoding import trained_decoding
-from fold.cli.device import choose_device
+import fold
 from fold.cli.parser import OneLineErrors
 from fold.decoding.decode import Decoding
-from fold.decoding.windows import Windows, encode
-from fold.errors import FoldError
-from fold.precision import Precision, computing_in
-
-MIN_SECONDS = 0.1  # shorter audio is padded: it would give no encoded frame
+from fold.decoding.windows import Windows
+from fold.precision import Precision
 
 
 def run(arguments: list[str]) -> None:
@@ -47,24 +39,7 @@ def transcribe_files(
         device: cpu, cuda, ...; by default an accelerator if there is one.
         precision: fp32 or bf16; by default bf16 where the device computes much faster in it.
     """
-    target = choose_device(device)
-    content = checkpoint.read(ckpt_path)
-    model, description = checkpoint.restore(content, ckpt_path)
-    decoding = decoding or trained_decoding(content, ckpt_path)
-    decoding.check(model)
-    chosen = description.space.choose(depth, path)
-    model = model.to(target)
+    model = fold.load(ckpt_path, device, precision)
     for file in files:
-        samples = torch.from_numpy(read_audio(file, description.sample_rate)[0])
-        missing = round(MIN_SECONDS * description.sample_rate) - len(samples)
-        waveform = torch.nn.functional.pad(samples, (0, max(missing, 0))).unsqueeze(0)
-        cut = waveform.shape[1] > windows.seconds * description.sample_rate
-        if cut and decoding.method == "beam" and decoding.ctc_weight < 1:
-            raise FoldError(
-                f"{file}: longer than {windows.seconds} s, for which the attention decoder was not trained; expected "
-                "--decoding.method=greedy, or --decoding.method=beam --decoding.ctc_weight=1"
-            )
-        with computing_in(target, precision):
-            output = encode(model, description.architecture, waveform, description.sample_rate, chosen, windows)
-            [[units]] = decoding(model, [output])
-        print(f"{file}\t{description.units.decode(units)}", flush=True)
+        text = model.transcribe(file, depth, path, decoding=decoding, windows=windows)
+        print(f"{file}\t{text}", flush=True)

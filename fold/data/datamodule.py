@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fold.data.batching import Batch, Rounding
 from fold.data.cache import ShardCache
 from fold.data.corpora import Corpus
 from fold.data.index import Index
+from fold.data.joining import Joiner, Joining
 from fold.data.location import Location
 from fold.data.plans import EvalPlan, Reference, TrainPlan
 from fold.data.prepare import prepare, prepared_name
@@ -28,6 +30,19 @@ from fold.text.units import Units, UnitsConfig, units_from_dict
 log = logging.getLogger(__name__)
 
 PADDING = 1.02  # of a batch of utterances of similar length
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """What a model takes.
+
+    units: of its transcripts; fits: whether an utterance can be trained with; num_frames: that it makes of so many
+    samples.
+    """
+
+    units: Units
+    fits: FitsAudio
+    num_frames: Callable[[int], int]
 
 
 class SpeechData(lightning.LightningDataModule):
@@ -51,7 +66,8 @@ class SpeechData(lightning.LightningDataModule):
         max_seconds: Longer training utterances are dropped, and counted in the log.
         shuffle_window: Number of shards that are shuffled together.
         speeds: Speed perturbation of training audio: one of these factors is drawn for each utterance; null: none.
-        random_seed: Of shuffling and speeds.
+        joining: Joins utterances of some training batches, so that longer speech is learnt too; null: none.
+        random_seed: Of shuffling, speeds and joining.
         num_workers: Processes that read for each loader.
         prepare_workers: Processes that prepare the corpus; null: one for each core.
 
@@ -75,6 +91,7 @@ class SpeechData(lightning.LightningDataModule):
         max_seconds: float = 30.0,
         shuffle_window: int = 16,
         speeds: list[float] | None = None,
+        joining: Joining | None = None,
         random_seed: int = 0,
         num_workers: int = 1,
         prepare_workers: int | None = None,
@@ -97,13 +114,12 @@ class SpeechData(lightning.LightningDataModule):
         self.max_seconds = max_seconds
         self.shuffle_window = shuffle_window
         self.speeds = speeds or [1.0]
+        self.joining = joining
         self.random_seed = random_seed
         self.num_workers = num_workers
         self.prepare_workers = prepare_workers
-        self.fits: FitsAudio | None = None  # the model sets what its training utterances must satisfy
-        self.num_frames: Callable[[int], int] | None = None  # and the frames that it makes of so many samples
         self._index: Index | None = None
-        self._units: Units | None = None
+        self._takes: ModelInput | None = None
         self._plan: TrainPlan | None = None
         self._resumed = (0, 0)  # epoch and steps done in it
         self.moved_to: int | None = None  # updates done in it, where Lightning's count of batches no longer says so
@@ -130,12 +146,12 @@ class SpeechData(lightning.LightningDataModule):
 
     @property
     def units(self) -> Units:
-        """The unit inventory kept with the prepared corpus, unless a pre-trained model has brought its own."""
-        return self._units or units_from_dict(self.index.units)
+        """The unit inventory kept with the prepared corpus, unless a model has brought its own."""
+        return self._takes.units if self._takes else units_from_dict(self.index.units)
 
-    @units.setter
-    def units(self, units: Units) -> None:
-        self._units = units
+    def serve(self, takes: ModelInput) -> None:
+        """Makes the batches suit a model from now on."""
+        self._takes = takes
 
     def train_dataloader(self) -> DataLoader[Batch]:
         split = self.index.splits["train"]
@@ -145,7 +161,7 @@ class SpeechData(lightning.LightningDataModule):
             log.warning(f"train: {dropped} of {split.utterances} utterances dropped: over {self.max_seconds} s")
         if not usable:
             raise FoldError(f"{self.location}: no training batch: every utterance is longer than {self.max_seconds} s")
-        data = self._split("train", self.fits)
+        data = self._split("train", self._takes and self._takes.fits, self.joining)
         plan = TrainPlan(
             data.lengths(self._samples(self.max_seconds)),
             [shard.seconds for shard in split.shards],
@@ -215,10 +231,13 @@ class SpeechData(lightning.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self._eval_loader("test")
 
-    def _split(self, name: str, fits: FitsAudio | None = None) -> ShardedSpeech:
-        rounding = Rounding.to_frames(self.num_frames, self.round_frames) if self.num_frames else None
+    def _split(self, name: str, fits: FitsAudio | None = None, joining: Joining | None = None) -> ShardedSpeech:
+        rounding = Rounding.to_frames(self._takes.num_frames, self.round_frames) if self._takes else None
+        joiner = joining and Joiner(joining, self.sample_rate, self.units.encode, fits, self.random_seed)
         split = self.index.splits[name]
-        return ShardedSpeech(self.location, split, self.sample_rate, self.units, fits, rounding, self.speeds)
+        return ShardedSpeech(
+            self.location, split, self.sample_rate, self.units, fits, rounding, joiner, speeds=self.speeds
+        )
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         data = self._split(name)

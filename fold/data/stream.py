@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from fold.data.batching import Batch, Example, Rounding, collate
 from fold.data.faults import BadUtterance, Fault
 from fold.data.index import Split
+from fold.data.joining import Joiner
 from fold.data.location import Location
 from fold.data.plans import Reference
 from fold.data.shards import hash_id, load_sidecar
@@ -42,7 +43,8 @@ class ShardedSpeech(Dataset):
 
     location: of the prepared corpus; split: its entry in the index; sample_rate: in Hz; units: encodes the transcripts;
     fits: what a training utterance must satisfy besides (None: nothing; any transcript will do for evaluation);
-    rounding: of the samples of a batch; speeds: that utterances may be played at.
+    rounding: of the samples of a batch; joiner: joins utterances (None: leaves them apart); speeds: that utterances may
+    be played at.
     An utterance that does not fit at the speed planned for it is played at the next slower one of `speeds`. Utterances
     that cannot be used are left out of the batch and listed in its faults.
     """
@@ -55,6 +57,7 @@ class ShardedSpeech(Dataset):
         units: Units,
         fits: FitsAudio | None = None,
         rounding: Rounding | None = None,
+        joiner: Joiner | None = None,
         speeds: Sequence[float] = (),
     ) -> None:
         self.location = location
@@ -63,6 +66,7 @@ class ShardedSpeech(Dataset):
         self.units = units
         self.fits = fits
         self.rounding = rounding
+        self.joiner = joiner
         self.speeds = speeds
         self._readers: Readers | None = None
 
@@ -99,7 +103,7 @@ class ShardedSpeech(Dataset):
                 examples.append(self.read(reference))
             except BadUtterance as error:
                 faults.append(error.fault)
-        return collate(examples, faults, self.rounding)
+        return collate(self.joiner(examples) if self.joiner else examples, faults, self.rounding)
 
     def read(self, reference: Reference) -> Example:
         """Reads, checks and decodes one utterance. Raises BadUtterance if it cannot be used."""

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fold.decoding.words import FrameTimes
 from fold.errors import FoldError
 from fold.models import Architecture, PathOutput, Recogniser
 from fold.paths import Path
+
+MIN_SECONDS = 0.1  # shorter audio is padded with zeros: it would give no encoded frame
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,16 @@ class Windows:
 
 
 def needed_samples(architecture: Architecture, num_frames: int, sample_rate: int) -> int:
-    """The fewest samples that give so many encoded frames."""
+    """The fewest samples that give so many encoded frames; sample_rate: in Hz."""
     second = architecture.num_frames(10 * sample_rate, sample_rate) // 10
     most = (num_frames // second + 2) * sample_rate
     return bisect_left(range(most), num_frames, key=lambda samples: architecture.num_frames(samples, sample_rate))
+
+
+def frame_times(architecture: Architecture, sample_rate: int) -> FrameTimes:
+    """When the encoded frames of an architecture are; sample_rate: in Hz."""
+    first = needed_samples(architecture, 1, sample_rate)
+    return FrameTimes(first, needed_samples(architecture, 2, sample_rate) - first, sample_rate)
 
 
 @torch.no_grad()
@@ -56,10 +65,12 @@ def encode(
     the output lies on the CPU where there are several.
     """
     device = next(model.parameters()).device
+    missing = round(MIN_SECONDS * sample_rate) - waveform.shape[1]
+    waveform = torch.nn.functional.pad(waveform, (0, max(0, missing)))
     if waveform.shape[1] <= windows.seconds * sample_rate:
         return _encode(model, waveform.to(device), path)
-    first = needed_samples(architecture, 1, sample_rate)
-    hop = needed_samples(architecture, 2, sample_rate) - first
+    times = frame_times(architecture, sample_rate)
+    first, hop = times.first, times.hop
     margin = round(windows.overlap_seconds * sample_rate / 2) // hop
     inner = (round(windows.seconds * sample_rate) - first) // hop + 1 - 2 * margin
     total = architecture.num_frames(waveform.shape[1], sample_rate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
+from fold.data.datamodule import ModelInput
 from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.losses import Counts, FitsCTC, Targets
 from fold.models import Architecture, Recogniser
@@ -74,37 +75,33 @@ class FoldableASR(lightning.LightningModule):
         self.compile_layers = compile_layers
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
-        self.trials = [Trial(self.space.deepest, test_decoding)]  # the depth sweep sets what is evaluated
         self.description: Description | None = None
         self.model: Recogniser | None = None
         self.updates = FiniteUpdates()
-        self.from_checkpoint = False  # set where one is about to be loaded, which needs no pre-trained weights
 
     def prepare_data(self) -> None:
-        """One process of each machine downloads pre-trained weights."""
-        if not self.from_checkpoint:
+        """One process of each machine downloads pre-trained weights, unless a checkpoint is about to be loaded."""
+        if self.trainer.ckpt_path is None:
             self.network.fetch()
 
     def configure_model(self) -> None:
         """Builds the model once the corpus, and so the units, are known. Further calls do nothing."""
         if self.model is None:
             data = self.trainer.datamodule
-            data.units = self.network.units(data.units)
-            self.description = Description(
-                self.network, self.space, data.units, data.sample_rate, shards=str(data.location)
-            )
+            units, sample_rate = self.network.units(data.units), data.sample_rate
+            self.description = Description(self.network, self.space, units, sample_rate, shards=str(data.location))
             self.description.check()
             self.method.check(self.space)
             self.model = self.description.build()
             self.decoding.check(self.model)
             self.test_decoding.check(self.model, "test_decoding")
-            if not self.from_checkpoint:
-                self.network.load_pretrained(self.model, data.sample_rate)
+            if self.trainer.ckpt_path is None:
+                self.network.load_pretrained(self.model, sample_rate)
             if self.compile_layers:
                 for layer in self.model.unfolding.layers:
                     layer.compile(fullgraph=True, dynamic=True)  # in place: weights keep their names
-            data.fits = FitsCTC(self.network, data.sample_rate)
-            data.num_frames = partial(self.network.num_frames, sample_rate=data.sample_rate)
+            num_frames = partial(self.network.num_frames, sample_rate=sample_rate)
+            data.serve(ModelInput(units, FitsCTC(self.network, sample_rate), num_frames))
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
@@ -168,21 +165,21 @@ class FoldableASR(lightning.LightningModule):
         self.log_dict({f"train/{name}": part for name, part in losses.parts.items()})
         return losses.total
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> list[list[str]]:
-        return self._transcribe(batch)
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nothing: the depth sweep evaluates the batch, along the paths that it chooses."""
 
-    def test_step(self, batch: Batch, batch_idx: int) -> list[list[str]]:
-        return self._transcribe(batch)
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nothing, as of a validation."""
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, str]:
         """Transcripts of the deepest path by utterance id."""
-        return dict(zip(batch.ids, self._transcribe(batch)[-1], strict=True))
+        [texts] = self.transcribe(batch, [Trial(self.space.deepest, self.test_decoding)])
+        return dict(zip(batch.ids, texts, strict=True))
 
-    def _transcribe(self, batch: Batch) -> list[list[str]]:
-        """Transcripts of the batch for each of `trials`."""
-        units = self.description.units
-        transcripts = transcribe(self.model, units, batch.waveforms, batch.num_samples, self.trials)
-        return [texts[: len(batch.ids)] for texts in transcripts]
+    def transcribe(self, batch: Batch, trials: Sequence[Trial]) -> list[list[str]]:
+        """Transcripts of a batch, one list per trial."""
+        found = transcribe(self.model, self.description.units, batch.waveforms, batch.num_samples, trials)
+        return [texts[: len(batch.ids)] for texts in found]
 
     def _counts(self, batch: Batch) -> Callable[[], Counts]:
         """What the losses average over. The ranks exchange it while they compute; the host waits for none of them.

@@ -14,7 +14,7 @@ from tones import SAMPLE_RATE, Tones
 from fold.data import render as render_module
 from fold.data.batching import Batch
 from fold.data.corpora import Recipe, Utterance
-from fold.data.datamodule import SpeechData
+from fold.data.datamodule import ModelInput, SpeechData
 from fold.errors import FoldError
 from fold.losses import FitsCTC
 from fold.models import Architecture, Conformer, Foundation
@@ -106,7 +106,8 @@ def test_a_size_that_cannot_be_is_refused(shards: Path, setting: dict[str, float
 @pytest.mark.parametrize("network", [Conformer(num_mels=40), Foundation(shape="WAV2VEC2_BASE")], ids=["40 ms", "20 ms"])
 def test_batches_are_padded_to_whole_multiples_of_frames(shards: Path, network: Architecture) -> None:
     plain, rounded = (data(shards, num_workers=0, round_frames=number) for number in (1, 8))
-    rounded.num_frames = plain.num_frames = partial(network.num_frames, sample_rate=SAMPLE_RATE)
+    for module in (rounded, plain):
+        module.serve(input_of(network, module))
     shapes: list[set[int]] = [set(), set()]
     for batch, padded in zip(plain.train_dataloader(), rounded.train_dataloader(), strict=True):
         before, after = batch.waveforms.shape[1], padded.waveforms.shape[1]
@@ -140,11 +141,16 @@ def test_utterances_over_the_limit_are_dropped_and_told(shards: Path, caplog: py
     assert all(int(batch.num_samples.max()) <= SAMPLE_RATE for batch in limited)
 
 
+def input_of(network: Architecture, module: SpeechData) -> ModelInput:
+    num_frames = partial(network.num_frames, sample_rate=SAMPLE_RATE)
+    return ModelInput(module.units, FitsCTC(network, SAMPLE_RATE), num_frames)
+
+
 def test_an_utterance_too_short_for_a_frame_is_counted(tmp_path: Path) -> None:
     module = SpeechData(
         Clicks(train=9, dev=2, test=2), SAMPLE_RATE, shards=str(tmp_path), num_workers=0, prepare_workers=1
     )
     module.prepare_data()
-    module.fits = FitsCTC(Conformer(num_mels=40), SAMPLE_RATE)
+    module.serve(input_of(Conformer(num_mels=40), module))
     [fault] = [fault for batch in module.train_dataloader() for fault in batch.faults]
     assert (fault.id, fault.reason) == ("train-0003", "transcript too long")

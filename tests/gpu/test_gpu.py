@@ -13,10 +13,12 @@ from torch import Tensor
 
 from fold import checkpoint
 from fold.decoding.decode import Decoding
-from fold.losses import JointObjective, Losses, Targets
+from fold.losses import Targets
 from fold.models import Conformer, Foundation, Recogniser
 from fold.models.foundation import Shape
+from fold.objective import JointObjective, Losses
 from fold.paths import PathSpace
+from fold.sampling import StepPaths
 from fold.training.finite import FiniteUpdates
 
 pytestmark = pytest.mark.gpu
@@ -52,7 +54,7 @@ def step(model: Recogniser, device: torch.device, precision: torch.dtype | None 
     targets = Targets(torch.tensor([[3, 4, 4], [5, 3, 0], [3, 0, 0]], device=device), torch.tensor([3, 2, 1]))
     with torch.autocast(device.type, precision, enabled=precision is not None):
         outputs = model(waveforms.to(device), num_samples, PATHS, targets.prefixes(VOCAB - 1))
-        losses = JointObjective()(outputs, targets, progress=0.9)
+        losses = JointObjective()(StepPaths(PATHS[0], PATHS[1], tuple(PATHS[2:])), outputs, targets, progress=0.9)
     losses.total.backward()
     return losses
 

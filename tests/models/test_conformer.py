@@ -9,6 +9,7 @@ from torch import Tensor
 from fold.errors import FoldError
 from fold.losses import Counts, Targets
 from fold.models import Conformer, PathOutput, Recogniser, empty_model
+from fold.models.layers import EBranchformerLayers
 from fold.objective import Distillation, JointObjective
 from fold.paths import PathSpace
 from fold.sampling import DepthFirst, StepPaths, step_generator
@@ -85,11 +86,18 @@ def test_the_norm_changes_no_parameter_count(conv_norm: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("conv_norm", "normalisation"), [("layer", "utterance"), ("group", "global"), ("batch", "utterance")]
+    "settings",
+    [
+        {},
+        {"conv_norm": "group", "normalisation": "global"},
+        {"conv_norm": "batch"},
+        {"layer": EBranchformerLayers(cgmlp_dim=24, merge_kernel_size=3)},
+    ],
+    ids=str,
 )
-def test_a_padded_batch_gives_what_each_utterance_gives_alone(conv_norm: str, normalisation: str) -> None:
-    model = make_model(conv_norm=conv_norm, normalisation=normalisation)
-    model.train(conv_norm != "batch")
+def test_a_padded_batch_gives_what_each_utterance_gives_alone(settings: dict[str, object]) -> None:
+    model = make_model(**settings)
+    model.train(settings.get("conv_norm") != "batch")
     prefixes = targets().prefixes(VOCAB - 1)
     outputs = model(*padded(waveforms(), extra=700), PATHS, prefixes)
     assert [output.path for output in outputs] == PATHS
@@ -245,8 +253,9 @@ def test_a_frozen_encoder_gets_no_gradient_and_keeps_nothing_for_one() -> None:
         model.encoder_frozen = frozen
         sizes: list[int] = []
         with torch.autograd.graph.saved_tensors_hooks(lambda x, s=sizes: s.append(x.numel()) or x, lambda x: x):
-            outputs = model(*padded(waveforms()), PATHS, targets().prefixes(VOCAB - 1))
-            JointObjective()(outputs, targets(), progress=1.0).total.backward()
+            roles = StepPaths(PATHS[0], PATHS[1], tuple(PATHS[2:]))
+            outputs = model(*padded(waveforms()), roles.in_order, targets().prefixes(VOCAB - 1))
+            JointObjective()(roles, outputs, targets(), progress=1.0).total.backward()
         kept[frozen] = sum(sizes)
         gradients[frozen] = {name: parameter.grad for name, parameter in model.named_parameters()}
     for name, gradient in gradients[True].items():

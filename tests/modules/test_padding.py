@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fold.modules.attention import RelativeSelfAttention, relative_positions
 from fold.modules.conformer import ConformerLayer
 from fold.modules.convolution import ConvolutionModule
+from fold.modules.e_branchformer import ConvolutionalGatingMLP, EBranchformerLayer
 from fold.modules.norms import conv_norm
 
 DIM, LENGTHS = 16, [9, 4, 1, 7]
@@ -30,6 +31,12 @@ def make(name: str, norm: str) -> tuple[nn.Module, Call]:
     if name == "convolution":
         module = ConvolutionModule(DIM, 5, norm).to(dtype)
         return module, module
+    if name == "cgmlp":
+        module = with_real_gates(ConvolutionalGatingMLP(DIM, 24, 5, dropout=0.0)).to(dtype)
+        return module, module
+    if name == "e_branchformer":
+        module = with_real_gates(EBranchformerLayer(DIM, 2, 24, 24, 5, 3, dropout=0.0)).to(dtype)
+        return module, lambda x, mask: module(x, mask, positions(x))
     if name == "norm":
         module = conv_norm(norm, DIM).to(dtype)
         return module, module
@@ -37,8 +44,18 @@ def make(name: str, norm: str) -> tuple[nn.Module, Call]:
     return module, lambda x, mask: module(x, mask, positions(x))
 
 
+def with_real_gates(module: nn.Module) -> nn.Module:
+    """Gates that begin as 1 would hide what the convolution before them sees."""
+    for inner in module.modules():
+        if isinstance(inner, ConvolutionalGatingMLP):
+            nn.init.normal_(inner.gate_conv.weight)
+    return module
+
+
 MODULES = [
     ("attention", "layer"),
+    ("cgmlp", "layer"),
+    ("e_branchformer", "layer"),
     *((name, norm) for name in ("norm", "convolution", "conformer") for norm in ("layer", "group", "batch")),
 ]
 

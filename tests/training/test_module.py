@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tones import SAMPLE_RATE, Tones
 from fold import checkpoint
 from fold.data.datamodule import SpeechData
 from fold.decoding.decode import Decoding, Trial, transcribe
-from fold.evaluation import one_spaced
+from fold.evaluation.sweep import one_spaced
 from fold.models import Conformer, Recogniser
 from fold.modules.decoder import AttentionDecoder
 from fold.paths import Path as LayerPath
@@ -62,9 +63,9 @@ def test_a_new_run_fetches_pretrained_weights_and_a_resumed_one_does_not(monkeyp
     fetched = []
     monkeypatch.setattr(Conformer, "fetch", lambda network: fetched.append(network))
     module = make_module()
-    module.prepare_data()
-    module.from_checkpoint = True
-    module.prepare_data()
+    for ckpt_path in (None, "last.ckpt"):
+        module.trainer = SimpleNamespace(ckpt_path=ckpt_path)
+        module.prepare_data()
     assert fetched == [module.network]
 
 

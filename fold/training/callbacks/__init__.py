@@ -8,6 +8,7 @@ from fold.training.callbacks.gradient_norms import GradientNorms
 from fold.training.callbacks.narration import Narration
 from fold.training.callbacks.progress import StepProgress
 from fold.training.callbacks.run_checkpoint import Ended, RunCheckpoint
+from fold.training.callbacks.run_settings import RunSettings
 from fold.training.callbacks.throughput import Throughput
 from fold.training.callbacks.training_time import TrainingTime
 from fold.training.callbacks.transcripts import TranscriptWriter
@@ -22,6 +23,7 @@ __all__ = [
     "GradientNorms",
     "Narration",
     "RunCheckpoint",
+    "RunSettings",
     "StepProgress",
     "Throughput",
     "TrainingTime",

@@ -12,12 +12,14 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from fold.data.batching import Batch
 from fold.decoding.decode import Trial
-from fold.evaluation import Transcripts, make_record, real_time_factors, sweep_paths, sweep_rows, sweep_trials
+from fold.evaluation.checkpoint import Evaluation
+from fold.evaluation.sweep import Transcripts, make_record, real_time_factors, sweep_paths, sweep_rows
 from fold.metrics import PathErrors
 from fold.report.figure import Baseline, plot_sweep
 from fold.report.record import Record, write_record
 from fold.report.sweep import SweepRow, by_subset, summarise, write_sweep
 from fold.training import wandb_run
+from fold.training.callbacks.run_settings import settings_of
 from fold.training.callbacks.training_time import TrainingTime
 from fold.training.module import FoldableASR
 
@@ -49,10 +51,8 @@ class DepthSweep(lightning.Callback):
         self.val_depths = val_depths
         self.paths_per_depth = paths_per_depth
         self.baselines = baselines or []
-        self.settings: dict[str, Any] = {}  # of the run, for its record
         self.rows: list[SweepRow] = []
-        self._errors: PathErrors | None = None
-        self._transcripts: Transcripts | None = None
+        self._trials: list[Trial] = []
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
         depths = pl_module.space.depths
@@ -62,39 +62,32 @@ class DepthSweep(lightning.Callback):
         self._start(pl_module, [Trial(path, pl_module.decoding) for path in paths], subsets)
 
     def on_test_epoch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        space, subsets = pl_module.space, trainer.datamodule.index.splits["test"].subsets
-        self._start(
-            pl_module, sweep_trials(space, space.depths, self.paths_per_depth, pl_module.test_decoding), subsets
-        )
+        evaluation = Evaluation("test", paths_per_depth=self.paths_per_depth)
+        trials = evaluation.trials(pl_module.space, pl_module.test_decoding)
+        self._start(pl_module, trials, trainer.datamodule.index.splits["test"].subsets)
 
     def _start(self, pl_module: FoldableASR, trials: list[Trial], subsets: Sequence[str]) -> None:
-        pl_module.trials = trials
+        self._trials = trials
         self._errors = PathErrors(subsets, len(trials)).to(pl_module.device)
         self._transcripts = Transcripts(pl_module.space, trials)
 
     def on_validation_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: FoldableASR,
-        outputs: Sequence[list[str]],
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: lightning.Trainer, pl_module: FoldableASR, outputs: None, batch: Batch, *_: int
     ) -> None:
-        for index, transcripts in enumerate(outputs):
-            self._errors.update(index, batch.texts, transcripts, batch.subsets)
+        self._evaluate(trainer, pl_module, batch)
 
     def on_test_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: FoldableASR,
-        outputs: Sequence[list[str]],
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: lightning.Trainer, pl_module: FoldableASR, outputs: None, batch: Batch, *_: int
     ) -> None:
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        self._transcripts.add(batch, outputs)
+        self._transcripts.add(batch, self._evaluate(trainer, pl_module, batch))
+
+    def _evaluate(self, trainer: lightning.Trainer, pl_module: FoldableASR, batch: Batch) -> list[list[str]]:
+        """Counts the errors of each trial; returns the transcripts."""
+        with trainer.precision_plugin.forward_context():
+            found = pl_module.transcribe(batch, self._trials)
+        for index, texts in enumerate(found):
+            self._errors.update(index, batch.texts, texts, batch.subsets)
+        return found
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
         self._finish(pl_module)
@@ -118,7 +111,7 @@ class DepthSweep(lightning.Callback):
     def _finish(self, pl_module: FoldableASR) -> None:
         counts = self._errors.compute()
         num_params = pl_module.model.num_parameters()
-        self.rows = sweep_rows(pl_module.space, pl_module.trials, counts, num_params)
+        self.rows = sweep_rows(pl_module.space, self._trials, counts, num_params)
 
     @rank_zero_only
     def _record(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> Record:
@@ -133,7 +126,7 @@ class DepthSweep(lightning.Callback):
             corpus=trainer.datamodule.index.corpus["class"],
             split="test",
             training=took,
-            settings=self.settings,
+            settings=settings_of(trainer),
             decoding=pl_module.test_decoding,
         )
 

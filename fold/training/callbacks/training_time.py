@@ -9,7 +9,7 @@ from typing import Any
 import lightning
 
 from fold.checkpoint import TRAINING
-from fold.evaluation import device_name
+from fold.evaluation.sweep import device_name
 from fold.report.record import Training
 
 

@@ -1,0 +1,238 @@
+"""What `import fold` offers: a trained model to use from Python, at any depth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Literal, overload
+
+import numpy as np
+import soxr
+import torch
+from torch import Tensor, nn
+
+from fold import checkpoint
+from fold.audio import read_audio
+from fold.checkpoint import Description
+from fold.decoding.decode import Decoding
+from fold.decoding.trained import trained_decoding
+from fold.decoding.windows import Windows, encode, frame_times
+from fold.decoding.words import Word, words
+from fold.device import choose_device
+from fold.errors import FoldError
+from fold.models import PathOutput, Recogniser
+from fold.paths import Path, PathSpace
+from fold.precision import Precision, computing_in
+
+Audio = str | os.PathLike[str] | np.ndarray | Tensor
+"""An audio file, or (samples,) of floating-point numbers in [-1, 1]."""
+
+
+def load(file: str | os.PathLike[str], device: str | None = None, precision: Precision = "auto") -> Model:
+    """A trained model, ready to transcribe at every depth.
+
+    Args:
+        file: a checkpoint of `fold fit`.
+        device: cpu, cuda, ...; None for an accelerator if there is one.
+        precision: fp32 or bf16; auto for bf16 where the device computes much faster in it.
+
+    Raises:
+        FoldError: the file is missing, damaged or no checkpoint, or there is no such device.
+    """
+    content = checkpoint.read(file)
+    recogniser, description = checkpoint.restore(content, file)
+    return Model(recogniser.to(choose_device(device)), description, trained_decoding(content, file), precision)
+
+
+class Model:
+    """A trained model at every depth.
+
+    Attributes:
+        recogniser: its network, in eval mode (see `fold.models.Recogniser`).
+        description: its architecture, path space, units and sample rate.
+        decoding: how transcripts are found where a call does not say.
+    """
+
+    def __init__(
+        self, recogniser: Recogniser, description: Description, decoding: Decoding, precision: Precision = "auto"
+    ) -> None:
+        self.recogniser = recogniser.eval()
+        self.description = description
+        self.decoding = decoding
+        self.precision = precision
+
+    @property
+    def paths(self) -> PathSpace:
+        """All paths that the model can run."""
+        return self.description.space
+
+    @property
+    def depths(self) -> range:
+        """The depths that the model can run: layer calls, from the seed to the deepest path."""
+        return self.paths.depths
+
+    @property
+    def sample_rate(self) -> int:
+        """Of its audio, in Hz."""
+        return self.description.sample_rate
+
+    @overload
+    def transcribe(
+        self,
+        audio: Audio,
+        depth: int | None = ...,
+        path: Path | str | None = ...,
+        *,
+        timestamps: Literal[False] = ...,
+        sample_rate: int | None = ...,
+        decoding: Decoding | None = ...,
+        windows: Windows = ...,
+    ) -> str: ...
+
+    @overload
+    def transcribe(
+        self,
+        audio: Sequence[Audio],
+        depth: int | None = ...,
+        path: Path | str | None = ...,
+        *,
+        timestamps: Literal[False] = ...,
+        sample_rate: int | None = ...,
+        decoding: Decoding | None = ...,
+        windows: Windows = ...,
+    ) -> list[str]: ...
+
+    @overload
+    def transcribe(
+        self,
+        audio: Audio,
+        depth: int | None = ...,
+        path: Path | str | None = ...,
+        *,
+        timestamps: Literal[True],
+        sample_rate: int | None = ...,
+        decoding: Decoding | None = ...,
+        windows: Windows = ...,
+    ) -> list[Word]: ...
+
+    @overload
+    def transcribe(
+        self,
+        audio: Sequence[Audio],
+        depth: int | None = ...,
+        path: Path | str | None = ...,
+        *,
+        timestamps: Literal[True],
+        sample_rate: int | None = ...,
+        decoding: Decoding | None = ...,
+        windows: Windows = ...,
+    ) -> list[list[Word]]: ...
+
+    def transcribe(
+        self,
+        audio: Audio | Sequence[Audio],
+        depth: int | None = None,
+        path: Path | str | None = None,
+        *,
+        timestamps: bool = False,
+        sample_rate: int | None = None,
+        decoding: Decoding | None = None,
+        windows: Windows = Windows(),
+    ) -> str | list[str] | list[Word] | list[list[Word]]:
+        """The text of one recording or of several, of any length.
+
+        Args:
+            audio: a file, an array of samples, or a sequence of such.
+            depth: executed depth, along its canonical path; None for the deepest.
+            path: an unfolding path such as "1-1-2-3", instead of a depth.
+            timestamps: whether to return words with their times and confidences instead of text.
+            sample_rate: of arrays, in Hz; None for that of the model. Files know theirs.
+            decoding: how transcripts are found; None for the way of the test after training.
+            windows: how audio is cut that is longer than one.
+
+        Returns:
+            The text, or with `timestamps` a list of `Word`s; for a sequence a list of such.
+
+        Raises:
+            FoldError: audio that cannot be used, or a depth or path that the model has not.
+        """
+        chosen, decoding = self.paths.choose(depth, path), decoding or self.decoding
+        decoding.check(self.recogniser)
+
+        def one(audio: Audio) -> str | list[Word]:
+            samples = self._samples(audio, sample_rate)
+            if len(samples) > windows.seconds * self.sample_rate:
+                decoding.check_long(_name(audio), windows.seconds)
+            ids, output = self._recognise(samples, chosen, decoding, windows)
+            if not timestamps:
+                return self.description.units.decode(ids)
+            times = frame_times(self.description.architecture, self.sample_rate)
+            return words(ids, output.ctc_log_probs[0], self.description.units, times)
+
+        if isinstance(audio, str | os.PathLike | np.ndarray | Tensor):
+            return one(audio)
+        return [one(entry) for entry in audio]  # type: ignore[return-value] # one kind or the other
+
+    def at(self, depth: int | None = None, path: Path | str | None = None) -> PathModel:
+        """One path as a plain module, which shares the model's weights; without arguments the deepest.
+
+        Raises FoldError for a depth or path that the model has not.
+        """
+        return PathModel(self.recogniser, self.paths.choose(depth, path))
+
+    def __repr__(self) -> str:
+        kind, space = type(self.description.architecture).__name__, self.paths
+        return (
+            f"Model({kind}, {space.num_layers} layers, depths {self.depths[0]} to {self.depths[-1]}, "
+            f"{self.recogniser.num_parameters():,} parameters)"
+        )
+
+    def _samples(self, audio: Audio, sample_rate: int | None) -> np.ndarray:
+        """(samples,) float32 at the model's rate."""
+        if isinstance(audio, str | os.PathLike):
+            return read_audio(FilePath(audio), self.sample_rate)[0]
+        samples = audio.detach().cpu().numpy() if isinstance(audio, Tensor) else audio
+        if samples.ndim != 1:
+            raise FoldError(f"audio of shape {samples.shape}: expected one channel, (samples,)")
+        if not np.issubdtype(samples.dtype, np.floating):
+            raise FoldError(f"audio of {samples.dtype}: expected floating-point samples in [-1, 1]")
+        samples = samples.astype(np.float32)
+        if not np.isfinite(samples).all():
+            raise FoldError("audio with samples that are NaN or infinite")
+        if sample_rate in (None, self.sample_rate):
+            return samples
+        return soxr.resample(samples, sample_rate, self.sample_rate)
+
+    def _recognise(
+        self, samples: np.ndarray, path: Path, decoding: Decoding, windows: Windows
+    ) -> tuple[list[int], PathOutput]:
+        """The units of a recording, and what they were found in."""
+        architecture, waveform = self.description.architecture, torch.from_numpy(samples)[None]
+        with computing_in(next(self.recogniser.parameters()).device, self.precision):
+            output = encode(self.recogniser, architecture, waveform, self.sample_rate, path, windows)
+            [[ids]] = decoding(self.recogniser, [output])
+        return ids, output
+
+
+class PathModel(nn.Module):
+    """A recogniser along one path, with its CTC head, as a plain module."""
+
+    def __init__(self, recogniser: Recogniser, path: Path) -> None:
+        super().__init__()
+        parts = recogniser.stem, recogniser.unfolding, recogniser.final_norm, recogniser.ctc_head
+        self.recogniser = Recogniser(*parts).train(recogniser.training)
+        self.path = path
+
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """waveforms: (batch, samples) in [-1, 1]; num_samples: (batch,).
+
+        Returns (batch, frames, units) log-probabilities of CTC, unit 0 being blank, and (batch,) frames of each.
+        """
+        [output] = self.recogniser(waveforms, num_samples, [self.path])
+        return output.ctc_log_probs, output.num_frames
+
+
+def _name(audio: Audio) -> str:
+    """What messages call a recording."""
+    return str(audio) if isinstance(audio, str | os.PathLike) else "audio"

@@ -1,0 +1,1 @@
+"""Evaluation: WER of paths, and what it takes to compute them."""

@@ -1,0 +1,74 @@
+"""Samplers and terms of others are checked before the first step, and a checkpoint names them."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import pytest
+from torch import Tensor
+
+from fold.errors import FoldError
+from fold.objective import Distillation, JointObjective, StepOutputs, Term
+from fold.paths import Path, PathSpace
+from fold.registry import pack, unpack_fields
+from fold.sampling import DepthFirst, Growth, PathSampler, StepPaths, Uniform
+from fold.training.method import Method
+
+SPACE = PathSpace(3, 2)
+
+
+@dataclass(frozen=True)
+class Nothing(Term):
+    """A term that is never there."""
+
+    width: tuple[int, ...] = (1, 2)
+
+    def __call__(self, step: StepOutputs) -> Tensor | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Astray(PathSampler):
+    """Late in training it draws what the model has not."""
+
+    def paths(self, space: PathSpace, step: int, progress: float, generator: random.Random) -> StepPaths:
+        return StepPaths(Path((0, 0, 0)) if progress > 0.5 else space.deepest)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        Method(DepthFirst(), JointObjective()),
+        Method(Uniform(3, Growth(0.1, 0.2)), JointObjective(distillation=Distillation(0.3), ctc_weight=0.5)),
+        Method(DepthFirst(), JointObjective(further={"mine": Nothing(0.2, width=(3,))})),
+    ],
+    ids=["default", "uniform", "further"],
+)
+def test_what_is_packed_comes_back(method: Method) -> None:
+    method.check(SPACE)
+    assert unpack_fields(Method, pack(method)) == method
+
+
+def test_a_sampler_that_leaves_the_space_is_refused() -> None:
+    with pytest.raises(FoldError, match=r"model.sampler: Astray draws the path 1-1-1, which this model has not"):
+        Method(Astray(), JointObjective()).check(SPACE)
+
+
+def test_a_class_that_nobody_could_find_again_is_refused() -> None:
+    class InTheScript(Nothing):
+        __module__ = "__main__"
+
+    @dataclass(frozen=True)
+    class Local(Nothing):
+        pass
+
+    for term, said in ((InTheScript(), "move the class to a module"), (Local(), "could not keep them: no term")):
+        with pytest.raises(FoldError, match=said) as caught:
+            Method(DepthFirst(), JointObjective(further={"mine": term})).check(SPACE)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_is_no_term_is_refused() -> None:
+    with pytest.raises(FoldError, match=r"further.mine is 3: expected a subclass of fold.objective.Term"):
+        Method(DepthFirst(), JointObjective(further={"mine": 3})).check(SPACE)  # type: ignore[dict-item]
