@@ -15,7 +15,7 @@ if sys.argv[1] == "kept":
     keep_freed_memory()
 
 def step():  # as a training step: many blocks, all freed in the end
-    blocks = [torch.ones(size, 1024) for size in (500, 3000, 900, 5000, 1500) * 4]
+    blocks = [torch.ones(size, 1024) for size in (500, 3000, 900, 5000, 1500)]
     del blocks
 
 for _ in range(3):
