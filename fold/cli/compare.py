@@ -8,16 +8,18 @@ from pathlib import Path
 from jsonargparse.typing import NonNegativeFloat
 from tqdm import tqdm
 
+from fold.cli.compare_times import recordings_of, timed_in_turns
 from fold.cli.parser import OneLineErrors
 from fold.data.cache import ShardCache
 from fold.errors import FoldError
 from fold.evaluation.checkpoint import Evaluation, Split, evaluate
 from fold.report.archive import read_archive, split_path
-from fold.report.compare import figures as draw
 from fold.report.compare import formats
 from fold.report.compare import table as tables
-from fold.report.compare.page import render
-from fold.report.compare.pairs import Pair, all_pairs
+from fold.report.compare.conclusion import conclusion
+from fold.report.compare.figures import drawings
+from fold.report.compare.page import Comparison, examples, render
+from fold.report.compare.pairs import all_pairs
 from fold.report.compare.systems import System, by_subset, group
 from fold.report.record import Record, read_record, record_of_sweep, write_record
 
@@ -42,6 +44,8 @@ def compare(
     title: str = "Systems by depth",
     split: Split = "test",
     pooled: bool = False,
+    time: bool = False,
+    shards: str | None = None,
     device: str | None = None,
 ) -> None:
     """Writes tables, figures, significance and a page (report.html) that compare runs on the same test set.
@@ -59,29 +63,46 @@ def compare(
         title: of the page and its figures.
         split: of the corpus that checkpoints are evaluated on.
         pooled: compare on all subsets together instead of on each.
-        device: of checkpoints' evaluation: cpu, cuda, ...; by default an accelerator if there is one.
+        time: measure real-time factors anew, all runs in turns, so that they compare; needs their checkpoints.
+        shards: where prepared corpora lie, whose recordings are timed and can be heard on the page; by default where
+            the first run had them.
+        device: of checkpoints' evaluation, and of times: cpu, cuda, ...; by default an accelerator if there is one.
     """
     named = {Path(path).resolve(): (label, Path(path)) for label, path in map(_labelled, runs)}  # `latest` is a run too
-    found = [(label, record) for label, path in named.values() for record in find_records(path, split, device)]
-    labels, records = [label for label, _ in found], [record for _, record in found]
+    found = [(label, path, record) for label, path in named.values() for record in find_records(path, split, device)]
+    labels, records = [label for label, _, _ in found], [record for _, _, record in found]
+    if time:
+        records = timed_in_turns(records, [path for _, path, _ in found], shards, device)
     if pooled:
         records = [record.pooled() for record in records]
     parts, several = by_subset(records), dict.fromkeys(s for r in records if len(r.subsets) > 1 for s in r.subsets)
     for subset, of_subset in parts.items():
         heading, folder = (f"{title}, {subset}", Path(output) / subset) if several else (title, Path(output))
-        _compare(group(of_subset, labels), against, margin, heading, folder)
+        _compare(group(of_subset, labels), against, margin, heading, folder, shards)
     if several.keys() - parts.keys():
         print(f"left out: {', '.join(s for s in several if s not in parts)} (not every run was evaluated on it)")
 
 
-def _compare(systems: list[System], against: str | None, margin: float, title: str, folder: Path) -> None:
+def _compare(
+    systems: list[System], against: str | None, margin: float, title: str, folder: Path, shards: str | None
+) -> None:
     """Compares systems on one test set."""
     reference = _named(systems, against) if against else None
     table = tables.rows(systems, reference, margin)
     pairs = list(tqdm(all_pairs(systems, margin), desc="testing", unit=" pairs", leave=False, disable=None))
-    lines = [*tables.summary(systems), *tables.notes(table, margin)]
-    _write(folder, title, systems, table, lines, pairs)
-    print(title, *formats.to_terminal(table), "", *(textwrap.fill(line, 80) for line in lines), sep="\n")
+    made = Comparison(
+        title,
+        systems,
+        table,
+        conclusion(systems, table),
+        tables.notes(table, margin),
+        pairs,
+        drawings(systems),
+        recordings_of(systems[0].record, [example.id for example in examples(systems)], shards),
+    )
+    _write(folder, made)
+    told = [*made.notes, "", *made.conclusion]
+    print(title, *formats.to_terminal(table), "", *(textwrap.fill(line, 80) for line in told), sep="\n")
     print(f"comparison: {folder}/report.html")
 
 
@@ -128,25 +149,17 @@ def find_record(path: Path, split: Split, device: str | None) -> Record:
     raise FoldError(f"{path}: no run folder, depth_sweep.json, depth_sweep.csv or checkpoint (.ckpt)")
 
 
-def _write(
-    folder: Path, title: str, systems: list[System], table: list[tables.Row], lines: list[str], pairs: list[Pair]
-) -> None:
+def _write(folder: Path, made: Comparison) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = {
-        "wer_by_depth": ("WER against executed depth.", draw.wer_by_depth(systems, title)),
-        "wer_by_parameters": ("WER against stored parameters.", draw.wer_by_parameters(systems, title)),
-        "wer_by_real_time_factor": ("WER against computing time.", draw.wer_by_real_time_factor(systems, title)),
-    }
-    drawn = {name: (caption, figure) for name, (caption, figure) in drawn.items() if figure is not None}
-    for name, (_, figure) in drawn.items():
-        figure.savefig(folder / f"{name}.png")
-        figure.savefig(folder / f"{name}.svg")
+    for drawing in made.drawings:
+        drawing.figure.savefig(folder / f"{drawing.name}.png")
+        drawing.figure.savefig(folder / f"{drawing.name}.svg")
     texts = {
-        "table.csv": formats.to_csv(table),
-        "table.md": formats.to_markdown(table),
-        "table.tex": formats.to_latex(table),
-        "significance.csv": formats.pairs_to_csv(pairs),
-        "report.html": render(title, table, lines, pairs, list(drawn.values()), systems),
+        "table.csv": formats.to_csv(made.table),
+        "table.md": formats.to_markdown(made.table),
+        "table.tex": formats.to_latex(made.table),
+        "significance.csv": formats.pairs_to_csv(made.pairs),
+        "report.html": render(made),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")

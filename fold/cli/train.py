@@ -18,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from fold import checkpoint
 from fold.checkpoint import CONFIG
+from fold.cli.closing import closing
 from fold.cli.commands import COMMANDS
 from fold.cli.idle import check_effective
 from fold.cli.run_config import WANDB_ID, SaveRunConfig, run_settings
@@ -27,11 +28,13 @@ from fold.device import choose_device
 from fold.errors import FoldError
 from fold.precision import choose_precision
 from fold.registry import import_offered
+from fold.screen import whole_lines
 from fold.signals import end_workers, handlers_restored
 from fold.training import accelerators, run_folder, wandb_run
 from fold.training.callbacks import (
     Ended,
     EndTogether,
+    Narration,
     RunSettings,
     StepProgress,
     Throughput,
@@ -49,6 +52,9 @@ HARMLESS_WARNINGS = (
     "It is recommended to use `self.log\\('(val|test)/(.+/)?wer/",  # error counts are summed over ranks before
     "The '.*' does not have many workers",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+    "The number of training batches .* is smaller than the logging interval",  # which counts updates over all epochs
+    "Grad strides do not match bucket view strides",  # of depthwise convolutions under DDP
+    "Experiment logs directory .* exists and is not empty",  # W&B's files are there before
 )
 
 
@@ -133,8 +139,9 @@ class FoldCLI(LightningCLI):
                 self.config.run_dir, self.held_settings, settings, changeable, self.config.allow_changes
             )
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
+        wandb_run.set_up(self.config.trainer.logger, self.config.offline)
         kept = RunSettings(run_settings(self.parser, self.config))
-        always = [*bars, kept, EndTogether(), TrainingTime(), Throughput()]
+        always = [*bars, Narration(), kept, EndTogether(), TrainingTime(), Throughput()]
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": always}
         trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)
         accelerators.check_kernels(trainer.strategy.root_device)
@@ -178,6 +185,11 @@ def build(command: str, options: list[str]) -> FoldCLI:
 
 def run(command: str, options: list[str]) -> None:
     """Runs `fit`, `validate`, `test` or `predict`."""
+    with whole_lines():
+        _run(command, options)
+
+
+def _run(command: str, options: list[str]) -> None:
     cli = build(command, options)
     writes = command == "fit" and cli.trainer.is_global_zero
     try:
@@ -193,9 +205,9 @@ def run(command: str, options: list[str]) -> None:
         raise FoldError("another rank failed and told why above") from None
     finally:
         end_workers()
-    wandb_run.finish()
+    offline = wandb_run.finish()
     if cli.trainer.is_global_zero:
-        print(f"run: {cli.config.run_dir}")
+        closing(cli.trainer, command, Path(cli.config.run_dir), Path(cli.config.checkpoint.dirpath) / LAST, offline)
 
 
 def _execute(cli: FoldCLI, command: str) -> None:

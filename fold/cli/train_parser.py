@@ -40,6 +40,7 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "use_distributed_sampler": False,  # the data's own plans share batches out over ranks
     "num_sanity_val_steps": 0,
     "gradient_clip_val": 5.0,
+    "enable_model_summary": False,  # one line says what is trained
 }
 
 

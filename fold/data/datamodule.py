@@ -235,7 +235,9 @@ class SpeechData(lightning.LightningDataModule):
         rounding = Rounding.to_frames(self._takes.num_frames, self.round_frames) if self._takes else None
         joiner = joining and Joiner(joining, self.sample_rate, self.units.encode, fits, self.random_seed)
         split = self.index.splits[name]
-        return ShardedSpeech(self.location, split, self.sample_rate, self.units, fits, rounding, joiner)
+        return ShardedSpeech(
+            self.location, split, self.sample_rate, self.units, fits, rounding, joiner, speeds=self.speeds
+        )
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         data = self._split(name)

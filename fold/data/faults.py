@@ -9,8 +9,6 @@ from typing import Any, Literal, NamedTuple
 
 from fold.errors import FoldError
 
-SHOWN = 10  # rows of a summary
-
 
 class Fault(NamedTuple):
     """Why an utterance is not used. shard: its file; id: the utterance's, or its row where that cannot be read."""
@@ -65,12 +63,19 @@ class FaultCounts:
             counts[reason] += number
         return dict(counts)
 
+    def by_shard(self) -> Counter[str]:
+        """Number of faults in each shard."""
+        counts: Counter[str] = Counter()
+        for (_, shard), number in self.counts.items():
+            counts[shard] += number
+        return counts
+
     def summary(self, what: str) -> str:
-        """Lines for the end of a run: how many of `what` were skipped, why and in which shards."""
-        rows = self.counts.most_common(SHOWN)
-        more = [f"  and {len(self.counts) - SHOWN} more reasons and shards"] if len(self.counts) > SHOWN else []
-        lines = [f"  {number} x {reason}, {shard}" for (reason, shard), number in rows]
-        return "\n".join([f"bad data: {len(self)} {what} utterances skipped", *lines, *more])
+        """One line for the end of a run: how many of `what` were skipped, why, and where most of them lie."""
+        reasons = [f"{number} x {reason}" for reason, number in Counter(self.by_reason()).most_common()]
+        [(shard, number), *others] = self.by_shard().most_common()
+        where = f"{number} of them in {shard}" if others else f"all in {shard}"
+        return f"bad data: {len(self)} {what} utterances skipped ({', '.join(reasons)}; {where})"
 
 
 def enforce(policy: FaultPolicy, new: Sequence[Fault], skipped: int, utterances: int) -> None:

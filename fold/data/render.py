@@ -76,7 +76,11 @@ def render(jobs: Sequence[ShardJob], name: str, num_workers: int | None) -> dict
         initargs=(rendered, stop),
     )
     total = sum(len(job.recipes) for job in jobs)
-    with _interrupts() as seen, pool, tqdm(total=total, desc=f"preparing {name}", unit="utterance") as bar:
+    with (
+        _interrupts() as seen,
+        pool,
+        tqdm(total=total, desc=f"preparing {name}", unit="utterance", disable=None) as bar,
+    ):
         try:
             with _interrupt_blocked():
                 futures = [pool.submit(_render_shard, job) for job in jobs]

@@ -43,8 +43,10 @@ class ShardedSpeech(Dataset):
 
     location: of the prepared corpus; split: its entry in the index; sample_rate: in Hz; units: encodes the transcripts;
     fits: what a training utterance must satisfy besides (None: nothing; any transcript will do for evaluation);
-    rounding: of the samples of a batch; joiner: joins utterances (None: leaves them apart).
-    Utterances that cannot be used are left out of the batch and listed in its faults.
+    rounding: of the samples of a batch; joiner: joins utterances (None: leaves them apart); speeds: that utterances may
+    be played at.
+    An utterance that does not fit at the speed planned for it is played at the next slower one of `speeds`. Utterances
+    that cannot be used are left out of the batch and listed in its faults.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class ShardedSpeech(Dataset):
         fits: FitsAudio | None = None,
         rounding: Rounding | None = None,
         joiner: Joiner | None = None,
+        speeds: Sequence[float] = (),
     ) -> None:
         self.location = location
         self.split = split
@@ -64,6 +67,7 @@ class ShardedSpeech(Dataset):
         self.fits = fits
         self.rounding = rounding
         self.joiner = joiner
+        self.speeds = speeds
         self._readers: Readers | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -118,14 +122,20 @@ class ShardedSpeech(Dataset):
         for head, suffix in zip(heads, (".flac", ".json"), strict=True):
             check.that(head == f"{id}{suffix}".encode(), "unexpected member", f"found {head!r}")
         samples = decode(audio, self.sample_rate, int(row["num_samples"]), check)
-        if reference.speed != 1.0:
-            samples = soxr.resample(samples, reference.speed, 1.0)  # played faster: shorter and higher
         units = self.units.encode(text)
         if self.fits is not None:
             check.that(self.units.unk not in units, "unknown symbol", f"transcript '{text}'")
-            check.that(self.fits(units, len(samples)), "transcript too long", f"{len(units)} units")
+        samples = self._played(samples, reference.speed, units, check)
         encoded = torch.from_numpy(np.array(units, dtype=np.int64))
         return Example(id, text, torch.from_numpy(samples), encoded, shard.subset)
+
+    def _played(self, samples: np.ndarray, speed: float, units: Sequence[int], check: Check) -> np.ndarray:
+        """The samples at the speed, or else at the fastest slower one of `speeds` at which the transcript fits."""
+        for tried in (speed, *sorted((slower for slower in self.speeds if slower < speed), reverse=True)):
+            played = change_speed(samples, tried)
+            if self.fits is None or self.fits(units, len(played)):
+                return played
+        check.fail("transcript too long", f"{len(units)} units in {len(samples) / self.sample_rate:.2f} s")
 
     def _members(self, shard: int, row: np.void, check: Check) -> tuple[list[bytes], bytes, bytes]:
         """Names and contents of an utterance's two members, in one read."""
@@ -181,6 +191,11 @@ class Readers:
         if len(rows) != shard.utterances:
             raise FoldError(f"{name} has {len(rows)} rows, but the index {shard.utterances} utterances")
         return rows
+
+
+def change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
+    """Samples played faster by `speed`: (num_samples,) becomes (num_samples / speed,), higher in pitch."""
+    return samples if speed == 1.0 else soxr.resample(samples, speed, 1.0)
 
 
 def member_name(content: bytes, place: int) -> bytes:

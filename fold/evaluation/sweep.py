@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import platform
 import random
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from statistics import median
 from typing import Any
 
 import torch
@@ -21,9 +19,10 @@ from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.metrics import ErrorCounts, PathErrors
 from fold.models import Recogniser
 from fold.paths import Path, PathSpace
-from fold.report.record import Record, Training
+from fold.report.record import RealTime, Record, Training
 from fold.report.sweep import SweepRow, by_subset
 from fold.text.units import Units
+from fold.timing import Timed, in_turns
 
 TIMED_UTTERANCES = 8
 REDUCED = {torch.bfloat16: "bf16", torch.float16: "fp16"}
@@ -144,36 +143,21 @@ def sweep(
 
 def real_time_factors(
     model: Recogniser, description: Description, utterances: Sequence[Tensor], decoding: Decoding
-) -> dict[str, float]:
-    """Seconds of computing a second of audio, for the canonical path of each depth: the median over the utterances,
-    each by itself as on a device.
+) -> dict[str, RealTime]:
+    """How long the canonical path of each depth takes, by path, depths in turns.
 
-    utterances: (samples,) each, on the CPU; bringing them to the model's device is counted. Depths take turns, so that
-    what else the machine does slows all of them alike; each utterance is run once more before, untimed, as the first
-    run of a length prepares the others.
+    utterances: (samples,) each, on the CPU.
     """
-    device = next(model.parameters()).device
     paths = [description.space.canonical(depth) for depth in description.space.depths]
-    factors: dict[str, list[float]] = {str(path): [] for path in paths}
-
-    def factor(waveform: Tensor, path: Path) -> float:
-        started = time.perf_counter()
-        alone, trial = (waveform[None].to(device), torch.tensor([len(waveform)])), Trial(path, decoding)
-        transcribe(model, description.units, *alone, [trial])  # ends on the CPU: nothing is left running
-        return (time.perf_counter() - started) * description.sample_rate / len(waveform)
-
-    for waveform in utterances:
-        factor(waveform, paths[0])
-        for path in paths:
-            factors[str(path)].append(factor(waveform, path))
-    return {path: median(found) for path, found in factors.items() if found}
+    timed = [Timed(model, description.units, description.sample_rate, path, decoding) for path in paths]
+    return dict(zip(map(str, paths), in_turns(timed, utterances), strict=False))
 
 
 def make_record(
     model: Recogniser,
     rows: Sequence[SweepRow],
     transcripts: Transcripts,
-    factors: Mapping[str, float],
+    factors: Mapping[str, RealTime],
     *,
     name: str,
     corpus: str,
@@ -194,7 +178,8 @@ def make_record(
         rows=tuple(rows),
         references=transcripts.references,
         errors=transcripts.errors,
-        real_time_factors=factors,
+        real_time_factors={path: factor.median for path, factor in factors.items()},
+        real_time_spread={path: (factor.low, factor.high) for path, factor in factors.items()},
         device=device_name(next(model.parameters()).device),
         training=training,
         settings=settings,

@@ -39,6 +39,21 @@ class Training:
     data: str = ""
 
 
+@dataclass(frozen=True)
+class RealTime:
+    """Real-time factors over some utterances: seconds of computing for a second of audio.
+
+    Attributes:
+        median: of all of them.
+        low: a quarter of them is below.
+        high: a quarter of them is above.
+    """
+
+    median: float
+    low: float
+    high: float
+
+
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Record:
@@ -50,7 +65,9 @@ class Record:
     references: transcripts by utterance id;
     errors: for the canonical path of each depth, by its text form: the hypotheses that differ from their reference, by
     utterance id;
-    real_time_factors: seconds a second of audio, by path, one utterance at a time; device: that they were taken on;
+    real_time_factors: seconds of computing for a second of audio, by path, the median over some utterances, of which
+    each path took one in turn; real_time_spread: the quartiles, empty if unknown; session: equal for records that were
+    timed in turns with each other; device: that they were taken on;
     training: None if unknown; settings: the resolved configuration, nested; date: of the evaluation;
     decoding: how transcripts of canonical paths were found (settings of `fold.decoding.decode.Decoding`), empty if
     unknown;
@@ -73,6 +90,13 @@ class Record:
     date: str
     decoding: Mapping[str, Any] = field(default_factory=dict)
     utterances: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    real_time_spread: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    session: str = ""
+
+    @property
+    def size(self) -> str:
+        """Of the test set, or of its first subset, in words."""
+        return f"{self.rows[0].words:,} words in {self.rows[0].sentences:,} utterances"
 
     @property
     def subsets(self) -> tuple[str, ...]:

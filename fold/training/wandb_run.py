@@ -9,6 +9,7 @@ import lightning
 import wandb
 from jsonargparse import Namespace
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from fold.data.faults import FaultCounts
@@ -18,6 +19,16 @@ from fold.report.sweep import COLUMNS, summarise
 BY_DEPTH = ("depth", "wer", "cer", "mean_wer", "best_wer", "worst_wer", "real_time_factor")
 SHARED = ("depth", "real_time_factor")  # by subsets
 SHOWN_TRANSCRIPTS = 50
+
+
+def set_up(loggers: Any, offline: bool) -> None:
+    """Prepares W&B before a logger of the configuration makes its run (on rank 0; nothing elsewhere).
+
+    W&B reads its mode once in a process, whatever it is first used for: where something else of it was used before, it
+    must be told that a run is offline. An offline run prints nothing: it needs no page and no login.
+    """
+    if offline and rank_zero_only.rank == 0 and _wandb_loggers(loggers):
+        wandb.setup(wandb.Settings(mode="offline", silent=True))
 
 
 def log_config(trainer: lightning.Trainer, config: dict[str, Any]) -> None:
@@ -130,9 +141,8 @@ def run_id(trainer: lightning.Trainer) -> str | None:
 
 def resume(loggers: Any, run_id: str | None) -> None:
     """Edits the configuration of the trainer's loggers so that W&B goes on with the run of that id."""
-    for logger in loggers if isinstance(loggers, list) else []:
-        if logger.class_path.endswith("WandbLogger"):
-            logger.init_args.id = run_id
+    for logger in _wandb_loggers(loggers):
+        logger.init_args.id = run_id
 
 
 def without_run(config: Namespace) -> Namespace:
@@ -142,10 +152,18 @@ def without_run(config: Namespace) -> Namespace:
     return copied
 
 
-def finish() -> None:
-    """Closes the run, so that what it prints comes before our own last line."""
-    if wandb.run is not None:
-        wandb.finish()
+def finish() -> str | None:
+    """Closes the run, so that what W&B prints comes before our own last lines. Returns the folder of an offline one."""
+    if wandb.run is None:
+        return None
+    folder = wandb.run.settings.sync_dir if wandb.run.offline else None
+    wandb.finish()
+    return folder
+
+
+def _wandb_loggers(loggers: Any) -> list[Any]:
+    """Those of the trainer's loggers, as configured, that are W&B's."""
+    return [one for one in loggers if one.class_path.endswith("WandbLogger")] if isinstance(loggers, list) else []
 
 
 def _runs(trainer: lightning.Trainer) -> list[Any]:

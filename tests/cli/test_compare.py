@@ -1,6 +1,8 @@
 """`fold compare` as a user runs it, and its page in a browser."""
 
+import base64
 import csv
+import io
 import re
 import shutil
 import subprocess
@@ -9,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import soundfile
 from conftest import Finished
 from report.records import make_record, make_record_of_subsets, references
 
-from fold.report.record import read_record, write_record
+from fold.report.record import Record, read_record, write_record
+from fold.report.style import PALETTE
 from fold.report.sweep import write_sweep
 
 Command = Callable[..., Finished]
@@ -20,7 +24,8 @@ BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (fo
 MEASURE = """<script>addEventListener("load", () => { document.title = [
   document.documentElement.scrollWidth <= innerWidth, document.querySelectorAll("#systems tbody tr").length,
   [...document.querySelectorAll("figure svg")].filter(s => s.getBoundingClientRect().height > 100).length,
-  document.querySelectorAll("#pairs tbody tr").length, document.querySelectorAll(".substitution").length > 5].join() })
+  document.querySelectorAll("#pairs tbody tr").length, document.querySelectorAll(".heard mark").length > 5,
+  getComputedStyle(document.body).backgroundColor.match(/\\d+/g).join(".")].join() })
 </script>"""
 
 
@@ -38,7 +43,7 @@ def test_compare_writes_tables_figures_and_a_page(runs: list[Path], fold_command
     done = fold_command("compare", *runs, "--output", tmp_path / "out")
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         *(f"table.{kind}" for kind in ("csv", "md", "tex")),
-        *(f"wer_by_{axis}.{kind}" for axis in ("depth", "parameters", "real_time_factor") for kind in ("png", "svg")),
+        *(f"wer_by_{axis}.{kind}" for axis in ("depth", "parameters") for kind in ("png", "svg")),
         "significance.csv",
         "report.html",
     }
@@ -55,6 +60,9 @@ def test_compare_writes_tables_figures_and_a_page(runs: list[Path], fold_command
     assert len({line.count("&") for line in latex.splitlines() if line.endswith(r"\\")}) == 1
     page = (tmp_path / "out" / "report.html").read_text()
     assert not re.search(r'(src|href)="(?!#)|@import|url\((?!#)', page)  # nothing is fetched
+    assert page.index("significantly worse at depth 2") < page.index("<svg") < page.index('<table id="systems"')
+    told = " ".join(done.stdout.split())
+    assert told.index("n.s.: neither") < told.index("significantly worse at depth 2") < told.index("comparison: ")
 
 
 def test_labels_and_a_reference_can_be_given(runs: list[Path], fold_command: Command) -> None:
@@ -172,25 +180,70 @@ def test_labels_may_hold_anything(runs: list[Path], fold_command: Command, tmp_p
     assert "<b>$" not in page and "two &lt;b&gt;$" in page and "<path" in drawn
 
 
-def test_times_of_several_machines_are_not_compared(runs: list[Path], fold_command: Command, tmp_path: Path) -> None:
+def with_spread(record: Record, device: str = "x86_64 CPU, 1 threads") -> Record:
+    spread = {path: (0.9 * factor, 1.2 * factor) for path, factor in record.real_time_factors.items()}
+    return replace(record, real_time_spread=spread, device=device)
+
+
+def test_times_are_shown_with_their_spread_where_they_were_taken_in_turns(
+    fold_command: Command, tmp_path: Path
+) -> None:
+    """Depths of one system always are; systems, each evaluated by itself, never."""
+    records = {"one": make_record({2: 0.3, 4: 0.1}), "other": make_record({2: 0.3, 4: 0.1}, name="other")}
+    records |= {name: with_spread(record) for name, record in records.items()}
+    for name, record in records.items():
+        write_record(record, tmp_path / name / "depth_sweep.json")
+    done = fold_command("compare", tmp_path / "one", "--output", tmp_path / "alone")
+    assert "RTF: real-time factor on x86_64 CPU, 1 threads" in done.stdout
+    assert "0.0200 [0.0180, 0.0240]" in (tmp_path / "alone" / "table.md").read_text()
+    assert (tmp_path / "alone" / "wer_by_real_time_factor.png").exists()
+    done = fold_command("compare", tmp_path / "one", tmp_path / "other", "--output", tmp_path / "both")
+    assert "each system was timed by itself" in " ".join(done.stdout.split())
+    assert not (tmp_path / "both" / "wer_by_real_time_factor.png").exists()
+    assert "RTF" not in (tmp_path / "both" / "table.md").read_text().splitlines()[0]
+
+
+def test_hours_of_several_machines_are_not_compared(runs: list[Path], fold_command: Command, tmp_path: Path) -> None:
     elsewhere = make_record({3: 0.1}, num_layers=3, name="physical", device="NVIDIA H100")
     write_record(elsewhere, tmp_path / "elsewhere" / "depth_sweep.json")
     done = fold_command("compare", *runs, tmp_path / "elsewhere", "--output", tmp_path / "out")
     assert "one run of" not in done.stdout
-    told = " ".join(done.stdout.split())
-    assert "RTF (real-time factor, one utterance at a time): not shown, taken on x86_64 CPU, 1 threads; NVIDIA" in told
-    assert "so hours are not comparable" in told
-    assert not (tmp_path / "out" / "wer_by_real_time_factor.png").exists()
-    assert "RTF" not in (tmp_path / "out" / "table.md").read_text().splitlines()[0]
+    assert "so hours are not comparable" in " ".join(done.stdout.split())
+
+
+def test_runs_are_timed_in_turns_and_their_utterances_can_be_heard(
+    tones_config: Path, fold_command: Command, tmp_path: Path
+) -> None:
+    fold_command("fit", f"--config={tones_config}", "--run_dir=run", "--sweep.paths_per_depth=0")
+    both = ["one=run", "other=run/checkpoints/last.ckpt"]
+    done = fold_command("compare", *both, "--time=true")
+    assert "measured in turns" in " ".join(done.stdout.split())
+    out = tmp_path / "comparison"
+    headings, _, *rows = ([cell.strip() for cell in line.split("|")] for line in (out / "table.md").open())
+    times = [cells[headings.index("RTF")] for cells in rows]
+    assert len(times) == 6 and all(float(time.split()[0]) > 0 for time in times)
+    assert (out / "wer_by_real_time_factor.svg").exists()
+    page = (out / "report.html").read_text()
+    recordings = [base64.b64decode(found) for found in re.findall(r'src="data:audio/mpeg;base64,([^"]+)"', page)]
+    assert len(recordings) == page.count('class="example"') > 0
+    samples, rate = soundfile.read(io.BytesIO(recordings[0]))
+    assert rate == 8000 and 0.1 < abs(samples).max() < 1
+    done = fold_command("compare", *both, "--time=true", "--shards=elsewhere", check=False)
+    assert done.status == 2 and "no recording of the test set at 8000 Hz is found" in done.stderr
+    done = fold_command("compare", "run/depth_sweep.json", "--time=true", check=False)
+    assert done.status == 2 and "has no checkpoint to time; give a run folder" in done.stderr
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome to show the page in")
-@pytest.mark.parametrize("width", [1280, 420])
-def test_the_page_fits_a_browser(width: int, runs: list[Path], fold_command: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (500, True)])
+def test_the_page_fits_a_browser(
+    width: int, dark: bool, runs: list[Path], fold_command: Command, tmp_path: Path
+) -> None:
     fold_command("compare", *runs, "--output", tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
     (tmp_path / "measured.html").write_text(page.replace("</body>", MEASURE + "</body>"))
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser"]
+    options.append(f"--blink-settings=preferredColorScheme={0 if dark else 1}")
     done = subprocess.run(
         [BROWSER, *options, f"--window-size={width},900", "--dump-dom", f"file://{tmp_path}/measured.html"],
         capture_output=True,
@@ -198,4 +251,7 @@ def test_the_page_fits_a_browser(width: int, runs: list[Path], fold_command: Com
         timeout=120,
     )
     title = re.search("<title>(.*?)</title>", done.stdout)
-    assert title and title[1] == f"true,5,3,{5 * 4 // 2},true", done.stdout[:300] + done.stderr[-300:]
+    ground = ".".join(
+        str(int(getattr(PALETTE["paper"], "dark" if dark else "light")[i : i + 2], 16)) for i in (1, 3, 5)
+    )
+    assert title and title[1] == f"true,5,2,{5 * 4 // 2},true,{ground}", done.stdout[:300] + done.stderr[-300:]

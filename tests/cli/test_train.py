@@ -51,7 +51,8 @@ def test_run_folder_is_complete_and_named_last(trained: tuple[Path, str]) -> Non
         assert (run / name).exists(), name
     assert {file.name for file in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "last-1.ckpt"}
     assert run.is_symlink()
-    assert f"run: runs/tones/{run.resolve().name}" in printed.splitlines()[-1]
+    assert f"run: runs/tones/{run.resolve().name}" in printed.splitlines()
+    assert {"sample.wav"} <= {file.name for file in run.iterdir()}
     logged = read_rows(run / "metrics.csv")
     assert any(row["val/wer/depth_04"] for row in logged)
     assert any(row["train/distillation"] for row in logged)

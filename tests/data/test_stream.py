@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from badspeech import FAULTS, RATE, SHARD, TEXTS, everything, reopened, speech, utterances, with_meta, write
+from badspeech import BAD, FAULTS, RATE, SHARD, TEXTS, everything, reopened, speech, utterances, with_meta, write
 
 from fold.data.faults import Fault, FaultCounts, FaultPolicy, enforce
+from fold.data.plans import Reference
 from fold.data.shards import sidecar_path, write_shard
 from fold.errors import FoldError
 
@@ -38,6 +39,24 @@ def test_evaluation_takes_any_transcript(tmp_path: Path) -> None:
     data = write(tmp_path, with_meta(text="zwölf und noch viel mehr, zu lang für so wenig"))
     data.fits = None
     assert len(everything(data).ids) == len(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("speeds", "planned", "played"),
+    [([0.5, 0.8, 1.0, 2.0], 2.0, 1.0), ([0.5, 2.0], 2.0, 0.5), ([1.0, 2.0], 2.0, None), ([0.5, 1.0, 2.0], 1.0, 1.0)],
+)
+def test_what_does_not_fit_at_its_speed_is_played_slower(
+    speeds: list[float], planned: float, played: float | None, tmp_path: Path
+) -> None:
+    data = write(tmp_path)
+    original = everything(data).num_samples[BAD]
+    lengths = {speed: math.ceil(original / speed) for speed in speeds}
+    data.speeds = speeds
+    data.fits = lambda units, num_samples: num_samples >= (0.9 if played else 1.1) * original
+    batch = data[[Reference(0, BAD, planned)]]
+    assert [fault.reason for fault in batch.faults] == ([] if played else ["transcript too long"])
+    if played:
+        assert abs(int(batch.num_samples[0]) - lengths[played]) <= 1
 
 
 def test_a_truncated_tar_loses_only_what_it_lost(tmp_path: Path) -> None:
@@ -133,8 +152,9 @@ def test_faults_are_counted_by_reason_and_shard() -> None:
     counts = FaultCounts()
     counts.add(_some_faults())
     assert counts.by_reason() == {"clipped audio": 3}
-    assert "3 training utterances" in counts.summary("training")
-    assert "3 x clipped audio, train-000000.tar" in counts.summary("training")
+    told = counts.summary("training")
+    assert "3 training utterances" in told and "3 x clipped audio" in told and "\n" not in told
+    assert "train-000000.tar" in told
 
 
 def _some_faults() -> list[Fault]:

@@ -34,8 +34,12 @@ def damaged(tones_config: Path, tones_shards: Path, tmp_path: Path) -> list[str]
 
 def test_bad_data_is_skipped_counted_and_told(damaged: list[str], fold_command: Command, tmp_path: Path) -> None:
     done = fold_command(*damaged, "--bad_data.max_share=0.02")
-    assert "bad data: 3 training utterances skipped" in done.stdout
-    assert "3 x undecodable audio, train-000000.tar" in done.stdout
+    [told] = [line for line in (done.stdout + done.stderr).splitlines() if "undecodable" in line]
+    assert "bad data: 3 training utterances skipped (3 x undecodable audio" in told
+    listed = [line.split("\t") for line in (tmp_path / "run" / "skipped.tsv").read_text().splitlines()]
+    assert f"{Path('run') / 'skipped.tsv'}" in told
+    assert [fields[:2] for fields in listed] == [["train", "train-000000.tar"]] * 3
+    assert len({fields[2] for fields in listed}) == 3 and {fields[3] for fields in listed} == {"undecodable audio"}
     with (tmp_path / "run" / "metrics.csv").open() as stream:
         logged = [row["bad_data/train/undecodable_audio"] for row in csv.DictReader(stream)]
     assert [float(value) for value in logged if value] == [3.0]

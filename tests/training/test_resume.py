@@ -5,22 +5,14 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Finished
-from torture.kills import Whole, command, finish, killed_runs, lost, start, uninterrupted
+from torture.kills import Whole, command, finish, killed_runs, lost, start
 
 Command = Callable[..., Finished]
-
-
-@pytest.fixture(scope="module")
-def whole(tones_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Whole]:
-    """The uninterrupted run of one or two processes, made once."""
-    folder = tmp_path_factory.mktemp("whole")
-    return cache(lambda processes: uninterrupted(tones_config, folder, processes))
 
 
 @pytest.mark.parametrize(("processes", "workers"), [(1, 0), pytest.param(1, 2, marks=pytest.mark.slow), (2, 0)])

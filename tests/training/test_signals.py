@@ -6,24 +6,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Finished
-from torture.kills import Whole, command, finish, heed_ctrl_c, lost, start, uninterrupted
+from torture.kills import Whole, command, finish, heed_ctrl_c, lost, start
 
 WHEN = {"train": "training", "validation": "a validation", "test": "the final sweep"}
 OFTEN = [("train", 2, signal.SIGTERM), ("test", 1, signal.SIGINT)]  # the others take minutes together
 ALL = list(itertools.product(WHEN, (1, 2), (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)))
-
-
-@pytest.fixture(scope="module")
-def whole(tones_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Whole]:
-    """The uninterrupted run of one or two processes, made once."""
-    folder = tmp_path_factory.mktemp("whole")
-    return cache(lambda processes: uninterrupted(tones_config, folder, processes))
 
 
 def sends(number: signal.Signals, phase: str, step: int) -> str:

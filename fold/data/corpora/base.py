@@ -94,6 +94,10 @@ class Corpus(ABC):
             FoldError: a recording is missing or is no audio; the message names the file.
         """
 
+    def sample_sentences(self, number: int) -> list[str]:
+        """Return sentences that one may say to a model of this corpus; none where only its recordings know them."""
+        return []
+
     @property
     def name(self) -> str:
         return type(self).__name__

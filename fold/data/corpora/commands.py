@@ -70,6 +70,14 @@ class Commands(Corpus):
         samples = augment.set_peak(noisy, rng.uniform(-20, -1)).astype(np.float32)
         return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate)
 
+    def sample_sentences(self, number: int) -> list[str]:
+        """Return sentences of the grammar, each time the same, that begin with different words as far as they can."""
+        rng = generator(self.random_seed, "sample sentences")
+        drawn = list(dict.fromkeys(sentence(rng) for _ in range(20 * number)))
+        by_first_word = {text.split()[0]: text for text in reversed(drawn)}
+        varied = sorted(by_first_word.values(), key=drawn.index)
+        return [*varied, *(text for text in drawn if text not in varied)][:number]
+
     def _recipe(self, split: str, index: int) -> Recipe:
         rng = generator(self.random_seed, split, index)
         # Variants take turns, so that each speaks equally often.

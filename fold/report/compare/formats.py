@@ -7,7 +7,7 @@ import io
 from collections.abc import Collection, Sequence
 
 from fold.report.compare.pairs import Pair
-from fold.report.compare.table import HEADINGS, Row
+from fold.report.compare.table import HEADINGS, Row, used_columns
 
 LEFT = (HEADINGS.index("system"), HEADINGS.index("verdict"))
 UNITS = {"change %": "%", "stored MB": "MB", "hours": "h", "runs": "runs"}
@@ -66,7 +66,7 @@ def to_terminal(table: Sequence[Row]) -> list[str]:
 
 def to_markdown(table: Sequence[Row], without: Collection[str] = ()) -> str:
     """without: headings to leave out."""
-    kept = [index for index in _used_columns(table) if HEADINGS[index] not in without]
+    kept = [index for index in used_columns(table) if HEADINGS[index] not in without]
     lines = [[HEADINGS[i] for i in kept], ["---" if i in LEFT else "---:" for i in kept]]
     shown = [(label.translate(MARKDOWN), *others) for label, *others in (row.cells() for row in table)]
     lines += [[cells[i] for i in kept] for cells in shown]
@@ -75,7 +75,7 @@ def to_markdown(table: Sequence[Row], without: Collection[str] = ()) -> str:
 
 def to_latex(table: Sequence[Row]) -> str:
     """A tabular for the package booktabs."""
-    kept = _used_columns(table)
+    kept = used_columns(table)
     lines = [r"\begin{tabular}{" + "".join("l" if i in LEFT else "r" for i in kept) + "}", r"\toprule"]
     lines += [" & ".join(HEADINGS[i].translate(LATEX) for i in kept) + r" \\", r"\midrule"]
     for row in table:
@@ -111,8 +111,3 @@ def pairs_to_csv(pairs: Sequence[Pair]) -> str:
         values += [found.difference, found.low, found.high, min(test.segments for test in pair.tests)]
         writer.writerow([*values, pair.p, found.p, pair.verdict])
     return stream.getvalue()
-
-
-def _used_columns(table: Sequence[Row]) -> list[int]:
-    cells = [row.cells() for row in table]
-    return [index for index in range(len(HEADINGS)) if any(row[index] for row in cells)]

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import soundfile
 from jinja2 import Environment
 from markupsafe import Markup
-from matplotlib.figure import Figure
 from rapidfuzz.distance import Levenshtein
 
+from fold.report import style
 from fold.report.compare import table as tables
+from fold.report.compare.figures import Drawing
 from fold.report.compare.pairs import Pair, nodes
 from fold.report.compare.systems import System, compared_settings
 
 SHOWN_UTTERANCES = 12
 TEMPLATE = "page.html.jinja"
+TAGS = {"substitution": "mark", "insertion": "ins", "deletion": "del"}  # elements for words, by their kind
+VERDICTS = ("better", "worse", "equivalent")  # that have a colour
+
+
+class Cell(NamedTuple):
+    """Of the table. heading: of its column."""
+
+    heading: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -38,37 +51,56 @@ class Example:
     lines: list[tuple[str, list[Word]]]
 
 
-def render(
-    title: str,
-    table: Sequence[tables.Row],
-    lines: Sequence[str],
-    pairs: Sequence[Pair],
-    figures: Sequence[tuple[str, Figure]],
-    systems: Sequence[System],
-) -> str:
-    """The page. lines: summary and notes in words; figures: with a caption each."""
+@dataclass(frozen=True)
+class Comparison:
+    """All that a page shows.
+
+    Attributes:
+        conclusion: in sentences.
+        notes: what the table rests on.
+        recordings: samples, (num_samples,), and sample rate of utterances, by id; of those shown, as far as known.
+    """
+
+    title: str
+    systems: Sequence[System]
+    table: Sequence[tables.Row]
+    conclusion: Sequence[str]
+    notes: Sequence[str]
+    pairs: Sequence[Pair]
+    drawings: Sequence[Drawing]
+    recordings: Mapping[str, tuple[np.ndarray, int]]
+
+
+def render(made: Comparison) -> str:
+    """The page, with nothing to fetch."""
     source = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
+    record, shown = made.systems[0].record, examples(made.systems)
+    kept = tables.used_columns(made.table)
     return template.render(
-        title=title,
-        headings=tables.HEADINGS,
-        table=[row.cells() for row in table],
-        verdicts=tables.HEADINGS.index("verdict"),
-        notes=lines,
-        pairs=pairs,
-        figures=[(caption, Markup(svg(figure))) for caption, figure in figures],
-        examples=examples(systems),
-        labels=[system.label for system in systems],
-        settings=varying_settings(systems),
+        title=made.title,
+        test_set=f"{record.corpus} {record.split}: {record.size}".strip(" :"),
+        palette=style.PALETTE,
+        conclusion=made.conclusion,
+        notes=made.notes,
+        headings=[tables.HEADINGS[index] for index in kept],
+        table=[[Cell(tables.HEADINGS[i], cells[i]) for i in kept] for cells in (row.cells() for row in made.table)],
+        verdicts=VERDICTS,
+        drawings=[(drawing, Markup(style.svg(drawing.figure))) for drawing in made.drawings],
+        examples=shown,
+        tags=TAGS,
+        audio={id: data_uri(*made.recordings[id]) for id in (example.id for example in shown) if id in made.recordings},
+        pairs=made.pairs,
+        labels=[system.label for system in made.systems],
+        settings=varying_settings(made.systems),
     )
 
 
-def svg(figure: Figure) -> str:
-    """A figure as an <svg> element, its text as text."""
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None})
-    text = stream.getvalue()
-    return text[text.index("<svg") :]
+def data_uri(samples: np.ndarray, sample_rate: int) -> str:
+    """Audio as a URL that holds it. samples: (num_samples,), sample_rate: in Hz, one that MP3 knows."""
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, sample_rate, format="MP3")
+    return f"data:audio/mpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def examples(systems: Sequence[System]) -> list[Example]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fold.errors import FoldError
 from fold.metrics.significance import word_errors
-from fold.report.record import Record, difference
+from fold.report.record import RealTime, Record, difference
 from fold.report.sweep import searched, summarise
 from fold.settings import current_names
 
@@ -31,9 +31,22 @@ SOURCE = "model.network.init_args.source"  # of which the folder is a place too,
 NAMED_SETTINGS = 3  # in a label
 
 
+@dataclass(frozen=True)
+class Times:
+    """How long each depth of a system takes, all measured on one device."""
+
+    device: str
+    of_depths: Mapping[int, RealTime]
+
+
 @dataclass(frozen=True, eq=False)
 class System:
-    """Runs that differ in their random seeds alone. label: names it in tables and figures."""
+    """Runs that differ in their random seeds alone.
+
+    Attributes:
+        label: names it in tables and figures.
+        records: of its runs.
+    """
 
     label: str
     records: tuple[Record, ...]
@@ -83,17 +96,28 @@ class System:
         found = [summary for record in self.records for summary in summarise(record.rows) if summary.depth == depth]
         return fmean(s.mean for s in found), min(s.best for s in found), max(s.worst for s in found)
 
-    def real_time_factor(self, depth: int) -> float | None:
-        """Mean over the runs that measured it."""
-        path = self.record.canonical[depth].path
-        found = [r.real_time_factors[path] for r in self.records if path in r.real_time_factors]
-        return fmean(found) if found else None
+    @cached_property
+    def times(self) -> Times | None:
+        """Of canonical paths; over several runs the mean of their medians and their whole spread. None if the spread
+        is unknown, or they were not on one device."""
+        paths = {depth: self.record.canonical[depth].path for depth in self.depths}
+        devices = {record.device for record in self.records}
+        known = all(path in record.real_time_spread for record in self.records for path in paths.values())
+        if not known or len(devices) > 1:
+            return None
+        return Times(devices.pop(), {depth: self._time(path) for depth, path in paths.items()})
+
+    def _time(self, path: str) -> RealTime:
+        lows, highs = zip(*(record.real_time_spread[path] for record in self.records), strict=True)
+        return RealTime(fmean(record.real_time_factors[path] for record in self.records), min(lows), max(highs))
 
 
-def timed_on(systems: Iterable[System]) -> list[str]:
-    """The devices that real-time factors were measured on. Those of several are not comparable."""
-    records = [record for system in systems for record in system.records if record.real_time_factors]
-    return list(dict.fromkeys(record.device for record in records))
+def times_compare(systems: Sequence[System]) -> bool:
+    """Whether all were timed in turns, which a single system's depths always are."""
+    if any(system.times is None for system in systems):
+        return False
+    sessions = {record.session for system in systems for record in system.records}
+    return len(systems) == 1 or (len(sessions) == 1 and "" not in sessions)
 
 
 def mean_and_deviation(values: Sequence[float], digits: int = 2) -> str:
@@ -158,13 +182,9 @@ def check_same_test_set(records: Sequence[Record]) -> None:
         if first.references and record.references:
             if record.references != first.references:
                 raise FoldError(f"the systems were evaluated on different test sets: {difference(first, record)}")
-        elif _size(first) != _size(record):
-            sizes = " against ".join("{:,} words in {:,} utterances".format(*_size(r)) for r in (first, record))
+        elif first.size != record.size:
+            sizes = " against ".join(r.size for r in (first, record))
             raise FoldError(f"the systems were evaluated on different test sets: {sizes}")
-
-
-def _size(record: Record) -> tuple[int, int]:
-    return record.rows[0].words, record.rows[0].sentences
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from fold.report.compare.pairs import Node, Pair, compare, counterpart
-from fold.report.compare.systems import System, mean_and_deviation, timed_on
+from fold.report.compare.systems import System, mean_and_deviation, times_compare
+from fold.report.record import RealTime
 
 HEADINGS = (
     "system",
@@ -31,14 +32,14 @@ HEADINGS = (
 class Row:
     """One system at one depth.
 
-    pair: its test against its counterpart; most_params: of the largest system; real_time_factor: None if none was
-    measured, or not all on one device.
+    pair: its test against its counterpart; most_params: of the largest system; time: None if unknown, or if it does not
+    compare with those of other systems.
     """
 
     node: Node
     pair: Pair | None
     most_params: int
-    real_time_factor: float | None
+    time: RealTime | None
 
     def cells(self) -> tuple[str, ...]:
         """Text for each of HEADINGS. What a system has once stands in the row of its first depth."""
@@ -57,24 +58,30 @@ class Row:
             _difference(self.pair),
             _p(self.pair),
             _verdict(self.pair),
-            "" if self.real_time_factor is None else f"{self.real_time_factor:.3f}",
+            _time(self.time),
             _hours(system) if first else "",
             str(len(system.records)) if first else "",
         )
 
 
 def rows(systems: Sequence[System], against: System | None, margin: float) -> list[Row]:
-    """One row a system and depth, tested against its counterpart."""
+    """One row per system and depth, tested against its counterpart."""
     most = max(system.record.num_params for system in systems)
-    timed = len(timed_on(systems)) == 1
+    timed = times_compare(systems)
     found = []
     for system in systems:
         for depth in system.depths:
             node = Node(system, depth)
             other = counterpart(node, systems, against)
             pair = compare(node, other, margin) if other else None
-            found.append(Row(node, pair, most, system.real_time_factor(depth) if timed else None))
+            found.append(Row(node, pair, most, system.times.of_depths[depth] if timed else None))
     return found
+
+
+def used_columns(table: Sequence[Row]) -> list[int]:
+    """Numbers of the headings below which anything stands."""
+    cells = [row.cells() for row in table]
+    return [index for index in range(len(HEADINGS)) if any(row[index] for row in cells)]
 
 
 def _difference(pair: Pair | None) -> str:
@@ -95,13 +102,17 @@ def _verdict(pair: Pair | None) -> str:
     return "n.s." if pair.verdict == "no significant difference" else pair.verdict
 
 
+def _time(time: RealTime | None) -> str:
+    return "" if time is None else f"{time.median:.4f} [{time.low:.4f}, {time.high:.4f}]"
+
+
 def _hours(system: System) -> str:
     found = [record.training.hours for record in system.records if record.training]
     return f"{fmean(found):.2f}" if found else ""
 
 
 def summary(systems: Sequence[System]) -> list[str]:
-    """What one foldable run takes against the runs of individually trained systems, a line a foldable system."""
+    """What one foldable run takes against the runs of individually trained systems, one line per foldable system."""
     alone = [system for system in systems if not system.foldable and _trained(system)]
     if len({machine for system in systems if _trained(system) for machine in trained_on(system)}) > 1:
         return []
@@ -140,7 +151,7 @@ def _hours_spent(system: System) -> float:
 def notes(table: Sequence[Row], margin: float) -> list[str]:
     """What the columns rest on."""
     record = table[0].node.system.record
-    lines = [f"{record.rows[0].words:,} words in {record.rows[0].sentences:,} utterances; WER of canonical paths."]
+    lines = [f"{record.size}; WER of canonical paths."]
     systems = list(dict.fromkeys(row.node.system for row in table))
     if len({system.decoding for system in systems}) > 1:
         lines.append(f"Decoding: {'; '.join(f'{system.label}: {system.decoding}' for system in systems)}.")
@@ -159,10 +170,17 @@ def notes(table: Sequence[Row], margin: float) -> list[str]:
 
 
 def _notes_on_times(systems: Sequence[System]) -> list[str]:
-    lines, devices = [], timed_on(systems)
-    if devices:
-        measured = f"on {devices[0]}" if len(devices) == 1 else f"not shown, taken on {'; '.join(devices)}"
-        lines.append(f"RTF (real-time factor, one utterance at a time): {measured}.")
+    lines = []
+    if times_compare(systems):
+        lines.append(
+            f"RTF: real-time factor on {systems[0].times.device}, an utterance at a time, measured in turns: median "
+            "[middle half of the utterances]."
+        )
+    elif any(record.real_time_factors for system in systems for record in system.records):
+        lines.append(
+            "RTF (real-time factor) is not shown: each system was timed by itself, under whatever load there was then; "
+            "--time=true times them in turns."
+        )
     trained = [system for system in systems if _trained(system)]
     machines = list(dict.fromkeys(machine for system in trained for machine in trained_on(system)))
     if machines:

@@ -5,6 +5,7 @@ from fold.training.callbacks.depth_sweep import DepthSweep
 from fold.training.callbacks.end_together import EndTogether
 from fold.training.callbacks.freeze_encoder import FreezeEncoder
 from fold.training.callbacks.gradient_norms import GradientNorms
+from fold.training.callbacks.narration import Narration
 from fold.training.callbacks.progress import StepProgress
 from fold.training.callbacks.run_checkpoint import Ended, RunCheckpoint
 from fold.training.callbacks.run_settings import RunSettings
@@ -20,6 +21,7 @@ __all__ = [
     "Ended",
     "FreezeEncoder",
     "GradientNorms",
+    "Narration",
     "RunCheckpoint",
     "RunSettings",
     "StepProgress",

@@ -1,10 +1,11 @@
-"""What bad data does to a run: it is counted, told, and too much of it stops the run."""
+"""What bad data does to a run: it is counted, listed in a file, and too much of it stops the run."""
 
 from __future__ import annotations
 
-import logging
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning
@@ -12,22 +13,22 @@ import torch.distributed
 from lightning.pytorch.utilities import rank_zero_only
 
 from fold.data.batching import Batch
-from fold.data.faults import FaultCounts, FaultPolicy, enforce
+from fold.data.faults import Fault, FaultCounts, FaultPolicy, enforce
+from fold.screen import say
 from fold.training import wandb_run
-
-log = logging.getLogger(__name__)
 
 SPLITS = {"train": "train", "val": "dev", "test": "test", "predict": "test"}
 KINDS = {**SPLITS, "train": "training"}  # what utterances are called
 KEY = "bad_data"  # of the counts in a checkpoint
-TOLD = 20  # faults of a pass that are told one by one
+LIST = "skipped.tsv"  # in the run folder: a line an utterance
+LISTED = 1000  # utterances, of a process
 
 
 class BadData(lightning.Callback):
     """Counts the utterances that were left out of batches, by reason and shard.
 
-    Logs `bad_data/train/<reason>` (and val, test) after each pass and, at the end, a W&B table by reason and shard; the
-    log names each utterance, its shard and why.
+    Logs `bad_data/train/<reason>` (and val, test) after each pass and, at the end, one line on the screen and a W&B
+    table by reason and shard. `skipped.tsv` in the run folder names the utterances: split, shard, id, reason, detail.
 
     Args:
         on_fault: `skip` counts an utterance and goes on, `raise` stops at the first.
@@ -39,14 +40,27 @@ class BadData(lightning.Callback):
         self.policy = FaultPolicy(on_fault, max_share)
         self.passes = {stage: FaultCounts() for stage in SPLITS}
         self.totals = {stage: FaultCounts() for stage in SPLITS}
+        self._listed = 0
 
     def _see(self, stage: str, trainer: lightning.Trainer, batch: Batch) -> None:
         counts = self.passes[stage]
-        for fault in batch.faults[: max(0, TOLD - len(counts))]:
-            log.warning(f"skipped: {fault}")
+        self._list(stage, trainer, batch.faults)
         counts.add(batch.faults)
         self.totals[stage].add(batch.faults)
         enforce(self.policy, batch.faults, len(counts), utterances(stage, trainer))
+
+    def _list(self, stage: str, trainer: lightning.Trainer, faults: Sequence[Fault]) -> None:
+        """Appends lines to the file, which all processes of a run share."""
+        chosen = faults[: max(0, LISTED - self._listed)]
+        if not chosen:
+            return
+        self._listed += len(chosen)
+        lines = ["\t".join((SPLITS[stage], f.shard, f.id, f.reason, f.detail)) + "\n" for f in chosen]
+        with contextlib.suppress(OSError):  # a full disk costs the list, not the run
+            folder = Path(trainer.default_root_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / LIST).open("a", encoding="utf-8") as stream:
+                stream.write("".join(lines))
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
         self._see("train", trainer, batch)
@@ -87,13 +101,13 @@ class BadData(lightning.Callback):
 
     def _tell(self, trainer: lightning.Trainer, *stages: str) -> None:
         for stage, counts in zip(stages, summed([self.totals[stage] for stage in stages], trainer), strict=True):
-            tell(KINDS[stage], counts)
+            tell(KINDS[stage], counts, trainer)
             if len(counts):
                 wandb_run.log_bad_data(trainer, KINDS[stage], counts)
 
     def on_exception(self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException) -> None:
         for stage, counts in self.totals.items():  # of this rank alone: the others may be gone
-            tell(KINDS[stage], counts)
+            tell(KINDS[stage], counts, trainer)
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = [
@@ -127,7 +141,7 @@ def summed(counts: Sequence[FaultCounts], trainer: lightning.Trainer) -> list[Fa
 
 
 @rank_zero_only
-def tell(what: str, counts: FaultCounts) -> None:
+def tell(what: str, counts: FaultCounts, trainer: lightning.Trainer) -> None:
     """Prints a summary, if there is anything to tell."""
     if len(counts):
-        print(counts.summary(what))
+        say(f"{counts.summary(what)}; see {Path(trainer.default_root_dir) / LIST}")

@@ -9,7 +9,6 @@ from typing import Any
 import lightning
 import torch.distributed
 from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 
 from fold.data.batching import Batch
 from fold.decoding.decode import Trial
@@ -19,7 +18,6 @@ from fold.metrics import PathErrors
 from fold.report.figure import Baseline, plot_sweep
 from fold.report.record import Record, write_record
 from fold.report.sweep import SweepRow, by_subset, summarise, write_sweep
-from fold.report.table import sweep_table
 from fold.training import wandb_run
 from fold.training.callbacks.run_settings import settings_of
 from fold.training.callbacks.training_time import TrainingTime
@@ -139,7 +137,6 @@ class DepthSweep(lightning.Callback):
         title = f"{self.experiment}: WER by executed depth"
         figure = plot_sweep(self.rows, self.folder / "depth_sweep.png", title, self.baselines)
         wandb_run.log_sweep(trainer, record, figure)
-        Console().print(sweep_table(self.rows, title))
 
 
 def scalars(stage: str, rows: Sequence[SweepRow]) -> dict[str, float]:

@@ -37,6 +37,15 @@ def test_hours_are_met():
     assert len(recipes) * seconds / 3600 == pytest.approx(1.0, rel=0.08)
 
 
+def test_sample_sentences_are_of_the_grammar_and_begin_differently():
+    sentences = CORPUS.sample_sentences(3)
+    vocabulary = {word for recipe in CORPUS.recipes("train", None) for word in recipe.text.split()}
+    assert len({text.split()[0] for text in sentences}) == 3
+    assert {word for text in sentences for word in text.split()} <= vocabulary
+    assert sentences == Commands(hours=0.5).sample_sentences(3)
+    assert len(set(CORPUS.sample_sentences(100))) == 100
+
+
 def test_rendering_is_repeatable_in_any_order():
     recipes = CORPUS.recipes("dev", None)[:6]
     forward = [CORPUS.render(recipe, None).samples for recipe in recipes]
