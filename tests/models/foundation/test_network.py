@@ -12,7 +12,7 @@ from fold.errors import FoldError
 from fold.models import Foundation, empty_model
 from fold.models.foundation import Dropouts, Masking
 from fold.models.foundation.folding import layer_groups
-from fold.models.foundation.shape import bundle_shape, bundles
+from fold.models.foundation.bundles import Bundle, bundles
 from fold.paths import Path as LayerPath
 from fold.paths import PathSpace
 from fold.text.units import CharUnits, SentencePieceUnits
@@ -39,8 +39,8 @@ def test_folding_removes_whole_layers(name: str, kept: int, layers: int) -> None
 def test_every_bundle_has_a_shape() -> None:
     assert len(bundles()) > 20
     for name in bundles():
-        assert bundle_shape(name).num_layers in (12, 24, 48)
-    assert (bundle_shape("WAVLM_BASE_PLUS").family, bundle_shape("HUBERT_LARGE").pre_norm) == ("wavlm", True)
+        assert Bundle(name).shape().num_layers in (12, 24, 48)
+    assert (Bundle("WAVLM_BASE_PLUS").shape().family, Bundle("HUBERT_LARGE").shape().pre_norm) == ("wavlm", True)
 
 
 def test_which_layers_stay() -> None:
