@@ -50,14 +50,11 @@ class Fbank(nn.Module):
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """waveforms: (batch, samples) in [-1, 1]. Returns (batch, frames, num_mels)."""
-        return (self.power(waveforms) @ self.filters).clamp(min=LOG_FLOOR).log()
-
-    def power(self, waveforms: Tensor) -> Tensor:
-        """The power spectrum that the filters add up, in the precision of the waveforms: (batch, frames, bins)."""
         frames = (waveforms * 2**15).unfold(1, self.window_size, self.window_shift)
         frames = frames - frames.mean(-1, keepdim=True)
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
-        return torch.fft.rfft((frames - 0.97 * previous) * self.window, n=self.fft_size).abs().square()
+        spectrum = torch.fft.rfft((frames - 0.97 * previous) * self.window, n=self.fft_size)
+        return (spectrum.abs().square() @ self.filters).clamp(min=LOG_FLOOR).log()
 
 
 @dataclass(frozen=True)

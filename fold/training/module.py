@@ -22,6 +22,7 @@ from fold.losses import Counts, FitsCTC, JointObjective, Targets
 from fold.models import Architecture, Recogniser
 from fold.paths import Growth, Path, PathSpace
 from fold.training.finite import FiniteUpdates
+from fold.training.parameter_groups import apply_rates, check_kept, parameter_groups
 from fold.training.resume import check_fits, refresh_schedule
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
@@ -36,7 +37,9 @@ class FoldableASR(lightning.LightningModule):
     random_seed: of those draws, and of dropout and SpecAugment; objective: the joint objective;
     decoding: of validation; test_decoding: of the canonical paths of a test, and of what `predict` writes;
     compile_layers: by torch.compile, which takes a minute and a C++ compiler and pays in long trainings;
-    optimizer, lr_scheduler: stepped every update.
+    optimizer, lr_scheduler: stepped every update;
+    learning_rates: of parts of the model, as multiples of the optimizer's, by how the names of their parameters begin:
+    `{ctc_head: 10, stem.mask: 10}`.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class FoldableASR(lightning.LightningModule):
         decoding: Decoding = Decoding(),
         test_decoding: Decoding = Decoding(),
         compile_layers: bool = False,
+        learning_rates: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -67,6 +71,7 @@ class FoldableASR(lightning.LightningModule):
         self.compile_layers = compile_layers
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        self.learning_rates = learning_rates or {}
         self.trials = [Trial(self.space.deepest, test_decoding)]  # the depth sweep sets what is evaluated
         self.description: Description | None = None
         self.model: Recogniser | None = None
@@ -99,11 +104,11 @@ class FoldableASR(lightning.LightningModule):
             data.num_frames = partial(self.network.num_frames, sample_rate=data.sample_rate)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.lr_scheduler(optimizer), "interval": "step", "name": "lr"},
-        }
+        optimizer = self.optimizer(parameter_groups(self, self.learning_rates))
+        apply_rates(optimizer)
+        scheduler = self.lr_scheduler(optimizer)
+        check_kept(optimizer, scheduler)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"}}
 
     def on_fit_start(self) -> None:
         """Global feature normalisation takes its statistics from the first training batches of a new run."""

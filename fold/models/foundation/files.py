@@ -86,7 +86,8 @@ class Files:
     def _rows(self, language: str | None) -> dict[str, int]:
         """The row of each token."""
         held = self.read(VOCABULARY)
-        if languages := [name for name, value in held.items() if isinstance(value, dict)]:
+        if held and all(isinstance(value, dict) for value in held.values()):
+            languages = list(held)
             chosen = language or self.default_language or (languages[0] if len(languages) == 1 else None)
             if chosen not in languages:
                 wanted = "several languages" if chosen is None else f"no language '{chosen}'"

@@ -14,7 +14,7 @@ from fold.models.foundation.shape import AnyShape, Dropouts
 from fold.models.foundation.tokens import Vocabulary
 from fold.models.foundation.weights import Weights, open_file, open_folder
 
-ADAPTER = "adapter.{}{}"  # of a language
+ADAPTER = "adapter.{}"  # of a language, before the ending
 MASKING = {
     "time_share": "mask_time_prob",
     "time_span": "mask_time_length",
@@ -93,11 +93,11 @@ class Directory:
         if self.language is None:
             return weights
         for ending in (".safetensors", ".bin"):
-            file = self.folder / ADAPTER.format(self.language, ending)
+            file = self.folder / (ADAPTER.format(self.language) + ending)
             if file.exists():
                 return open_file(file, self.family.prefix).over(weights)
         if self.language == self.files.default_language:
             return weights
-        there = sorted(file.name.split(".")[1] for file in self.folder.glob(ADAPTER.format("*", "*")))
+        there = sorted(file.name.split(".")[1] for file in self.folder.glob(ADAPTER.format("*")))
         shown = ", ".join(there[:10]) + (f" and {len(there) - 10} more" if len(there) > 10 else "")
         raise FoldError(f"{self.folder}: holds no adapter.{self.language}.safetensors; languages: {shown or 'none'}")

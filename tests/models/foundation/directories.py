@@ -92,7 +92,7 @@ def extractor(family: str) -> transformers.FeatureExtractionMixin:
 
 
 def write(folder: Path, family: str, head: str = "ForCTC", **changes: object) -> transformers.PreTrainedModel:
-    """Saves a random model of `family` in `folder`, as transformers 4 did: its vocabulary alone, its extractor's file."""
+    """Saves a random model of `family` in `folder`, as transformers 4 did: an extractor's file, a vocabulary."""
     model = random_model(family, head, **changes)
     model.save_pretrained(folder)
     (folder / "vocab.json").write_text(json.dumps({token: row for row, token in enumerate(TOKENS)}))

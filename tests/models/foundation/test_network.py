@@ -11,8 +11,8 @@ from models.foundation.test_parity import CORPUS, folded, log_probs, noise
 from fold.errors import FoldError
 from fold.models import Foundation, empty_model
 from fold.models.foundation import Dropouts, Masking
-from fold.models.foundation.folding import layer_groups
 from fold.models.foundation.bundles import Bundle, bundles
+from fold.models.foundation.folding import layer_groups
 from fold.paths import Path as LayerPath
 from fold.paths import PathSpace
 from fold.text.units import CharUnits, SentencePieceUnits

@@ -20,9 +20,10 @@ SAMPLES = (4001, 2713)
 
 
 def noise(*lengths: int) -> tuple[Tensor, Tensor]:
-    """Waveforms of noise, zero where they are padded."""
+    """Waveforms of noise that swells and fades, zero where they are padded."""
     torch.manual_seed(3)
-    waveforms = 0.1 * torch.randn(len(lengths), max(lengths))
+    swelling = (torch.arange(max(lengths)) / 300).sin().square() + 0.02
+    waveforms = 0.2 * swelling * torch.randn(len(lengths), max(lengths))
     lengths = torch.tensor(lengths)
     return waveforms * (torch.arange(waveforms.shape[1]) < lengths[:, None]), lengths
 

@@ -21,7 +21,7 @@ from fold.models.foundation.families.conformer import (
 )
 from fold.models.foundation.families.family import MASK_EMBEDDING, Family, Parts
 from fold.models.foundation.shape import Dropouts
-from fold.models.frontend import LOG_FLOOR, Fbank, num_fbank_frames
+from fold.models.frontend import LOG_FLOOR, num_fbank_frames
 from fold.modules.masks import length_mask
 
 EPSILON = 1e-7  # added to the variance of a mel bin
@@ -59,6 +59,11 @@ class BertShape:
     def num_frames(self, num_samples: Any) -> Any:
         """Frames of so many samples (an int or a tensor)."""
         return num_fbank_frames(num_samples, self.sample_rate) // self.stride
+
+    @property
+    def min_samples(self) -> int:
+        """The fewest samples that give a frame."""
+        return self.sample_rate * (25 + 10 * (self.stride - 1)) // 1000
 
 
 class W2vBert(Family):
@@ -123,49 +128,62 @@ class W2vBert(Family):
 class MelFeatures(nn.Module):
     """Mel filterbanks, each bin of an utterance at zero mean and unit variance, neighbouring frames beside each other.
 
-    Nothing in it learns.
+    Nothing in it learns. As `fold.models.frontend.Fbank`, but in fp64 with a window and filters made in fp64, as
+    transformers hears: bins with little in them differ in fp32.
     """
 
     def __init__(self, shape: BertShape) -> None:
         super().__init__()
-        self.fbank = Fbank(shape.sample_rate, shape.num_mels)
-        self.num_mels, self.stride = shape.num_mels, shape.stride
+        self.shape = shape
 
     @torch.no_grad()
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
         """waveforms: (batch, samples); num_samples: (batch,). Returns (batch, frames, mels * stride) and num_frames."""
-        missing = self.fbank.num_samples(self.stride) - waveforms.shape[1]
-        waveforms = nn.functional.pad(waveforms.float(), (0, max(0, missing)))
-        # transformers hears in fp64, with filters made in fp64: bins with little in them differ in fp32.
-        precision = torch.float32 if waveforms.device.type == "mps" else torch.float64
+        shape = self.shape
+        missing = shape.min_samples - waveforms.shape[1]
+        waveforms = nn.functional.pad(waveforms, (0, max(0, missing)))
         with torch.autocast(waveforms.device.type, enabled=False):
-            power = self.fbank.power(waveforms.to(precision))
-            filters = mel_filters(self.fbank.sample_rate, self.num_mels, power.shape[-1], power.device, precision)
-            x = (power @ filters).clamp(min=LOG_FLOOR).log()
-            heard = self.fbank.num_frames(num_samples)
+            x = log_mels(waveforms, shape.sample_rate, shape.num_mels)
+            heard = num_fbank_frames(num_samples, shape.sample_rate).clamp(min=0)
             mask = length_mask(heard, x.shape[1], x.device).unsqueeze(-1)
             count = mask.sum(1, keepdim=True)
             x = x - (x * mask).sum(1, keepdim=True) / count.clamp(min=1)
             variance = (x * mask).square().sum(1, keepdim=True) / (count - 1).clamp(min=1)
             x = x * (variance + EPSILON).rsqrt() * mask
-        frames = x.shape[1] // self.stride
-        return x[:, : frames * self.stride].reshape(len(x), frames, -1).float(), heard // self.stride
+        frames = x.shape[1] // shape.stride
+        return x[:, : frames * shape.stride].reshape(len(x), frames, -1).float(), heard // shape.stride
+
+
+def log_mels(waveforms: Tensor, sample_rate: int, num_mels: int) -> Tensor:
+    """waveforms: (batch, samples) in [-1, 1]. Returns (batch, frames, num_mels), of 25 ms every 10 ms."""
+    precision = torch.float32 if waveforms.device.type == "mps" else torch.float64
+    window, filters = window_and_filters(sample_rate, num_mels, waveforms.device, precision)
+    frames = (waveforms.to(precision) * 2**15).unfold(1, len(window), sample_rate * 10 // 1000)
+    frames = frames - frames.mean(-1, keepdim=True)
+    before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
+    power = torch.fft.rfft((frames - 0.97 * before) * window, n=2 * (len(filters) - 1)).abs().square()
+    # Rounded as there: a bin that hardly varies is made of the last digits.
+    return (power @ filters).clamp(min=LOG_FLOOR).log().float().to(precision)
 
 
 @lru_cache(maxsize=8)
-def mel_filters(sample_rate: int, num_mels: int, num_bins: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Kaldi's triangular filters, which torchaudio makes in fp32. Returns (num_bins, num_mels)."""
+def window_and_filters(
+    sample_rate: int, num_mels: int, device: torch.device, precision: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Povey's window of 25 ms, and Kaldi's triangular filters: (bins, num_mels)."""
 
     def mels(hertz: Tensor) -> Tensor:
         return 1127 * (1 + hertz / 700).log()
 
-    nyquist = sample_rate / 2
-    lowest, highest = mels(torch.tensor([20.0, nyquist], dtype=torch.float64))
-    edges = torch.linspace(float(lowest), float(highest), num_mels + 2, dtype=torch.float64)
+    size, nyquist = sample_rate * 25 // 1000, sample_rate / 2
+    window = torch.hann_window(size, periodic=False, dtype=torch.float64).pow(0.85)
+    lowest, highest = mels(torch.tensor([20.0, nyquist], dtype=torch.float64)).tolist()
+    edges = torch.linspace(lowest, highest, num_mels + 2, dtype=torch.float64)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
+    num_bins = (1 << (size - 1).bit_length()) // 2 + 1
     bins = mels(torch.linspace(0, nyquist, num_bins, dtype=torch.float64))[:, None]
-    rising, falling = (bins - left) / (centre - left), (right - bins) / (right - centre)
-    return torch.minimum(rising, falling).clamp(min=0).to(device, dtype)
+    filters = torch.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clamp(min=0)
+    return window.to(device, precision), filters.to(device, precision)
 
 
 class BertLayer(nn.Module):
