@@ -153,7 +153,6 @@ def test_a_heads_letters_take_the_case_of_the_corpus(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("corpus", "named"),
     [
-        (CharUnits("etaz!"), "no unit for '!z'"),
         (CharUnits("eT"), "mixed case"),
         (SentencePieceUnits.train(["tea at the tent", "heat it", "no tea"] * 9, 14), "--data.units.kind=char"),
     ],
