@@ -36,20 +36,23 @@ def write_directory(folder: FilePath, model: Recogniser, description: Descriptio
         raise FoldError("export: transformers' tokenizer of these models has characters for units, this model has not")
     family = find_family(network.shape.family)
     processor = {"processor_class": "Wav2Vec2BertProcessor" if family.kind == "Wav2Vec2Bert" else "Wav2Vec2Processor"}
-    # A space cannot be told from the usual delimiter where that is a character of its own.
-    delimiter = " " if "|" in units.characters else "|"
-    names = [PADDING, UNKNOWN_TEXT, *(delimiter if c == " " else c for c in units.characters), END]
+    # Where the delimiter is a character, a space stands for itself: transformers 5 forgets any other delimiter.
+    space = " " if "|" in units.characters else "|"
+    unknown = "<unk>" if UNKNOWN_TEXT in units.characters else UNKNOWN_TEXT
+    names = [PADDING, unknown, *(space if c == " " else c for c in units.characters), END]
     contents = {
         files.CONFIG: _config(network, family, path, len(units), model.stem.mask is not None),
         files.VOCABULARY: {name: row for row, name in enumerate(names)},
         files.PREPROCESSOR: {**family.extractor(network.shape, description.sample_rate), **processor},
-        files.TOKENIZER: {**_tokenizer(units, delimiter), **processor},
+        files.TOKENIZER: {**_tokenizer(units, unknown), **processor},
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, values in contents.items():
             (folder / name).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        safetensors.torch.save_file(_weights(model, family, path), folder / SAFETENSORS, metadata={"format": "pt"})
+        weights = _weights(model, family, path)
+        weights |= {_full(name, family): value for name, value in family.constants(network.shape).items()}
+        safetensors.torch.save_file(weights, folder / SAFETENSORS, metadata={"format": "pt"})
     except (OSError, safetensors.SafetensorError) as error:
         raise FoldError(f"export: {folder} cannot be written ({error})") from None
 
@@ -62,7 +65,7 @@ def _weights(model: Recogniser, family: Family, path: Path) -> dict[str, Tensor]
         places = [place for place, index in enumerate(path.layers) if layer and index == int(layer[1])]
         for place in places if layer else [0]:
             names = family.names(LAYER.sub(f"unfolding.layers.{place}.", ours))
-            parts = zip(names, weight.chunk(len(names)), strict=True)
+            parts = zip(names, weight.chunk(len(names)) if len(names) > 1 else [weight], strict=True)
             # Copies: safetensors refuses tensors that share memory.
             weights |= {_full(name, family): part.clone(memory_format=torch.contiguous_format) for name, part in parts}
     return weights
@@ -72,15 +75,16 @@ def _full(name: str, family: Family) -> str:
     return name if name.startswith("lm_head.") else family.prefix + name
 
 
-def _tokenizer(units: CharUnits, delimiter: str) -> dict[str, Any]:
+def _tokenizer(units: CharUnits, unknown: str) -> dict[str, Any]:
     """An unknown unit reads as it does here; no space is cleaned away."""
     settings = {
         "tokenizer_class": "Wav2Vec2CTCTokenizer",
-        "unk_token": UNKNOWN_TEXT,
+        "unk_token": unknown,
         "pad_token": PADDING,
         "bos_token": END,
         "eos_token": END,
-        "word_delimiter_token": delimiter,
+        "word_delimiter_token": "|",
+        "replace_word_delimiter_char": "|" if "|" in units.characters else " ",
         "do_lower_case": False,
         "clean_up_tokenization_spaces": False,
     }

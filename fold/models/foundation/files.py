@@ -70,7 +70,7 @@ class Files:
         units: dict[str, int] = {}
         for row, token in sorted((row, token) for token, row in rows.items() if row != blank and token):
             if token == delimiter:
-                units[" "] = row  # also where a blank is a token: the delimiter is what training put between words
+                units[self.tokenizer.get("replace_word_delimiter_char", " ")] = row  # before a token that reads alike
             elif token not in special:
                 units.setdefault(token, row)
         unknown, end = (rows.get(roles[role] or "") for role in ("unk_token", "eos_token"))

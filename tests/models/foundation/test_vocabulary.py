@@ -50,10 +50,16 @@ def rows_of(vocabulary: Vocabulary, units: list[int]) -> list[int | None]:
 
 
 def check_reads_alike(vocabulary: Vocabulary, tokenizer: Tokenizer, text: str) -> None:
-    """Text becomes the same rows; whatever rows a head says, they become the same text."""
+    """Text becomes the same rows, and rows the same text."""
     units = units_of(vocabulary)
     assert rows_of(vocabulary, units.encode(text)) == tokenizer(text).input_ids
     assert units.decode(units.encode(text)) == text
+    check_says_alike(vocabulary, tokenizer)
+
+
+def check_says_alike(vocabulary: Vocabulary, tokenizer: Tokenizer) -> None:
+    """Whatever rows a head says, they become the same text."""
+    units = units_of(vocabulary)
     draw = random.Random(0)
     said = [unit for unit, row in enumerate(vocabulary.in_order) if row is not None and unit != units.eos]
     for _ in range(20):

@@ -74,6 +74,10 @@ class Conformer(WaveFamily):
             final_norm=nn.LayerNorm(shape.dim),
         )
 
+    def constants(self, shape: ConformerShape) -> dict[str, Tensor]:
+        rates = rotation_rates(shape.dim // shape.num_heads, shape.rotary_base)
+        return {"encoder.embed_positions.inv_freq": rates} if shape.positions == "rotary" else {}
+
     def dropout_fields(self) -> dict[str, str]:
         return {**super().dropout_fields(), "conv": "conformer_conv_dropout"}
 
@@ -119,6 +123,11 @@ class RelativeDistances(nn.Module):
         return sinusoids(torch.arange(frames - 1, -frames, -1, device=x.device), self.dim).to(x.dtype)[None]
 
 
+def rotation_rates(head_dim: int, base: int, device: torch.device | None = None) -> Tensor:
+    """Angles by which each pair of features turns from frame to frame: (head_dim / 2,)."""
+    return 1 / base ** (torch.arange(0, head_dim, 2, device=device).float() / head_dim)
+
+
 class Rotations(nn.Module):
     """Cosines and sines by which queries and keys are turned."""
 
@@ -128,8 +137,8 @@ class Rotations(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (batch, frames, dim). Returns (2, frames, 1, 1, head_dim)."""
-        steps = torch.arange(0, self.head_dim, 2, device=x.device).float() / self.head_dim
-        angles = torch.arange(x.shape[1], device=x.device).float()[:, None] / self.base**steps
+        rates = rotation_rates(self.head_dim, self.base, x.device)
+        angles = torch.arange(x.shape[1], device=x.device).float()[:, None] * rates
         angles = torch.cat([angles, angles], dim=-1)[:, None, None, :]
         return torch.stack([angles.cos(), angles.sin()]).to(x.dtype)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from fold.errors import FoldError
 from fold.models.foundation.shape import AnyShape, Dropouts
@@ -77,6 +77,10 @@ class Family(ABC):
     def config(self, shape: Any) -> dict[str, Any]:
         """The part of config.json that describes a shape."""
         return {**self.only, **{name: getattr(shape, field) for field, name in self.fields.items()}}
+
+    def constants(self, shape: Any) -> dict[str, Tensor]:
+        """What transformers stores besides weights, by its name there: nothing that learns."""
+        return {}
 
     def dropout_fields(self) -> dict[str, str]:
         """Of `Dropouts`: their names in config.json."""
