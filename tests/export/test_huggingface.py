@@ -10,8 +10,8 @@ import safetensors.torch
 import torch
 import transformers
 from conftest import Finished
-from models.foundation.directories import FAMILIES, SHAPE, TOKENS, heard, leaks, write
-from models.foundation.test_parity import CORPUS, SAMPLES, folded, log_probs, noise
+from models.foundation.directories import FAMILIES, SHAPE, TOKENS, leaks, write
+from models.foundation.test_parity import CORPUS, folded, noise
 from models.foundation.test_vocabulary import check_reads_alike, check_says_alike
 
 from fold.checkpoint import KEY, PREFIX, Description, load
@@ -20,37 +20,12 @@ from fold.errors import FoldError
 from fold.export.huggingface import write_directory
 from fold.models import Foundation
 from fold.models.foundation.files import Files
-from fold.paths import Path as LayerPath
 from fold.paths import PathSpace
 from fold.text.units import CharUnits
 
 
 def describe(network: Foundation, space: PathSpace) -> Description:
     return Description(network, space, network.units(CORPUS), 16000, shards="nowhere")
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@torch.no_grad()
-def test_written_at_any_depth_and_read_by_transformers(family: str, tmp_path: Path) -> None:
-    write(tmp_path / "original", family)
-    network = Foundation(source=str(tmp_path / "original"), num_layers=2)
-    model, space = folded(network), PathSpace(2, max_repeats=2)
-    waveforms, num_samples = noise(*SAMPLES)
-    utterances = [row[:length] for row, length in zip(waveforms, num_samples, strict=True)]
-    for path in (LayerPath((0, 0, 1)), space.deepest):
-        folder = tmp_path / str(path)
-        write_directory(folder, model, describe(network, space), path)
-        theirs, told = transformers.AutoModelForCTC.from_pretrained(folder, output_loading_info=True)
-        assert theirs.config.num_hidden_layers == path.depth and type(theirs).__name__ == FAMILIES[family][0] + "ForCTC"
-        unused = {name for name in told["missing_keys"] if "pos_conv_embed" in name}  # of a conformer, never called
-        assert not (told["missing_keys"] - unused or told["unexpected_keys"] or told["mismatched_keys"])
-        [output] = model(waveforms, num_samples, [path])
-        expected = [row[:n] for row, n in zip(output.ctc_log_probs, output.num_frames, strict=True)]
-        for got, wanted in zip(heard(folder, theirs.eval(), utterances), expected, strict=True):
-            assert (got.log_softmax(-1) - wanted).abs().max() < 1e-5
-        again = folded(Foundation(source=str(folder)))
-        for got, wanted in zip(log_probs(again, waveforms, num_samples), expected, strict=True):
-            assert (got - wanted).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -183,3 +183,21 @@ def test_checkpointed_activations_give_the_same_gradients() -> None:
         grads.append([p.grad for p in model.parameters() if p.grad is not None])
     for plain, recomputed in zip(*grads, strict=True):
         assert torch.allclose(plain, recomputed, atol=1e-6)
+
+
+def test_a_frozen_encoder_keeps_nothing_for_gradients() -> None:
+    model = Foundation(shape=SHAPE).build(6, 16000).train()
+    waveforms, num_samples = noise(3000)
+    kept = {}
+    for frozen in (False, True):
+        model.encoder_frozen = frozen
+        model.zero_grad()
+        sizes: list[int] = []
+        hooks = torch.autograd.graph.saved_tensors_hooks(lambda t, s=sizes: s.append(t.numel()) or t, lambda t: t)
+        with hooks:
+            [output] = model(waveforms, num_samples, [PathSpace(4).seed])
+            output.ctc_log_probs.mean().backward()
+        kept[frozen] = sum(sizes)
+    frames, dim = output.encoded.shape[1:]
+    assert kept[True] <= frames * (dim + 3 * 6) + 6 * dim < kept[False] / 20
+    assert all(parameter.grad is None or name.startswith("ctc_head") for name, parameter in model.named_parameters())
