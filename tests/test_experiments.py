@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 from conftest import REPOSITORY
+from models.foundation.directories import write
 
 from fold import shipped
 from fold.checkpoint import Description
@@ -42,9 +44,32 @@ def small_foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+PRETRAINED = {
+    "data2vec-audio-base": ("data2vec-audio", 12),
+    "w2v-bert-2.0": ("w2v-bert", 24),
+    "mms-1b-all": ("mms", 48),
+}
+
+
+@pytest.fixture(scope="session")
+def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands in the headers of experiments download, narrow, but with as many layers."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    for name, (family, num_layers) in PRETRAINED.items():
+        head = "ForCTC" if family == "mms" else "Model"
+        model = write(folder / name, family, head, num_hidden_layers=num_layers)
+        if family == "mms":
+            adapter = {key: weight.detach() for key, weight in model._get_adapters().items()}
+            safetensors.torch.save_file(adapter, folder / name / "adapter.eng.safetensors")
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_foundation: Path) -> None:
+def in_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_foundation: Path, downloaded: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("pretrained").symlink_to(downloaded)
     SMALL_FOUNDATION.parent.mkdir(parents=True)
     SMALL_FOUNDATION.symlink_to(small_foundation)
 

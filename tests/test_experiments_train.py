@@ -9,8 +9,9 @@ import pytest
 import torch
 import yaml
 from conftest import Finished
-from test_experiments import EXPERIMENTS, SMALL_FOUNDATION, small_foundation  # noqa: F401 (a fixture)
+from test_experiments import EXPERIMENTS, SMALL_FOUNDATION, downloaded, small_foundation  # noqa: F401 (fixtures)
 
+from fold import shipped
 from fold.checkpoint import CONFIG, Description
 from fold.export.huggingface import write_directory
 from fold.models import Foundation
@@ -70,13 +71,15 @@ def test_every_experiment_trains(
     experiment: Path,
     pretrained: Path,
     small_foundation: Path,  # noqa: F811
+    downloaded: Path,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
     fold_command: Command,
     tmp_path: Path,
 ) -> None:
     SMALL_FOUNDATION.parent.mkdir(parents=True)
     SMALL_FOUNDATION.symlink_to(small_foundation)
-    settings = yaml.safe_load(experiment.read_text())
+    Path("pretrained").symlink_to(downloaded)
+    settings = shipped.read(experiment)
     fold_command(
         "fit",
         f"--config={experiment}",

@@ -141,6 +141,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "config is a list": (lambda d: (d / "config.json").write_text("[]"), "config.json: expected a JSON object"),
     "another architecture": (lambda d: edit(d / "config.json", model_type="bert"), "model_type is 'bert'"),
     "another activation": (lambda d: edit(d / "config.json", hidden_act="relu"), "hidden_act is 'relu'"),
+    "convolutional adapters": (lambda d: edit(d / "config.json", add_adapter=True), "add_adapter is True; only False"),
     "impossible shape": (lambda d: edit(d / "config.json", num_attention_heads=5), "multiple of num_heads (5)"),
     "no vocabulary": (lambda d: (d / "vocab.json").unlink(), "vocab.json: no such file"),
     "no weights": (lambda d: (d / "model.safetensors").unlink(), "holds neither model.safetensors nor"),

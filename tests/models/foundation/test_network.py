@@ -1,6 +1,7 @@
 """Folding a foundation model: which layers stay, counts, padding, masking, freezing, heads."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,13 @@ def test_a_frozen_encoder_keeps_nothing_for_gradients() -> None:
     frames, dim = output.encoded.shape[1:]
     assert kept[True] <= frames * (dim + 3 * 6) + 6 * dim < kept[False] / 20
     assert all(parameter.grad is None or name.startswith("ctc_head") for name, parameter in model.named_parameters())
+
+
+def test_layers_of_transformers_need_it_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "w2v-bert")
+    network = Foundation(source=str(tmp_path))
+    monkeypatch.setitem(sys.modules, "transformers.models.wav2vec2_bert.modeling_wav2vec2_bert", None)
+    with pytest.raises(
+        FoldError, match=r"Wav2Vec2Bert has layers of transformers: pip install 'fold-asr\[foundation\]'"
+    ):
+        network.build(6, 16000)
