@@ -44,6 +44,12 @@ def small_foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+FRAMES = {  # of 20 ms, as published
+    "conv_dim": [8] * 7,
+    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+    "num_feat_extract_layers": 7,
+}
 PRETRAINED = {
     "data2vec-audio-base": ("data2vec-audio", 12),
     "w2v-bert-2.0": ("w2v-bert", 24),
@@ -57,7 +63,8 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pretrained")
     for name, (family, num_layers) in PRETRAINED.items():
         head = "ForCTC" if family == "mms" else "Model"
-        model = write(folder / name, family, head, num_hidden_layers=num_layers)
+        published = {} if family == "w2v-bert" else FRAMES
+        model = write(folder / name, family, head, num_hidden_layers=num_layers, **published)
         if family == "mms":
             adapter = {key: weight.detach() for key, weight in model._get_adapters().items()}
             safetensors.torch.save_file(adapter, folder / name / "adapter.eng.safetensors")
