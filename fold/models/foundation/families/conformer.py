@@ -182,8 +182,9 @@ class ConformerLayer(nn.Module):
         inside = (module.layer_norm(x) * visible.unsqueeze(-1)).transpose(1, 2)
         inside = module.depthwise_conv(module.glu(module.pointwise_conv1(inside)))
         norm = module.batch_norm
-        inside = nn.functional.batch_norm(
-            inside, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+        normed = nn.functional.batch_norm(
+            inside.float(), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
         )
-        outside: Tensor = module.dropout(module.pointwise_conv2(module.activation(inside)).transpose(1, 2))
+        activated = module.activation(normed.to(inside.dtype))
+        outside: Tensor = module.dropout(module.pointwise_conv2(activated).transpose(1, 2))
         return outside
