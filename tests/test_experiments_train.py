@@ -66,7 +66,13 @@ def smaller(settings: dict, pretrained: Path) -> list[str]:
     return [*shape, f"--data.batch_seconds={BATCH_SECONDS}"]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda file: file.stem)
+def shown(experiment: Path) -> object:
+    """A sweep over 32 to 48 layers takes half a minute."""
+    marks = [pytest.mark.slow] if experiment.stem == "mms_fold" else []
+    return pytest.param(experiment, marks=marks, id=experiment.stem)
+
+
+@pytest.mark.parametrize("experiment", map(shown, EXPERIMENTS))
 def test_every_experiment_trains(
     experiment: Path,
     pretrained: Path,
