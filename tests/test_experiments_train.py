@@ -72,7 +72,7 @@ def shown(experiment: Path) -> object:
     return pytest.param(experiment, marks=marks, id=experiment.stem)
 
 
-@pytest.mark.parametrize("experiment", map(shown, EXPERIMENTS))
+@pytest.mark.parametrize("experiment", [shown(file) for file in EXPERIMENTS])
 def test_every_experiment_trains(
     experiment: Path,
     pretrained: Path,
