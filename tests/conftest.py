@@ -138,9 +138,42 @@ def small_foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+FRAMES = {  # of 20 ms, as published
+    "conv_dim": [8] * 7,
+    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+    "num_feat_extract_layers": 7,
+}
+PRETRAINED = {
+    "data2vec-audio-base": ("data2vec-audio", 12),
+    "w2v-bert-2.0": ("w2v-bert", 24),
+    "mms-1b-all": ("mms", 48),
+}
+
+
+@pytest.fixture(scope="session")
+def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands in the headers of experiments download, narrow, but with as many layers."""
+    import safetensors.torch
+    from models.foundation.directories import write
+
+    folder = tmp_path_factory.mktemp("pretrained")
+    for name, (family, num_layers) in PRETRAINED.items():
+        head = "ForCTC" if family == "mms" else "Model"
+        published = {} if family == "w2v-bert" else FRAMES
+        model = write(folder / name, family, head, num_hidden_layers=num_layers, **published)
+        if family == "mms":
+            adapter = {key: weight.detach() for key, weight in model._get_adapters().items()}
+            safetensors.torch.save_file(adapter, folder / name / "adapter.eng.safetensors")
+    return folder
+
+
 @pytest.fixture
-def beside_small_foundation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_foundation: Path) -> None:
-    """Works in a folder of its own, where wav2vec2_small_fold finds what it starts from."""
+def beside_pretrained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_foundation: Path, downloaded: Path
+) -> None:
+    """Works in a folder of its own, where experiments find what they start from."""
     monkeypatch.chdir(tmp_path)
+    Path("pretrained").symlink_to(downloaded)
     SMALL_FOUNDATION.parent.mkdir(parents=True)
     SMALL_FOUNDATION.symlink_to(small_foundation)

@@ -19,7 +19,7 @@ PAPER_PARAMETERS = {  # arXiv 2505.21237 and ESPnet's Switchboard Conformer: num
     "wav2vec2_compact": (32, 66_044_064 + 768),
     "wav2vec2_full": (32, 94_395_552 + 768),
 }
-pytestmark = pytest.mark.usefixtures("beside_small_foundation")
+pytestmark = pytest.mark.usefixtures("beside_pretrained")
 
 
 def build(*arguments: str) -> train.FoldCLI:

@@ -47,15 +47,20 @@ class Units(ABC):
 
 
 class CharUnits(Units):
-    """One unit per character, the space among them.
+    """One unit per character, the space among them. Units of pre-trained heads may have several characters: text is
+    then read from its beginning, the longest unit that fits first.
 
     Args:
         characters: the inventory, in index order from 2 on; each once.
+        separator: what stands between any two units in text, such as a space between phonemes.
     """
 
-    def __init__(self, characters: Sequence[str]) -> None:
+    def __init__(self, characters: Sequence[str], separator: str = "") -> None:
         self.characters = list(characters)
+        self.separator = separator
         self._index = {character: 2 + i for i, character in enumerate(self.characters)}
+        longest_first = sorted(self.characters, key=len, reverse=True)
+        self._unit = re.compile("|".join([*map(re.escape, longest_first), "."]), re.DOTALL)
 
     @classmethod
     def train(cls, texts: Iterable[str]) -> "CharUnits":
@@ -65,13 +70,16 @@ class CharUnits(Units):
         return len(self.characters) + 3
 
     def encode(self, text: str) -> list[int]:
-        return [self._index.get(character, self.unk) for character in text]
+        units = text.split(self.separator) if self.separator else self._unit.findall(text)
+        return [self._index.get(unit, self.unk) for unit in units if unit]
 
     def decode(self, ids: Iterable[int]) -> str:
-        return "".join(self._symbol(i) for i in ids if i not in (self.blank, self.eos))
+        """Return the text of indices, without spaces around it."""
+        return self.separator.join(self._symbol(i) for i in ids if i not in (self.blank, self.eos)).strip()
 
     def to_dict(self) -> dict[str, Any]:
-        return {"kind": "char", "characters": self.characters}
+        separator = {"separator": self.separator} if self.separator else {}
+        return {"kind": "char", "characters": self.characters, **separator}
 
     def _symbol(self, index: int) -> str:
         return UNKNOWN_TEXT if index == self.unk else self.characters[index - 2]
@@ -171,7 +179,7 @@ def units_from_dict(values: dict[str, Any]) -> Units:
     """Return the units that `Units.to_dict` described."""
     match values:
         case {"kind": "char", "characters": list(characters)}:
-            return CharUnits(characters)
+            return CharUnits(characters, values.get("separator", ""))
         case {"kind": "sentencepiece", "model": str(model)}:
             return SentencePieceUnits(base64.b64decode(model))
     raise FoldError(f"unknown kind of units {values.get('kind')!r}; expected 'char' or 'sentencepiece'")

@@ -28,6 +28,7 @@ from fold.sampling import DepthFirst, PathSampler, StepPaths, step_generator
 from fold.training import method
 from fold.training.finite import FiniteUpdates
 from fold.training.method import Method
+from fold.training.parameter_groups import apply_rates, check_kept, parameter_groups
 from fold.training.resume import check_fits, refresh_schedule
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
@@ -48,6 +49,8 @@ class FoldableASR(lightning.LightningModule):
         decoding: Of validation.
         test_decoding: Of the canonical paths of a test, and of what `predict` writes.
         compile_layers: Whether torch.compile compiles the layers: a minute and a C++ compiler, for long trainings.
+        learning_rates: Of parts of the model, as multiples of the optimizer's, by how the names of its weights begin:
+            `{ctc_head: 10, stem.mask: 10}`.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class FoldableASR(lightning.LightningModule):
         decoding: Decoding = Decoding(),
         test_decoding: Decoding = Decoding(),
         compile_layers: bool = False,
+        learning_rates: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -75,6 +79,7 @@ class FoldableASR(lightning.LightningModule):
         self.compile_layers = compile_layers
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        self.learning_rates = learning_rates or {}
         self.description: Description | None = None
         self.model: Recogniser | None = None
         self.updates = FiniteUpdates()
@@ -105,11 +110,11 @@ class FoldableASR(lightning.LightningModule):
             data.serve(ModelInput(units, FitsCTC(self.network, sample_rate), num_frames))
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.lr_scheduler(optimizer), "interval": "step", "name": "lr"},
-        }
+        optimizer = self.optimizer(parameter_groups(self, self.learning_rates))
+        apply_rates(optimizer)
+        scheduler = self.lr_scheduler(optimizer)
+        check_kept(optimizer, scheduler)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"}}
 
     def on_fit_start(self) -> None:
         """Global feature normalisation takes its statistics from the first training batches of a new run."""

@@ -19,7 +19,7 @@ PAGES = [*TYPED, REPOSITORY / "RESULTS.md", *sorted((REPOSITORY / "docs" / "resu
 LIMITS = {"README.md": 120, "RESULTS.md": 150}  # lines
 MODULE = re.compile(r"python\s-m\s(\S+)((?:\s-\S+)*)")
 
-pytestmark = pytest.mark.usefixtures("beside_small_foundation")
+pytestmark = pytest.mark.usefixtures("beside_pretrained")
 
 
 def commands(page: Path) -> list[str]:

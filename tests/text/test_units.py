@@ -86,3 +86,21 @@ def test_a_contradicting_configuration_is_refused(config):
 def test_unknown_descriptions_are_refused(values):
     with pytest.raises(FoldError, match="kind"):
         units_from_dict(values)
+
+
+def test_units_of_several_characters_are_read_longest_first():
+    units = CharUnits([" ", "t", "h", "e", "th", "the"])
+    assert units.encode("thethet h") == [7, 7, 3, 2, 4]
+    assert units.encode("x th") == [units.unk, 2, 6]
+    assert units.decode(units.encode("th e")) == "th e"
+
+
+def test_a_separator_stands_between_units_alone():
+    units = units_from_dict(json.loads(json.dumps(CharUnits(["t", "tʃ", "eʊ"], separator=" ").to_dict())))
+    assert units.encode("tʃ eʊ t") == [3, 4, 2]
+    assert units.decode([3, 0, 4, 1]) == f"tʃ eʊ {UNKNOWN_TEXT}"
+
+
+def test_no_spaces_stand_around_a_text():
+    units = CharUnits(" ab")
+    assert units.decode([2, 3, 2, 4, 2]) == "a b"

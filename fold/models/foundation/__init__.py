@@ -1,4 +1,4 @@
-"""Speech foundation models (wav2vec 2.0, HuBERT, WavLM): read, folded, fine-tuned, written back."""
+"""Speech foundation models (wav2vec 2.0 and its relatives): read, folded, fine-tuned, written back."""
 
 from fold.models.foundation.masking import Masking
 from fold.models.foundation.network import Foundation

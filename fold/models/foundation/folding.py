@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Literal
-
-import torch
-from torch import nn
 
 from fold.errors import FoldError
 from fold.paths import PathSpace
@@ -35,15 +31,3 @@ def layer_groups(keep: Keep, num_layers: int, total: int) -> list[list[int]]:
     if len(keep) != num_layers or list(keep) != sorted(set(keep)) or not all(1 <= n <= total for n in keep):
         raise FoldError(f"keep is {list(keep)}: expected {num_layers} different layers, in order, of 1 to {total}")
     return [[number - 1] for number in keep]
-
-
-@torch.no_grad()
-def fold_layers(layers: Sequence[nn.Module], groups: Sequence[Sequence[int]]) -> nn.ModuleList:
-    """The first layer of each group, given the mean of the group's weights."""
-    kept = []
-    for group in groups:
-        states = [layers[index].state_dict() for index in group]
-        layer = layers[group[0]]
-        layer.load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]})
-        kept.append(layer)
-    return nn.ModuleList(kept)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fold.models.foundation.shape import first_given
+
 
 @dataclass(frozen=True)
 class Masking:
-    """What is masked in training. Spans may overlap, so that less than the share is masked. The defaults are those of
-    wav2vec 2.0 on 100 hours.
+    """What is masked in training; null: as in the training of the source, and without a source as wav2vec 2.0 was
+    fine-tuned on 100 hours (0.65, 10, 0.5, 64). Spans may overlap, so that less than the share is masked.
 
     Args:
         time_share: Share of the frames of an utterance that is replaced with a learned vector.
@@ -20,10 +22,15 @@ class Masking:
         channel_span: Channels of a span.
     """
 
-    time_share: float = 0.65
-    time_span: int = 10
-    channel_share: float = 0.5
-    channel_span: int = 64
+    time_share: float | None = None
+    time_span: int | None = None
+    channel_share: float | None = None
+    channel_span: int | None = None
+
+    def over(self, source: Masking) -> Masking:
+        """This, and where it says nothing what the source says, else the usual."""
+        usual = {"time_share": 0.65, "time_span": 10, "channel_share": 0.5, "channel_span": 64}
+        return Masking(**{name: first_given(getattr(self, name), getattr(source, name), usual[name]) for name in usual})
 
 
 def span_mask(lengths: Tensor, size: int, share: float, span: int) -> Tensor:

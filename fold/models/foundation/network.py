@@ -1,4 +1,4 @@
-"""The foldable speech foundation model: some layers of a wav2vec 2.0, HuBERT or WavLM, unfolded, under a CTC head."""
+"""The foldable speech foundation model: some layers of a pre-trained network, unfolded, under a CTC head."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from torchaudio.models import Wav2Vec2Model
-from torchaudio.models.wav2vec2.wavlm_attention import WavLMSelfAttention
 
 from fold.errors import FoldError
 from fold.models.asr import Architecture, Recogniser
-from fold.models.foundation.folding import Keep, fold_layers, layer_groups
-from fold.models.foundation.layers import FoundationLayer, FoundationStem, RelativeBias, WaveformEncoder
+from fold.models.foundation import weights
+from fold.models.foundation.families import find_family, shape_from_plain
+from fold.models.foundation.families.family import MASK_EMBEDDING
+from fold.models.foundation.folding import Keep, layer_groups
+from fold.models.foundation.layers import FoundationStem
 from fold.models.foundation.masking import Mask, Masking
-from fold.models.foundation.shape import Dropouts, Shape, bundle_shape, torchaudio_model
+from fold.models.foundation.shape import Dropouts, Shape
 from fold.models.foundation.sources import Source, find_source
-from fold.models.foundation.tokens import characters, load_head, units_of_head
+from fold.models.foundation.tokens import load_head, units_of_head
 from fold.text.units import Units
 from fold.unfolding import Unfolding
 
 
 @dataclass(frozen=True)
 class Foundation(Architecture):
-    """A wav2vec 2.0, HuBERT or WavLM of which some layers stay, to be unfolded.
+    """A pre-trained speech model (wav2vec 2.0 and its relatives) of which some layers stay, to be unfolded.
 
     Args:
-        source: Its pre-trained weights: a torchaudio bundle such as WAV2VEC2_BASE, or a Hugging Face directory; null:
-            random weights of `shape`.
-        shape: Of random weights, where there is no source: a bundle's name or a shape of your own.
+        source: Its pre-trained weights: a torchaudio bundle such as WAV2VEC2_BASE, a Hugging Face directory, or the id
+            of one in a hub, such as facebook/mms-1b-all; null: random weights of `shape`.
+        shape: Of random weights, where there is no source: a shape of your own, or the source whose shape is taken.
         num_layers: Physical layers kept; null: all.
         keep: Which layers are kept (see `layer_groups`).
         keep_head: Whether a source's CTC head stays, and with it its vocabulary.
+        language: Whose adapter and head are taken of a source with several (MMS), such as `eng`; null: its own.
         dropouts: Shares dropped in training.
         masking: Of frames and channels in training; null switches it off.
         freeze_features: Whether the convolutions on the waveform stay as they are.
@@ -48,6 +50,7 @@ class Foundation(Architecture):
     num_layers: int | None = None
     keep: Keep = "even"
     keep_head: bool = True
+    language: str | None = None
     dropouts: Dropouts = Dropouts()
     masking: Masking | None = Masking()
     freeze_features: bool = True
@@ -59,13 +62,17 @@ class Foundation(Architecture):
     def __post_init__(self) -> None:
         if self.source is not None and self.shape is not None:
             raise FoldError("model.network: give a source, which brings its shape, or a shape for random weights")
+        trained_as = (Dropouts(), Masking())
         if self.shape is None:
             source = self._source()
             self._set("shape", source.shape())
-            tokens = source.tokens() if self.keep_head else None
-            self._set("vocabulary", tokens and characters(tokens))
+            vocabulary = source.vocabulary() if self.keep_head else None
+            self._set("vocabulary", vocabulary and vocabulary.units)
+            trained_as = source.dropouts(), source.masking()
         elif isinstance(self.shape, str):
-            self._set("shape", bundle_shape(self.shape))
+            self._set("shape", find_source(self.shape).shape())
+        self._set("dropouts", self.dropouts.over(trained_as[0]))
+        self._set("masking", self.masking and self.masking.over(trained_as[1]))
         self._set("num_layers", self.num_layers or self.shape.num_layers)
         if not isinstance(self.keep, str):
             self._set("keep", tuple(self.keep))
@@ -73,23 +80,48 @@ class Foundation(Architecture):
 
     @classmethod
     def from_plain(cls, settings: dict[str, Any]) -> Foundation:
-        kinds = {"shape": Shape, "dropouts": Dropouts, "masking": Masking}
-        known = {k: kinds[k](**v) if k in kinds and v is not None else v for k, v in settings.items()}
+        kinds = {"shape": shape_from_plain, "dropouts": _read(Dropouts), "masking": _read(Masking)}
+        known = {k: kinds[k](v) if k in kinds and v is not None else v for k, v in settings.items()}
         network = cls(**{**known, "source": None})  # which may be gone: all that it brought is in the settings
         network._set("source", known["source"])
         return network
 
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
         shape = dataclasses.replace(self.shape, num_layers=self.num_layers)
-        return self._assemble(torchaudio_model(shape, vocab_size, self.dropouts))
+        parts = find_family(shape.family).parts(shape, self.dropouts)
+        head = nn.Linear(shape.dim, vocab_size)
+        return Recogniser(
+            stem=FoundationStem(
+                parts.features,
+                parts.projection,
+                None if self.masking is None else Mask(self.masking, shape.dim),
+                parts.positions,
+                parts.norm,
+                self.dropouts.hidden,
+                parts.relative,
+                self.freeze_features,
+            ),
+            unfolding=Unfolding(parts.layers, self.checkpoint_activations),
+            final_norm=nn.Sequential(parts.final_norm, nn.Dropout(self.dropouts.head)),
+            ctc_head=head,
+        )
 
     def units(self, corpus: Units) -> Units:
-        return corpus if self.vocabulary is None else units_of_head(self.vocabulary, corpus, self.source)
+        if self.vocabulary is None:
+            return corpus
+        return units_of_head(self._source().vocabulary(), corpus, self.source)
 
     def fetch(self) -> None:
         """Raises FoldError if the source cannot be had."""
-        if self.source is not None:
-            self._source().fetch()
+        if self.source is None:
+            return
+        source = self._source()
+        source.fetch()
+        if self.masking is not None and source.names(MASK_EMBEDDING)[0] not in source.weights:
+            print(
+                f"source {self.source}: holds no vector for masked frames; it starts from random numbers in 0 to 1, as "
+                "pre-training started (the Hugging Face directory of a model that torchaudio has holds its vector)"
+            )
 
     def load_pretrained(self, model: Recogniser, sample_rate: int) -> None:
         """Raises FoldError if the source cannot be had or does not fit."""
@@ -99,47 +131,14 @@ class Foundation(Architecture):
         if sample_rate != source.sample_rate:
             wanted = f"{source.sample_rate} Hz, not {sample_rate}; set --data.sample_rate={source.sample_rate}"
             raise FoldError(f"source {self.source}: takes audio at {wanted}")
-        original, mask_embedding = source.model()
-        head, tokens = original.aux, source.tokens()
-        folded = self._assemble(original, fold=True)
-        try:
-            for part in ("stem", "unfolding", "final_norm"):
-                getattr(model, part).load_state_dict(getattr(folded, part).state_dict())
-        except RuntimeError as error:
-            reason = str(error).splitlines()[1].strip()
-            raise FoldError(f"source {self.source}: has not the shape that was given: {reason}") from None
-        if self.masking is not None and mask_embedding is not None:
-            model.stem.mask.embedding.data.copy_(mask_embedding)
+        weights.check_all_used(model, source.weights, source.names, self.shape.num_layers, source.left_out)
+        weights.load(model, source.weights, source.names, self._groups(), frozenset({MASK_EMBEDDING}))
         if self.vocabulary is not None:
-            load_head(model.ctc_head, head, tokens)
+            rows = [source.weights.joined(source.names(f"ctc_head.{kind}")) for kind in ("weight", "bias")]
+            load_head(model.ctc_head, *rows, source.vocabulary(), source.weights.where)
 
     def num_frames(self, num_samples: int, sample_rate: int) -> int:
         return max(0, self.shape.num_frames(num_samples))
-
-    def _assemble(self, original: Wav2Vec2Model, fold: bool = False) -> Recogniser:
-        """A recogniser of torchaudio's parts."""
-        transformer, dim = original.encoder.transformer, self.shape.dim
-        first = transformer.layers[0].attention
-        relative = RelativeBias(first) if isinstance(first, WavLMSelfAttention) else None
-        layers = nn.ModuleList(FoundationLayer(layer) for layer in transformer.layers)
-        norm, final = transformer.layer_norm, nn.Identity()
-        if self.shape.pre_norm:
-            norm, final = final, norm
-        mask = None if self.masking is None else Mask(self.masking, dim)
-        return Recogniser(
-            stem=FoundationStem(
-                WaveformEncoder(original.feature_extractor, self.shape, self.freeze_features),
-                original.encoder.feature_projection,
-                mask,
-                transformer.pos_conv_embed,
-                norm,
-                self.dropouts.hidden,
-                relative,
-            ),
-            unfolding=Unfolding(fold_layers(layers, self._groups()) if fold else layers, self.checkpoint_activations),
-            final_norm=nn.Sequential(final, nn.Dropout(self.dropouts.head)),
-            ctc_head=original.aux,
-        )
 
     def _groups(self) -> list[list[int]]:
         return layer_groups(self.keep, self.num_layers, self.shape.num_layers)
@@ -147,7 +146,11 @@ class Foundation(Architecture):
     def _source(self) -> Source:
         if self.source is None:
             raise FoldError("model.network: give a source of pre-trained weights, or a shape for random ones")
-        return find_source(self.source)
+        return find_source(self.source, self.language)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # once, while the frozen instance is made
+
+
+def _read(kind: type) -> Any:
+    return lambda plain: kind(**plain)

@@ -1,24 +1,41 @@
-"""The shape of a speech foundation model, and the networks that torchaudio builds of it."""
+"""The shape of a speech foundation model that hears the waveform, and what is dropped of it in training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import torchaudio
-from torchaudio.models import Wav2Vec2Model, wav2vec2_model, wavlm_model
+from typing import Any, Literal, Protocol
 
 from fold.errors import FoldError
 
-Family = Literal["wav2vec2", "hubert", "wavlm"]
+
+class AnyShape(Protocol):
+    """What all shapes have: a frozen dataclass of plain values, one class a kind of network."""
+
+    @property
+    def family(self) -> str:
+        """The `model_type` of transformers, of `fold.models.foundation.families`."""
+
+    @property
+    def num_layers(self) -> int:
+        """Layers of the original."""
+
+    @property
+    def dim(self) -> int:
+        """Features of a frame."""
+
+    def num_frames(self, num_samples: Any) -> Any:
+        """Frames of so many samples (an int or a tensor)."""
+
+
+Family = Literal["wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat"]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The shape of a wav2vec 2.0, HuBERT or WavLM model. The defaults are wav2vec 2.0 base.
+    """The shape of a wav2vec 2.0, HuBERT, WavLM, UniSpeech or UniSpeech-SAT model. The defaults are wav2vec 2.0 base.
 
     Args:
-        family: `wav2vec2` and `hubert` are one network under two names; `wavlm` adds gated relative positions.
+        family: All are one network under several names, but `wavlm` adds gated relative positions.
         num_layers: Transformer layers.
         dim: Features of a frame; a multiple of num_heads and position_groups.
         num_heads: Attention heads of a layer.
@@ -34,6 +51,9 @@ class Shape:
         normalise: Whether waveforms are brought to zero mean and unit variance.
         num_buckets: Of relative positions (wavlm alone).
         max_distance: Farthest relative position with a bucket of its own (wavlm alone).
+        epsilon: Added to the variance of a waveform that is normalised: 1e-5 in torchaudio, 1e-7 in transformers.
+        projection_norm: Whether the features are normalised before their projection (DistilHuBERT does not).
+        adapter_dim: Inner features of the adapter after each layer (MMS; needs pre_norm); null: no adapter.
 
     Raises:
         FoldError: The shape cannot be built.
@@ -55,16 +75,20 @@ class Shape:
     normalise: bool = False
     num_buckets: int = 320
     max_distance: int = 800
+    epsilon: float = 1e-5
+    projection_norm: bool = True
+    adapter_dim: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("conv_channels", "conv_kernels", "conv_strides"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # lists, as YAML and JSON have them
         if not len(self.conv_channels) == len(self.conv_kernels) == len(self.conv_strides) > 0:
             raise FoldError("conv_channels, conv_kernels and conv_strides must be as many: one a convolution")
-        if self.dim % self.num_heads:
-            raise FoldError(f"dim is {self.dim}: it must be a multiple of num_heads ({self.num_heads})")
-        if self.dim % self.position_groups:
-            raise FoldError(f"dim is {self.dim}: it must be a multiple of position_groups ({self.position_groups})")
+        for part in ("num_heads", "position_groups"):
+            if self.dim % getattr(self, part):
+                raise FoldError(f"dim is {self.dim}: it must be a multiple of {part} ({getattr(self, part)})")
+        if self.adapter_dim is not None and not self.pre_norm:
+            raise FoldError(f"adapter_dim is {self.adapter_dim}: only layers with pre_norm have adapters")
 
     def num_frames(self, num_samples: Any) -> Any:
         """Frames of so many samples (an int or a tensor): what the convolutions, without padding, leave."""
@@ -83,7 +107,8 @@ class Shape:
 
 @dataclass(frozen=True)
 class Dropouts:
-    """Shares dropped in training. LayerDrop is no setting: it would change the depth of a path.
+    """Shares dropped in training; null: as in the training of the source, and without a source 0.1 after and in
+    attention, in feed-forward and convolution modules. LayerDrop is no setting: it would change the depth of a path.
 
     Args:
         hidden: After attention, feed-forward and the positional convolution.
@@ -91,74 +116,24 @@ class Dropouts:
         ffn: Inside the feed-forward modules.
         features: After the projection of the feature encoder.
         head: Before the CTC head.
+        conv: After the convolution modules (of conformers alone).
     """
 
-    hidden: float = 0.1
-    attention: float = 0.1
-    ffn: float = 0.1
-    features: float = 0.0
-    head: float = 0.0
+    hidden: float | None = None
+    attention: float | None = None
+    ffn: float | None = None
+    features: float | None = None
+    head: float | None = None
+    conv: float | None = None
+
+    def over(self, source: Dropouts) -> Dropouts:
+        """These, and where they say nothing those of the source, else the usual ones."""
+        usual = {"hidden": 0.1, "attention": 0.1, "ffn": 0.1, "features": 0.0, "head": 0.0, "conv": 0.1}
+        return Dropouts(
+            **{name: first_given(getattr(self, name), getattr(source, name), usual[name]) for name in usual}
+        )
 
 
-def torchaudio_model(shape: Shape, num_units: int | None = None, dropouts: Dropouts = Dropouts()) -> Wav2Vec2Model:
-    """torchaudio's network of a shape, with fresh weights and a CTC head of `num_units`, if given."""
-    settings = {
-        "extractor_mode": f"{shape.conv_norm}_norm",
-        "extractor_conv_layer_config": list(
-            zip(shape.conv_channels, shape.conv_kernels, shape.conv_strides, strict=True)
-        ),
-        "extractor_conv_bias": shape.conv_bias,
-        "encoder_embed_dim": shape.dim,
-        "encoder_projection_dropout": dropouts.features,
-        "encoder_pos_conv_kernel": shape.position_kernel,
-        "encoder_pos_conv_groups": shape.position_groups,
-        "encoder_num_layers": shape.num_layers,
-        "encoder_num_heads": shape.num_heads,
-        "encoder_attention_dropout": dropouts.attention,
-        "encoder_ff_interm_features": shape.ffn_dim,
-        "encoder_ff_interm_dropout": dropouts.ffn,
-        "encoder_dropout": dropouts.hidden,
-        "encoder_layer_norm_first": shape.pre_norm,
-        "encoder_layer_drop": 0.0,
-        "aux_num_out": num_units,
-    }
-    if shape.family == "wavlm":
-        buckets = {"encoder_num_buckets": shape.num_buckets, "encoder_max_distance": shape.max_distance}
-        return wavlm_model(**settings, **buckets)
-    return wav2vec2_model(**settings)
-
-
-def bundles() -> dict[str, Any]:
-    """torchaudio's pre-trained models by name."""
-    names = (name for name in dir(torchaudio.pipelines) if name.startswith(("WAV2VEC2", "HUBERT", "WAVLM")))
-    return {name: getattr(torchaudio.pipelines, name) for name in names}
-
-
-def bundle_shape(name: str) -> Shape:
-    """The shape of one of torchaudio's pre-trained models; nothing is downloaded.
-
-    Raises FoldError if there is none of that name.
-    """
-    if name not in bundles():
-        raise FoldError(f"no pre-trained model '{name}' in torchaudio; there are {', '.join(bundles())}")
-    bundle = bundles()[name]
-    given = bundle._params  # torchaudio publishes no other way to the shape without its weights
-    channels, kernels, strides = zip(*given["extractor_conv_layer_config"], strict=True)
-    return Shape(
-        family=name.split("_")[0].lower(),
-        num_layers=given["encoder_num_layers"],
-        dim=given["encoder_embed_dim"],
-        num_heads=given["encoder_num_heads"],
-        ffn_dim=given["encoder_ff_interm_features"],
-        conv_channels=channels,
-        conv_kernels=kernels,
-        conv_strides=strides,
-        conv_bias=given["extractor_conv_bias"],
-        conv_norm=given["extractor_mode"].removesuffix("_norm"),
-        pre_norm=given["encoder_layer_norm_first"],
-        position_kernel=given["encoder_pos_conv_kernel"],
-        position_groups=given["encoder_pos_conv_groups"],
-        normalise=bundle._normalize_waveform,
-        num_buckets=given.get("encoder_num_buckets", Shape.num_buckets),
-        max_distance=given.get("encoder_max_distance", Shape.max_distance),
-    )
+def first_given(*values: Any) -> Any:
+    """The first that is not None."""
+    return next(value for value in values if value is not None)

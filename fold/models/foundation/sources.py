@@ -1,82 +1,109 @@
-"""Where pre-trained weights come from: one of torchaudio's bundles, or a Hugging Face directory."""
+"""Where pre-trained weights come from: one of torchaudio's bundles, a Hugging Face directory, or a hub that has one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-from torchaudio.models import Wav2Vec2Model
-
 from fold.errors import FoldError
+from fold.models.foundation.bundles import Bundle, bundles
 from fold.models.foundation.huggingface import Directory
-from fold.models.foundation.shape import Shape, bundle_shape, bundles
-from fold.models.foundation.tokens import BLANK, WORD_DELIMITER
+from fold.models.foundation.masking import Masking
+from fold.models.foundation.shape import AnyShape, Dropouts
+from fold.models.foundation.tokens import Vocabulary
+from fold.models.foundation.weights import PICKLED, SAFETENSORS, Weights
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+SMALL_FILES = ("*.json",)
+WEIGHTS = (SAFETENSORS, "model-*.safetensors", PICKLED, "pytorch_model-*.bin")
 
 
 class Source(Protocol):
     """Pre-trained weights."""
 
-    sample_rate: int
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the audio that the model was trained on."""
 
-    def shape(self) -> Shape:
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """How the names of weights begin that are left out on purpose."""
+
+    @property
+    def weights(self) -> Weights:
+        """The weights under the source's own names."""
+
+    def shape(self) -> AnyShape:
         """The model's shape, known without its weights."""
 
-    def tokens(self) -> Sequence[str] | None:
-        """What the rows of its CTC head stand for (see `fold.models.foundation.tokens`); None: it has no head."""
+    def vocabulary(self) -> Vocabulary | None:
+        """What the rows of its CTC head stand for; None: it has no head."""
+
+    def dropouts(self) -> Dropouts:
+        """Of its training, as far as they are known."""
+
+    def masking(self) -> Masking:
+        """Of its training, as far as it is known."""
 
     def fetch(self) -> None:
         """Puts the weights on this machine, if they are not there."""
 
-    def model(self) -> tuple[Wav2Vec2Model, torch.Tensor | None]:
-        """The model in torchaudio's form, and the vector of masked frames if it is known."""
+    def names(self, ours: str) -> tuple[str, ...]:
+        """The source's names of what a weight of ours is joined from."""
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """One of torchaudio's pre-trained models, downloaded once into torch's cache of the user."""
+class HubDirectory(Directory):
+    """A Hugging Face directory that a hub has, copied to the user's cache: its small files at once, its weights when
+    they are wanted. path: its id."""
 
-    name: str
-
-    @property
-    def bundle(self) -> Any:
-        return bundles()[self.name]
-
-    @property
-    def sample_rate(self) -> int:
-        return int(self.bundle.sample_rate)
-
-    def shape(self) -> Shape:
-        return bundle_shape(self.name)
-
-    def tokens(self) -> Sequence[str] | None:
-        if not hasattr(self.bundle, "get_labels"):
-            return None
-        names = {"-": BLANK, "|": WORD_DELIMITER}
-        return [names.get(label, label) for label in self.bundle.get_labels()]
+    @cached_property
+    def folder(self) -> Path:
+        return _download(str(self.path), SMALL_FILES)
 
     def fetch(self) -> None:
-        self.model()
-
-    def model(self) -> tuple[Wav2Vec2Model, torch.Tensor | None]:
-        """Raises FoldError if it can be neither found in the cache nor downloaded."""
-        try:
-            model = self.bundle.get_model(dl_kwargs={"weights_only": True, "map_location": "cpu"})
-        except Exception as error:  # of a connection, a proxy, a full disk, a damaged file
-            cache = Path(torch.hub.get_dir()) / "checkpoints"
-            raise FoldError(
-                f"source {self.name}: not downloaded ({error}); without a connection put its file into {cache}, or "
-                "give a Hugging Face directory as source"
-            ) from None
-        return getattr(model, "model", model), None
+        adapters = () if self.language is None else (f"adapter.{self.language}.*",)
+        _download(str(self.path), (*SMALL_FILES, *_preferred(str(self.path)), *adapters))
 
 
-def find_source(name: str) -> Source:
-    """The source of that name. Raises FoldError if there is none."""
+def _preferred(name: str) -> tuple[str, ...]:
+    """The files of weights in a hub: not the same weights twice."""
+    try:
+        listed = _ask_hub(name, lambda hub: hub.list_repo_files(name))
+    except FoldError:
+        return WEIGHTS  # those that lie in the cache
+    safe = [file for file in listed if re.fullmatch(r"model(-[\w-]+)?\.safetensors", file)]
+    return tuple(safe) or WEIGHTS
+
+
+def _download(name: str, patterns: tuple[str, ...]) -> Path:
+    return Path(_ask_hub(name, lambda hub: hub.snapshot_download(name, allow_patterns=list(patterns))))
+
+
+def _ask_hub(name: str, question: Any) -> Any:
+    """What a hub answers. Raises FoldError if it cannot be asked, or has nothing of that name."""
+    try:
+        import huggingface_hub
+
+        return question(huggingface_hub)
+    except Exception as error:  # of a connection, a proxy, an id that is none, a package that is missing
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        raise FoldError(
+            f"source '{name}': no such folder, and no hub could be asked for it ({reason}); where there is a network, "
+            f"`hf download {name} --local-dir FOLDER`, then --model.network.source=FOLDER"
+        ) from None
+
+
+def find_source(name: str, language: str | None = None) -> Source:
+    """The source of that name. language: of one with several. Raises FoldError if there is none."""
     if name in bundles():
         return Bundle(name)
     if Path(name).is_dir():
-        return Directory(Path(name))
-    raise FoldError(f"source '{name}': no folder, and none of torchaudio's models, which are {', '.join(bundles())}")
+        return Directory(Path(name), language)
+    if HUB_ID.fullmatch(name) and not name.startswith("."):
+        return HubDirectory(Path(name), language)
+    raise FoldError(
+        f"source '{name}': no folder, no id of a hub (owner/name), and none of torchaudio's models, which are "
+        f"{', '.join(bundles())}"
+    )

@@ -1,50 +1,77 @@
-"""What the rows of a pre-trained CTC head stand for, and its rows in fold's order of units.
-
-A token is a character, WORD_DELIMITER (a space), or one of BLANK, UNKNOWN, END; anything else has no part in text.
-"""
+"""What the rows of a pre-trained CTC head stand for, and its rows in fold's order of units."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fold.errors import FoldError
 from fold.text.units import CharUnits, Units
 
-BLANK, UNKNOWN, END, WORD_DELIMITER = "<blank>", "<unk>", "</s>", " "
 NEVER = -30.0  # logit of a unit that the pre-trained head does not have
 
 
-def characters(tokens: Sequence[str]) -> tuple[str, ...]:
-    """The characters among the tokens, in their order."""
-    return tuple(token for token in tokens if len(token) == 1)
+@dataclass(frozen=True)
+class Vocabulary:
+    """The rows of a CTC head that have a part in text.
+
+    units: how the units read, a space between words among them; rows: theirs, in the same order;
+    blank, unknown, end: the rows of these; separator: between any two units in text (where they are phonemes).
+    """
+
+    units: tuple[str, ...]
+    rows: tuple[int, ...]
+    blank: int
+    unknown: int | None = None
+    end: int | None = None
+    separator: str = ""
+
+    @property
+    def in_order(self) -> tuple[int | None, ...]:
+        """The rows in fold's order: blank, unknown, units, end."""
+        return (self.blank, self.unknown, *self.rows, self.end)
 
 
-def units_of_head(vocabulary: Sequence[str], corpus: Units, source: str) -> CharUnits:
-    """The units of a pre-trained head, its letters in the case that the corpus has.
+def units_of_head(vocabulary: Vocabulary, corpus: Units, source: str | None) -> CharUnits:
+    """The units of a pre-trained head, its letters in the case that the corpus has. Characters of the corpus that the
+    head lacks are unknown to it.
 
-    Raises FoldError if the corpus has other characters, or other units than characters.
+    Raises FoldError if the corpus has other units than characters, or characters of which the head cannot say even that
+    they are unknown.
     """
     advice = "--model.network.keep_head=false trains a head of its own"
     if not isinstance(corpus, CharUnits):
         raise FoldError(f"source {source}: its CTC head has characters for units; --data.units.kind=char, or {advice}")
-    wanted = set(corpus.characters)
-    for letters in (vocabulary, [c.lower() for c in vocabulary], [c.upper() for c in vocabulary]):
-        if wanted <= set(letters) and len(set(letters)) == len(letters):
-            return CharUnits(letters)
-    missing = "".join(sorted(wanted - {form for c in vocabulary for form in (c, c.lower(), c.upper())})) or "mixed case"
-    raise FoldError(f"source {source}: its CTC head has no unit for '{missing}' of the corpus; {advice}")
+    wanted = set("".join(corpus.characters)) - set(vocabulary.separator)
+    cases = [list(vocabulary.units), [u.lower() for u in vocabulary.units], [u.upper() for u in vocabulary.units]]
+    letters = min((case for case in cases if len(set(case)) == len(case)), key=lambda case: len(_missing(wanted, case)))
+    missing = _missing(wanted, letters)
+    in_another_case = missing & set("".join(c.lower() + c.upper() for c in letters))
+    if in_another_case or missing >= wanted - {" "} or (missing and vocabulary.unknown is None):
+        named = "mixed case" if in_another_case else "".join(sorted(missing))
+        raise FoldError(f"source {source}: its CTC head has no unit for '{named}' of the corpus; {advice}")
+    return CharUnits(letters, vocabulary.separator)
+
+
+def _missing(wanted: set[str], units: list[str]) -> set[str]:
+    """The characters that occur in no unit."""
+    return wanted - set("".join(units))
 
 
 @torch.no_grad()
-def load_head(head: nn.Linear, original: nn.Linear, tokens: Sequence[str]) -> None:
-    """Copies the rows of a pre-trained head into one in fold's order: blank, unknown, characters, end."""
-    kept = [BLANK, UNKNOWN, *characters(tokens), END]
+def load_head(head: nn.Linear, weight: Tensor, bias: Tensor, vocabulary: Vocabulary, where: str) -> None:
+    """Copies the rows of a pre-trained head into one in fold's order. where: its file, for messages.
+
+    Raises FoldError if the vocabulary has more rows than the head.
+    """
+    last = max(row for row in vocabulary.in_order if row is not None)
+    if last >= len(weight):
+        raise FoldError(f"{where}: its CTC head has {len(weight)} rows, but its vocabulary names row {last}")
     head.weight.zero_()
     head.bias.fill_(NEVER)
-    for row, token in enumerate(kept):
-        if token in tokens:
-            head.weight[row] = original.weight[tokens.index(token)]
-            head.bias[row] = original.bias[tokens.index(token)]
+    for row, original in enumerate(vocabulary.in_order):
+        if original is not None:
+            head.weight[row] = weight[original]
+            head.bias[row] = bias[original]

@@ -1,6 +1,7 @@
 """Folding a foundation model: which layers stay, counts, padding, masking, freezing, heads."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from models.foundation.test_parity import CORPUS, folded, log_probs, noise
 from fold.errors import FoldError
 from fold.models import Foundation, empty_model
 from fold.models.foundation import Dropouts, Masking
+from fold.models.foundation.bundles import Bundle, bundles
 from fold.models.foundation.folding import layer_groups
-from fold.models.foundation.shape import bundle_shape, bundles
 from fold.paths import Path as LayerPath
 from fold.paths import PathSpace
 from fold.text.units import CharUnits, SentencePieceUnits
@@ -39,8 +40,8 @@ def test_folding_removes_whole_layers(name: str, kept: int, layers: int) -> None
 def test_every_bundle_has_a_shape() -> None:
     assert len(bundles()) > 20
     for name in bundles():
-        assert bundle_shape(name).num_layers in (12, 24, 48)
-    assert (bundle_shape("WAVLM_BASE_PLUS").family, bundle_shape("HUBERT_LARGE").pre_norm) == ("wavlm", True)
+        assert Bundle(name).shape().num_layers in (12, 24, 48)
+    assert (Bundle("WAVLM_BASE_PLUS").shape().family, Bundle("HUBERT_LARGE").shape().pre_norm) == ("wavlm", True)
 
 
 def test_which_layers_stay() -> None:
@@ -153,7 +154,6 @@ def test_a_heads_letters_take_the_case_of_the_corpus(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("corpus", "named"),
     [
-        (CharUnits("etaz!"), "no unit for '!z'"),
         (CharUnits("eT"), "mixed case"),
         (SentencePieceUnits.train(["tea at the tent", "heat it", "no tea"] * 9, 14), "--data.units.kind=char"),
     ],
@@ -184,3 +184,31 @@ def test_checkpointed_activations_give_the_same_gradients() -> None:
         grads.append([p.grad for p in model.parameters() if p.grad is not None])
     for plain, recomputed in zip(*grads, strict=True):
         assert torch.allclose(plain, recomputed, atol=1e-6)
+
+
+def test_a_frozen_encoder_keeps_nothing_for_gradients() -> None:
+    model = Foundation(shape=SHAPE).build(6, 16000).train()
+    waveforms, num_samples = noise(3000)
+    kept = {}
+    for frozen in (False, True):
+        model.encoder_frozen = frozen
+        model.zero_grad()
+        sizes: list[int] = []
+        hooks = torch.autograd.graph.saved_tensors_hooks(lambda t, s=sizes: s.append(t.numel()) or t, lambda t: t)
+        with hooks:
+            [output] = model(waveforms, num_samples, [PathSpace(4).seed])
+            output.ctc_log_probs.mean().backward()
+        kept[frozen] = sum(sizes)
+    frames, dim = output.encoded.shape[1:]
+    assert kept[True] <= frames * (dim + 3 * 6) + 6 * dim < kept[False] / 20
+    assert all(parameter.grad is None or name.startswith("ctc_head") for name, parameter in model.named_parameters())
+
+
+def test_layers_of_transformers_need_it_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "w2v-bert")
+    network = Foundation(source=str(tmp_path))
+    monkeypatch.setitem(sys.modules, "transformers.models.wav2vec2_bert.modeling_wav2vec2_bert", None)
+    with pytest.raises(
+        FoldError, match=r"Wav2Vec2Bert has layers of transformers: pip install 'fold-asr\[foundation\]'"
+    ):
+        network.build(6, 16000)

@@ -1,0 +1,204 @@
+"""w2v-BERT 2.0: Conformer layers on mel filterbanks instead of the waveform. Layers: transformers' own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torchaudio.models.wav2vec2.components import FeatureProjection
+
+from fold.errors import FoldError
+from fold.models.foundation.families.conformer import (
+    CONFORMER_FIELDS,
+    added_mask,
+    distances,
+    layer_settings,
+    transformers_layers,
+)
+from fold.models.foundation.families.family import MASK_EMBEDDING, Family, Parts
+from fold.models.foundation.shape import Dropouts
+from fold.models.frontend import LOG_FLOOR, num_fbank_frames
+from fold.modules.masks import length_mask
+
+EPSILON = 1e-7  # added to the variance of a mel bin
+
+
+@dataclass(frozen=True)
+class BertShape:
+    """The shape of a w2v-BERT model. The defaults are w2v-BERT 2.0.
+
+    num_layers, dim, num_heads, ffn_dim: of the Conformer layers; num_mels: mel bins; stride: frames of 10 ms that are
+    put beside each other into one; sample_rate: Hz of the audio; positions: how attention knows distances; left, right:
+    the farthest distances that have a vector of their own; rotary_base: of rotary positions; kernel_size: of the
+    convolution modules; activation: by its name in transformers.
+    """
+
+    family: Literal["wav2vec2-bert"] = "wav2vec2-bert"
+    num_layers: int = 24
+    dim: int = 1024
+    num_heads: int = 16
+    ffn_dim: int = 4096
+    num_mels: int = 80
+    stride: int = 2
+    sample_rate: int = 16000
+    positions: Literal["relative_key", "relative", "rotary"] | None = "relative_key"
+    left: int = 64
+    right: int = 8
+    rotary_base: int = 10000
+    kernel_size: int = 31
+    activation: str = "swish"
+
+    def __post_init__(self) -> None:
+        if self.dim % self.num_heads:
+            raise FoldError(f"dim is {self.dim}: it must be a multiple of num_heads ({self.num_heads})")
+
+    def num_frames(self, num_samples: Any) -> Any:
+        """Frames of so many samples (an int or a tensor)."""
+        return num_fbank_frames(num_samples, self.sample_rate) // self.stride
+
+    @property
+    def min_samples(self) -> int:
+        """The fewest samples that give a frame."""
+        return self.sample_rate * (25 + 10 * (self.stride - 1)) // 1000
+
+
+class W2vBert(Family):
+    """wav2vec2-bert."""
+
+    shape_type = BertShape
+    fields = {
+        **CONFORMER_FIELDS,
+        "left": "left_max_position_embeddings",
+        "right": "right_max_position_embeddings",
+    }
+    only = {"add_adapter": False, "layer_norm_eps": 1e-5, "use_intermediate_ffn_before_adapter": False}
+    parts_of = {
+        "stem.projection.": "feature_projection.",
+        MASK_EMBEDDING: "masked_spec_embed",
+        "ctc_head.": "lm_head.",
+    }
+    left_out = ("encoder.embed_positions.",)
+
+    def parts(self, shape: BertShape, dropouts: Dropouts) -> Parts:
+        new_layer = transformers_layers("wav2vec2_bert", self.kind, layer_settings(self, shape, dropouts))
+        return Parts(
+            features=MelFeatures(shape),
+            projection=FeatureProjection(shape.num_mels * shape.stride, shape.dim, dropouts.features),
+            positions=None,
+            norm=nn.Identity(),
+            relative=distances(shape.positions, shape.dim, shape.num_heads, shape.rotary_base),
+            layers=[BertLayer(new_layer()) for _ in range(shape.num_layers)],
+            final_norm=nn.Identity(),
+        )
+
+    def shape(self, config: Mapping[str, Any], extractor: Mapping[str, Any] | None) -> BertShape:
+        self.check(config)
+        hears = extractor or {}
+        num_mels, stride = hears.get("num_mel_bins", 80), hears.get("stride", 2)
+        width = config.get("feature_projection_input_dim", num_mels * stride)
+        if width != num_mels * stride:
+            raise FoldError(
+                f"feature_projection_input_dim is {width}, but {stride} frames of {num_mels} mel bins are heard"
+            )
+        sample_rate = hears.get("sampling_rate", 16000)
+        return BertShape(num_mels=num_mels, stride=stride, sample_rate=sample_rate, **self.given(config))
+
+    def extractor(self, shape: BertShape, sample_rate: int) -> dict[str, Any]:
+        return {
+            "feature_extractor_type": "SeamlessM4TFeatureExtractor",
+            "feature_size": shape.num_mels,
+            "num_mel_bins": shape.num_mels,
+            "stride": shape.stride,
+            "sampling_rate": sample_rate,
+            "padding_value": 0.0,
+            "return_attention_mask": True,
+        }
+
+    def config(self, shape: BertShape) -> dict[str, Any]:
+        return {**super().config(shape), "feature_projection_input_dim": shape.num_mels * shape.stride}
+
+    def dropout_fields(self) -> dict[str, str]:
+        return {**super().dropout_fields(), "conv": "conformer_conv_dropout"}
+
+
+class MelFeatures(nn.Module):
+    """Mel filterbanks, each bin of an utterance at zero mean and unit variance, neighbouring frames beside each other.
+
+    Nothing in it learns. As `fold.models.frontend.Fbank`, but in fp64 with a window and filters made in fp64, as
+    transformers hears: bins with little in them differ in fp32.
+    """
+
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    @torch.no_grad()
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """waveforms: (batch, samples); num_samples: (batch,). Returns (batch, frames, mels * stride) and num_frames."""
+        shape = self.shape
+        missing = shape.min_samples - waveforms.shape[1]
+        waveforms = nn.functional.pad(waveforms, (0, max(0, missing)))
+        with torch.autocast(waveforms.device.type, enabled=False):
+            x = log_mels(waveforms, shape.sample_rate, shape.num_mels)
+            heard = num_fbank_frames(num_samples, shape.sample_rate).clamp(min=0)
+            mask = length_mask(heard, x.shape[1], x.device).unsqueeze(-1)
+            count = mask.sum(1, keepdim=True)
+            x = x - (x * mask).sum(1, keepdim=True) / count.clamp(min=1)
+            variance = (x * mask).square().sum(1, keepdim=True) / (count - 1).clamp(min=1)
+            x = x * (variance + EPSILON).rsqrt() * mask
+        frames = x.shape[1] // shape.stride
+        return x[:, : frames * shape.stride].reshape(len(x), frames, -1).float(), heard // shape.stride
+
+
+def log_mels(waveforms: Tensor, sample_rate: int, num_mels: int) -> Tensor:
+    """waveforms: (batch, samples) in [-1, 1]. Returns (batch, frames, num_mels), of 25 ms every 10 ms."""
+    precision = torch.float32 if waveforms.device.type == "mps" else torch.float64
+    window, filters = window_and_filters(sample_rate, num_mels, waveforms.device, precision)
+    frames = (waveforms.to(precision) * 2**15).unfold(1, len(window), sample_rate * 10 // 1000)
+    frames = frames - frames.mean(-1, keepdim=True)
+    before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
+    power = torch.fft.rfft((frames - 0.97 * before) * window, n=2 * (len(filters) - 1)).abs().square()
+    # Rounded as there: a bin that hardly varies is made of the last digits.
+    return (power @ filters).clamp(min=LOG_FLOOR).log().float().to(precision)
+
+
+@lru_cache(maxsize=8)
+def window_and_filters(
+    sample_rate: int, num_mels: int, device: torch.device, precision: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Povey's window of 25 ms, and Kaldi's triangular filters: (bins, num_mels)."""
+
+    def mels(hertz: Tensor) -> Tensor:
+        return 1127 * (1 + hertz / 700).log()
+
+    size, nyquist = sample_rate * 25 // 1000, sample_rate / 2
+    window = torch.hann_window(size, periodic=False, dtype=torch.float64).pow(0.85)
+    lowest, highest = mels(torch.tensor([20.0, nyquist], dtype=torch.float64)).tolist()
+    edges = torch.linspace(lowest, highest, num_mels + 2, dtype=torch.float64)
+    left, centre, right = edges[:-2], edges[1:-1], edges[2:]
+    num_bins = (1 << (size - 1).bit_length()) // 2 + 1
+    bins = mels(torch.linspace(0, nyquist, num_bins, dtype=torch.float64))[:, None]
+    filters = torch.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clamp(min=0)
+    return window.to(device, precision), filters.to(device, precision)
+
+
+class BertLayer(nn.Module):
+    """A layer of transformers in the form that unfolding runs. block: its Wav2Vec2BertEncoderLayer."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor, visible: Tensor, relative: Tensor | None) -> Tensor:
+        """x: (batch, frames, dim); visible: (batch, frames); relative: from `distances`. Returns x's shape."""
+        result: Tensor | tuple[Tensor, ...] = self.block(
+            x,
+            attention_mask=added_mask(visible, x.dtype),
+            relative_position_embeddings=relative,
+            conv_attention_mask=visible,
+        )
+        return result if isinstance(result, Tensor) else result[0]  # alone since transformers 5.1

@@ -1,0 +1,153 @@
+"""The JSON files of a Hugging Face directory: what hears, what the head's rows stand for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fold.errors import FoldError
+from fold.models.foundation.tokens import Vocabulary
+from fold.models.foundation.weights import SAFETENSORS, check_is_no_pointer
+
+CONFIG, VOCABULARY, PREPROCESSOR, PROCESSOR = (
+    "config.json",
+    "vocab.json",
+    "preprocessor_config.json",
+    "processor_config.json",  # in which transformers 5 keeps what the one before held
+)
+TOKENIZER, SPECIAL_TOKENS, ADDED_TOKENS = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
+ROLES = {  # of tokens, where no file says otherwise
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+    "word_delimiter_token": "|",
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """The JSON files in `folder`. They are read when asked for; every fault is one FoldError naming the file."""
+
+    folder: Path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return self.read(CONFIG)
+
+    @cached_property
+    def extractor(self) -> dict[str, Any] | None:
+        """The settings of the feature extractor, wherever they are kept; None where they are nowhere."""
+        nested = self.read(PROCESSOR, required=False)
+        held = nested.get("feature_extractor") or nested.get("audio_processor")
+        if held is None and not (self.folder / PREPROCESSOR).exists():
+            return None
+        return held if isinstance(held, dict) else self.read(PREPROCESSOR)
+
+    @cached_property
+    def tokenizer(self) -> dict[str, Any]:
+        """The settings of the tokenizer."""
+        return {**self.read(SPECIAL_TOKENS, required=False), **self.read(TOKENIZER, required=False)}
+
+    @property
+    def default_language(self) -> str | None:
+        return self.tokenizer.get("target_lang")
+
+    def vocabulary(self, language: str | None) -> Vocabulary:
+        """What the rows of the CTC head stand for; language: whose vocabulary, where there are several.
+
+        Raises FoldError if they do not tell the blank, or if a language is wanted that they have not.
+        """
+        rows = self._rows(language)
+        roles = {role: self._role(role) for role in ROLES}
+        blank = self._blank(rows, roles["pad_token"])
+        delimiter = roles["word_delimiter_token"]
+        special = {roles["bos_token"], roles["eos_token"], roles["unk_token"], roles["pad_token"], *self._special()}
+        units: dict[str, int] = {}
+        for row, token in sorted((row, token) for token, row in rows.items() if row != blank and token):
+            if token == delimiter:
+                units[self.tokenizer.get("replace_word_delimiter_char", " ")] = row  # before a token that reads alike
+            elif token not in special:
+                units.setdefault(token, row)
+        unknown, end = (rows.get(roles[role] or "") for role in ("unk_token", "eos_token"))
+        return Vocabulary(
+            tuple(units),
+            tuple(units.values()),
+            blank,
+            None if unknown == blank else unknown,
+            None if end == blank else end,
+            self._separator(),
+        )
+
+    def _rows(self, language: str | None) -> dict[str, int]:
+        """The row of each token."""
+        held = self.read(VOCABULARY)
+        if held and all(isinstance(value, dict) for value in held.values()):
+            languages = list(held)
+            chosen = language or self.default_language or (languages[0] if len(languages) == 1 else None)
+            if chosen not in languages:
+                wanted = "several languages" if chosen is None else f"no language '{chosen}'"
+                shown = ", ".join(languages[:10]) + (f" and {len(languages) - 10} more" if len(languages) > 10 else "")
+                raise FoldError(f"{self.folder / VOCABULARY}: has {wanted}; --model.network.language takes {shown}")
+            held = held[chosen]
+        added = self.tokenizer.get("added_tokens_decoder") or {}
+        try:
+            late = {entry["content"]: int(row) for row, entry in added.items()}
+            return {**late, **self.read(ADDED_TOKENS, required=False), **{str(t): int(row) for t, row in held.items()}}
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise FoldError(f"{self.folder / VOCABULARY}: expected a row for each token ({error!r})") from None
+
+    def _role(self, role: str) -> str | None:
+        default = None if role == "word_delimiter_token" and self._separator() else ROLES[role]
+        return _content(self.tokenizer.get(role, default))
+
+    def _special(self) -> set[str]:
+        """Tokens that have no part in text, besides those with a role."""
+        added = (self.tokenizer.get("added_tokens_decoder") or {}).values()
+        listed = self.tokenizer.get("additional_special_tokens") or []
+        marked = [entry for entry in added if isinstance(entry, dict) and entry.get("special")]
+        return {content for entry in [*listed, *marked] if (content := _content(entry))}
+
+    def _separator(self) -> str:
+        """What stands between units in text: something where they are phonemes."""
+        phonemes = "Phoneme" in str(self.tokenizer.get("tokenizer_class"))
+        return _content(self.tokenizer.get("phone_delimiter_token", " ")) or " " if phonemes else ""
+
+    def _blank(self, rows: Mapping[str, int], padding: str | None) -> int:
+        """The row of the blank: transformers' token for padding, which the configuration and the tokenizer name."""
+        row = self.config.get("pad_token_id", 0)
+        if not isinstance(row, int):
+            raise FoldError(f"{self.folder / CONFIG}: pad_token_id is {row!r}: expected the row of CTC's blank")
+        if padding in rows and rows[padding] != row:
+            raise FoldError(
+                f"{self.folder / CONFIG}: pad_token_id is {row}, but the row of {padding!r} in {VOCABULARY} is "
+                f"{rows[padding]}: expected one row for CTC's blank"
+            )
+        return row
+
+    def read(self, name: str, required: bool = True) -> dict[str, Any]:
+        """The content of a file; empty if there is none and none is required."""
+        file = self.folder / name
+        if not file.exists():
+            if required:
+                raise FoldError(f"{file}: no such file; a source is a folder with {CONFIG} and {SAFETENSORS}")
+            return {}
+        check_is_no_pointer(file)
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FoldError(f"{file}: not JSON ({error})") from None
+        if not isinstance(values, dict):
+            raise FoldError(f"{file}: expected a JSON object")
+        return values
+
+
+def _content(token: object) -> str | None:
+    """A token as the files write it: its text, or settings among which the text is."""
+    if isinstance(token, Mapping):
+        token = token.get("content")
+    return token if isinstance(token, str) else None
