@@ -6,25 +6,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fold.data.corpora.archive import fetch_archive
-from fold.data.corpora.base import Corpus, Recipe, Utterance, by_subset, read_recording
+from fold.data.corpora.base import by_subset
+from fold.data.corpora.recorded import RecordedCorpus, Recording
 from fold.errors import FoldError
 
 URL = "http://www.openslr.org/resources/12/{subset}.tar.gz"
 
 
 @dataclass(frozen=True)
-class Recording(Recipe):
-    """A recorded sentence.
-
-    Attributes:
-        file: the recording, relative to the root, with `/`.
-    """
-
-    file: str
-
-
-@dataclass(frozen=True)
-class LibriSpeech(Corpus):
+class LibriSpeech(RecordedCorpus):
     """Recorded sentences, subsets named per split; those of dev and test are evaluated apart.
 
     Args:
@@ -71,10 +61,6 @@ class LibriSpeech(Corpus):
         if len(listed) < len(folders):
             raise FoldError(f"{self.name}: two subsets of the split '{split}' have the same name")
         return by_subset(split, listed)
-
-    def render(self, recipe: Recording, root: Path | None) -> Utterance:
-        samples, sample_rate = read_recording(root / recipe.file)
-        return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate)
 
     def describe(self) -> dict[str, Any]:
         # Shards of the same settings that mix subsets were once written: what is prepared now has another name.
