@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from fold import checkpoint
-from fold.audio import read_audio
+from fold.audio import Channel, read_audio
 from fold.cli.decoding import trained_decoding
 from fold.cli.device import choose_device
+from fold.cli.each import Each
 from fold.cli.parser import OneLineErrors
 from fold.decoding.decode import Decoding
 from fold.decoding.windows import Windows, encode
@@ -34,8 +35,9 @@ def transcribe_files(
     windows: Windows = Windows(),
     device: str | None = None,
     precision: Precision = "auto",
+    channel: Channel = "mix",
 ) -> None:
-    """Prints a line a file: its name, a tab, its text.
+    """Prints a line a file: its name, a tab, its text. A bad file among others is told, and the others are still done.
 
     Args:
         files: audio files that libsndfile reads (wav, flac, ogg, mp3, ...).
@@ -46,6 +48,7 @@ def transcribe_files(
         windows: how audio is cut that is longer than one.
         device: cpu, cuda, ...; by default an accelerator if there is one.
         precision: fp32 or bf16; by default bf16 where the device computes much faster in it.
+        channel: which channel of the audio: mix for the mean of all, left, right, or a number from 1.
     """
     target = choose_device(device)
     content = checkpoint.read(ckpt_path)
@@ -54,17 +57,22 @@ def transcribe_files(
     decoding.check(model)
     chosen = description.space.choose(depth, path)
     model = model.to(target)
+    each = Each("fold transcribe", len(files))
     for file in files:
-        samples = torch.from_numpy(read_audio(file, description.sample_rate)[0])
-        missing = round(MIN_SECONDS * description.sample_rate) - len(samples)
-        waveform = torch.nn.functional.pad(samples, (0, max(missing, 0))).unsqueeze(0)
-        cut = waveform.shape[1] > windows.seconds * description.sample_rate
-        if cut and decoding.method == "beam" and decoding.ctc_weight < 1:
-            raise FoldError(
-                f"{file}: longer than {windows.seconds} s, for which the attention decoder was not trained; expected "
-                "--decoding.method=greedy, or --decoding.method=beam --decoding.ctc_weight=1"
-            )
-        with computing_in(target, precision):
-            output = encode(model, description.architecture, waveform, description.sample_rate, chosen, windows)
-            [[units]] = decoding(model, [output])
-        print(f"{file}\t{description.units.decode(units)}", flush=True)
+        with each.trying():
+            samples, rate, flaws = read_audio(file, description.sample_rate, channel)
+            for flaw in flaws:
+                each.tell(f"{file}: {flaw.reason}")
+            missing = round(MIN_SECONDS * rate) - len(samples)
+            waveform = torch.nn.functional.pad(torch.from_numpy(samples), (0, max(missing, 0))).unsqueeze(0)
+            cut = waveform.shape[1] > windows.seconds * description.sample_rate
+            if cut and decoding.method == "beam" and decoding.ctc_weight < 1:
+                raise FoldError(
+                    f"{file}: longer than {windows.seconds} s, for which the attention decoder was not trained; "
+                    "expected --decoding.method=greedy, or --decoding.method=beam --decoding.ctc_weight=1"
+                )
+            with computing_in(target, precision):
+                output = encode(model, description.architecture, waveform, description.sample_rate, chosen, windows)
+                [[units]] = decoding(model, [output])
+            print(f"{file}\t{description.units.decode(units)}", flush=True)
+    each.end()

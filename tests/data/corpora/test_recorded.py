@@ -27,7 +27,7 @@ NOT_A_NUMBER = np.where(np.arange(len(SPEECH)) == 9, np.nan, SPEECH)
         (encoded("wav", 0 * SPEECH), "silent$"),
         (encoded("wav_float", 1e-5 * np.sign(SPEECH)), "silent$"),  # nothing in 16 bits
         (encoded("wav", STEREO), r"silent, as its 2 channels cancel each other \(0% .*\): set channel$"),
-        (encoded("wav_float", 32768 * SPEECH), "9.% of its samples are beyond full scale, which is 1.0$"),
+        (encoded("wav_float", 32768 * SPEECH), r"\d+% of its samples are beyond full scale, which is 1.0$"),
         (encoded("wav_float", NOT_A_NUMBER), "holds samples that are NaN or infinite, from 0.0 s on$"),
         (encoded("flac", SPEECH)[:20000], r"\d.\d s of 3.0 s are there; mend it, leave it out, or set max_lost above"),
         (encoded("opus", SPEECH)[:6000], "the file ends within a page; mend it"),
