@@ -96,7 +96,7 @@ class _Sound:
 
     def __init__(self, file: str | Path, stream: IO[bytes], channel: Channel) -> None:
         self.file = file
-        self.source = _source(stream)
+        self.source = _source(file, stream)
         self.audio = _InOrder(self.source.view)
         self.sample_rate = self.audio.samplerate
         if self.sample_rate not in RATES:
@@ -160,7 +160,7 @@ class _Sound:
 
         libsndfile believes most headers only as far as the file goes, so it is shown one that never ends.
         """
-        if self.audio.format in ("OGG", "MP3"):
+        if self.audio.format == "OGG":
             return self.audio.frames
         try:
             with _InOrder(_View(stream, endless=True)) as endless:
@@ -239,32 +239,37 @@ class _Source(NamedTuple):
     lost: float = 0.0
 
 
-def _source(stream: IO[bytes]) -> _Source:
+def _source(file: str | Path, stream: IO[bytes]) -> _Source:
     """A view of a file in which libsndfile goes on reading until nothing comes."""
     if (total := headers.nist_total(stream)) is not None:
         return _Source(_View(stream), total)
-    if (total := headers.flac_total(stream)) is not None:
-        stream.seek(21)
-        top = stream.read(1)[0] & 0xF0
-        return _Source(_View(stream, patches={21: bytes([top, 0, 0, 0, 0])}), total)
-    if (riff := headers.riff(stream)) is not None:
-        if riff.num_bytes == 0 and riff.unread:
-            return _Source(_View(stream, patches={riff.place: b"\xff" * 4}), 0)
-        return _Source(_View(stream), lost=riff.unread / (riff.num_bytes + riff.unread) if riff.unread else 0.0)
+    if (flac := headers.flac(stream)) is not None:
+        if flac.first_rate not in (0, flac.rate):
+            raise FoldError(
+                f"{file}: its header contradicts itself: {flac.rate} Hz, but its sound {flac.first_rate} Hz"
+            )
+        return _Source(_View(stream, patches={headers.FLAC_TOTAL: bytes([flac.top, 0, 0, 0, 0])}), flac.samples)
+    if (chunk := headers.riff(stream) or headers.au(stream)) is not None:
+        if chunk.flaw:
+            raise FoldError(f"{file}: {chunk.flaw}")
+        if chunk.num_bytes == 0 and chunk.unread:
+            return _Source(_View(stream, patches={chunk.place: b"\xff" * 4}), 0)
+        return _Source(_View(stream), lost=chunk.unread / max(1, chunk.num_bytes + chunk.unread))
     with _InOrder(_View(stream)) as audio:
-        is_mp3 = audio.format == "MP3"
-    return _mp3_source(stream) if is_mp3 else _Source(_View(stream))
+        is_mp3, frames = audio.format == "MP3", audio.frames
+    return _mp3_source(stream, frames) if is_mp3 else _Source(_View(stream))
 
 
-def _mp3_source(stream: IO[bytes]) -> _Source:
+def _mp3_source(stream: IO[bytes], frames: int) -> _Source:
+    """frames: what libsndfile takes for the length."""
     start, end = headers.mp3_bounds(stream)
     xing = headers.xing(stream)
     if xing is None:
         return _Source(_View(stream, end, endless=True), 0)
-    missing = xing.num_bytes - (end - start)
-    if not xing.counts or missing < -max(HEADROOM, xing.num_bytes // 100):  # more follows than it tells
-        return _Source(_View(stream, end, {xing.place: bytes(4)}, endless=True), 0)
-    return _Source(_View(stream, end))
+    follows = end - start - xing.num_bytes > max(HEADROOM, xing.num_bytes // 100)  # more than it tells of
+    if follows or abs(xing.samples - frames) > FRAMES_OF_A_CODEC:
+        return _Source(_View(stream, end, {xing.place: bytes(4)}, endless=True), xing.samples)
+    return _Source(_View(stream, end), frames)
 
 
 def _index(file: str | Path, channel: Channel, channels: int) -> int | None:

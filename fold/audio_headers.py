@@ -51,14 +51,35 @@ def refusal(file: object, head: bytes) -> str | None:
     return None
 
 
-def flac_total(stream: IO[bytes]) -> int | None:
-    """The samples that a FLAC file says it has, 0 if it does not say; None if the file is of another kind.
+class Flac(NamedTuple):
+    """What a FLAC file tells. samples: of each channel, 0 if it does not tell; top: the four bits before that number;
+    rate, first_rate: in Hz, of the file and of the first frame of its sound, 0 if that does not tell."""
 
-    They stand in the lowest 36 bits of bytes 21 to 25.
-    """
+    samples: int
+    top: int
+    rate: int
+    first_rate: int
+
+
+FLAC_TOTAL = 21  # where the number of samples stands: the lowest 36 bits of the five bytes from there
+FLAC_RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000, 0, 0, 0, 0)
+
+
+def flac(stream: IO[bytes]) -> Flac | None:
+    """What a FLAC file tells; None if the file is of another kind."""
     stream.seek(0)
     head = stream.read(26)
-    return int.from_bytes(head[21:]) & 0xFFFFFFFFF if head.startswith(b"fLaC") and len(head) == 26 else None
+    if not head.startswith(b"fLaC") or len(head) < 26:
+        return None
+    place, last, end = 4, False, stream.seek(0, io.SEEK_END)
+    while not last and place < end:
+        stream.seek(place)
+        block = stream.read(4)
+        last, place = bool(block[0] & 0x80), place + 4 + int.from_bytes(block[1:])
+    stream.seek(place)
+    frame = stream.read(3)
+    first_rate = FLAC_RATES[frame[2] & 0x0F] if len(frame) == 3 and frame.startswith(b"\xff\xf8") else 0
+    return Flac(int.from_bytes(head[21:]) & 0xFFFFFFFFF, head[21] & 0xF0, int.from_bytes(head[18:21]) >> 4, first_rate)
 
 
 def nist_total(stream: IO[bytes]) -> int | None:
@@ -70,11 +91,11 @@ def nist_total(stream: IO[bytes]) -> int | None:
 
 
 class Xing(NamedTuple):
-    """The frame of an MP3 file that tells its length. place: of its name; counts: whether it tells the number of
-    frames; num_bytes: of the sound, this frame included, 0 if it does not tell."""
+    """The frame of an MP3 file that tells its length. place: of its name; samples: of each channel, with those that a
+    decoder leaves out at both ends, 0 if it does not tell; num_bytes: of the sound, this frame included, or 0."""
 
     place: int
-    counts: bool
+    samples: int
     num_bytes: int
 
 
@@ -85,10 +106,11 @@ def xing(stream: IO[bytes]) -> Xing | None:
     head = stream.read(256)
     for name in (b"Xing", b"Info"):
         place = head.find(name)
-        if 0 <= place <= len(head) - 16:
-            flags, *fields = struct.unpack(">3I", head[place + 4 : place + 16])
-            num_bytes = fields[flags & 1] if flags & 2 else 0  # the second field, unless the first is left out
-            return Xing(start + place, bool(flags & 1), num_bytes)
+        if 4 <= place <= len(head) - 16:
+            flags, first, second = struct.unpack(">3I", head[place + 4 : place + 16])
+            samples_a_frame = 1152 if head[1] & 0x08 else 576  # MPEG 1, or one of its later extensions
+            num_bytes = (second if flags & 1 else first) if flags & 2 else 0
+            return Xing(start + place, first * samples_a_frame if flags & 1 else 0, num_bytes)
     return None
 
 
@@ -130,28 +152,55 @@ def ogg_flaw(stream: IO[bytes]) -> str:
     return "" if ended else "its last page is missing"
 
 
-class Riff(NamedTuple):
-    """The sound of a WAV file. place: of its size, 4 bytes; num_bytes: that size; unread: bytes after it that are none
-    of the file's other parts: the sound goes on."""
+class Chunk(NamedTuple):
+    """The sound in a file. place: of its size, 4 bytes; num_bytes: that size; unread: bytes after it that are none of
+    the file's other parts: the sound goes on; flaw: how the header contradicts itself, '' if it does not."""
 
     place: int
     num_bytes: int
-    unread: int
+    unread: int = 0
+    flaw: str = ""
 
 
-def riff(stream: IO[bytes]) -> Riff | None:
+def riff(stream: IO[bytes]) -> Chunk | None:
     """Where the sound of a WAV file lies, as far as the file tells; None if it is of another kind."""
     end = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     if stream.read(4) != b"RIFF":
         return None
-    place, found = 12, None
+    place, found, flaw = 12, None, ""
     while place + 8 <= end:
         stream.seek(place)
         name, size = struct.unpack("<4sI", stream.read(8))
+        if name == b"fmt ":
+            flaw = _fmt_flaw(stream.read(16))
         if found and not (name.isascii() and name.decode().isprintable()):
             return found._replace(unread=end - place)
         if name == b"data" and found is None:
-            found = Riff(place + 4, size, 0)
+            found = Chunk(place + 4, size, flaw=flaw)
         place += 8 + size + size % 2
     return found
+
+
+PLAIN_TAGS = (0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE)  # of WAV files whose samples all have the same number of bits
+
+
+def _fmt_flaw(content: bytes) -> str:
+    """How the description of a WAV file's samples contradicts itself."""
+    if len(content) < 16:
+        return ""
+    tag, channels, _, _, block, bits = struct.unpack("<HHIIHH", content)
+    if tag not in PLAIN_TAGS or (channels and block % channels == 0 and bits <= 8 * block // channels <= 64):
+        return ""
+    return f"its header contradicts itself: {block} bytes for {channels} samples of {bits} bits"
+
+
+def au(stream: IO[bytes]) -> Chunk | None:
+    """Where the sound of an AU file lies; None if it is of another kind. Nothing follows in such files."""
+    end = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    head = stream.read(12)
+    if not head.startswith(b".snd") or len(head) < 12:
+        return None
+    start, size = struct.unpack(">II", head[4:])
+    return Chunk(8, size, max(0, end - start - size))
