@@ -166,14 +166,14 @@ def riff(stream: IO[bytes]) -> Chunk | None:
     """Where the sound of a WAV file lies, as far as the file tells; None if it is of another kind."""
     end = stream.seek(0, io.SEEK_END)
     stream.seek(0)
-    if stream.read(4) != b"RIFF":
+    if stream.read(4) not in (b"RIFF", b"RF64"):
         return None
     place, found, flaw = 12, None, ""
     while place + 8 <= end:
         stream.seek(place)
         name, size = struct.unpack("<4sI", stream.read(8))
         if name == b"fmt ":
-            flaw = _fmt_flaw(stream.read(16))
+            flaw = _fmt_flaw(stream.read(20))
         if found and not (name.isascii() and name.decode().isprintable()):
             return found._replace(unread=end - place)
         if name == b"data" and found is None:
@@ -189,7 +189,9 @@ def _fmt_flaw(content: bytes) -> str:
     """How the description of a WAV file's samples contradicts itself."""
     if len(content) < 16:
         return ""
-    tag, channels, _, _, block, bits = struct.unpack("<HHIIHH", content)
+    tag, channels, _, _, block, bits = struct.unpack("<HHIIHH", content[:16])
+    if tag == 0xFFFE and len(content) == 20:
+        bits = max(bits, int.from_bytes(content[18:20], "little"))  # those that are used
     if tag not in PLAIN_TAGS or (channels and block % channels == 0 and bits <= 8 * block // channels <= 64):
         return ""
     return f"its header contradicts itself: {block} bytes for {channels} samples of {bits} bits"

@@ -33,7 +33,7 @@ def units_of_head(vocabulary: Sequence[str], corpus: Units, source: str) -> Char
     wanted = set(corpus.characters)
     for letters in (vocabulary, [c.lower() for c in vocabulary], [c.upper() for c in vocabulary]):
         if wanted <= set(letters) and len(set(letters)) == len(letters):
-            return CharUnits(letters)
+            return CharUnits(letters, corpus.normaliser)
     missing = "".join(sorted(wanted - {form for c in vocabulary for form in (c, c.lower(), c.upper())})) or "mixed case"
     raise FoldError(f"source {source}: its CTC head has no unit for '{missing}' of the corpus; {advice}")
 
