@@ -25,7 +25,7 @@ class Recipe:
     Attributes:
         id: unique within the corpus; letters, digits, `-` and `_` only, at most 95 bytes (it becomes a file
             name in a shard).
-        text: transcript, lower case.
+        text: transcript, as somebody wrote it.
         speaker: name of the speaker or synthetic voice.
     """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fold.data.corpora.archive import fetch_archive
 from fold.data.corpora.base import by_subset
-from fold.data.corpora.recorded import RecordedCorpus, Recording
+from fold.data.corpora.recorded import RecordedCorpus, Recording, text_of
 from fold.errors import FoldError
 
 URL = "http://www.openslr.org/resources/12/{subset}.tar.gz"
@@ -82,7 +82,11 @@ def _read_subset(folder: Path, root: Path) -> list[Recording]:
 
 def _read_transcripts(path: Path, root: Path) -> Iterator[Recording]:
     """Yield the recordings of a chapter: one per line, `<id> <TEXT>`."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    # Not splitlines, which also splits at characters that a transcript may hold.
+    lines = ((number, line.rstrip("\r")) for number, line in enumerate(text_of(path).split("\n"), 1))
+    for number, line in lines:
+        if not line:
+            continue
         name, _, text = line.partition(" ")
         audio = path.with_name(f"{name}.flac")
         if not text.strip():
@@ -90,4 +94,4 @@ def _read_transcripts(path: Path, root: Path) -> Iterator[Recording]:
         if not audio.is_file():
             raise FoldError(f"{path}:{number}: the recording {audio.name} is missing beside it")
         speaker = path.parent.parent.name
-        yield Recording(name, " ".join(text.lower().split()), speaker, audio.relative_to(root).as_posix())
+        yield Recording(name, " ".join(text.split()), speaker, audio.relative_to(root).as_posix())

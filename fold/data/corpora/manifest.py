@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fold.data.corpora.base import MAX_ID_BYTES, SPLITS, by_subset, is_valid_id
-from fold.data.corpora.recorded import RecordedCorpus, Recording
+from fold.data.corpora.recorded import RecordedCorpus, Recording, text_of
 from fold.errors import FoldError
 
 REQUIRED = ("audio", "text")
@@ -92,7 +92,7 @@ class Manifest(RecordedCorpus):
 
 def _recording(where: str, row: dict[str, str], folder: Path) -> Recording:
     """Return the recording of a row; `folder`, relative to the root, is the manifest's."""
-    text = " ".join(row["text"].lower().split())
+    text = " ".join(row["text"].split())
     if not text or not row["audio"]:
         raise FoldError(f"{where}: empty {'audio' if text else 'text'}")
     id = row["id"] or _id_of(row["audio"])
@@ -113,21 +113,12 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     if parse is None:
         raise FoldError(f"{path}: the name of a manifest ends in .tsv or .jsonl")
     # Not splitlines, which also splits at characters that a transcript may hold.
-    lines = [(number, line.rstrip("\r")) for number, line in enumerate(_text_of(path).split("\n"), 1) if line.strip()]
+    lines = [(number, line.rstrip("\r")) for number, line in enumerate(text_of(path).split("\n"), 1) if line.strip()]
     for number, row in parse(path, lines):
         for key in KEYS:
             if not isinstance(row.get(key), str | None):
                 raise FoldError(f"{path}:{number}: {key} is {row[key]!r}, expected text")
         yield number, {key: (row.get(key) or "").strip() for key in KEYS}
-
-
-def _text_of(path: Path) -> str:
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise FoldError(f"{path}:{line}: not UTF-8") from None
 
 
 def _parse_tsv(path: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[int, dict[str, str]]]:

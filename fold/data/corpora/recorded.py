@@ -77,6 +77,22 @@ class RecordedCorpus(Corpus):
         return samples, sample_rate, tuple(f"{path}: {flaw.reason}" for flaw in flaws)
 
 
+def text_of(path: Path) -> str:
+    """Return the text of a list or of transcripts, without a byte order mark.
+
+    Raises:
+        FoldError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        content = path.read_bytes()
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise FoldError(f"{path}:{line}: not UTF-8") from None
+    except OSError as error:
+        raise FoldError(f"{path}: cannot be read ({error.strerror})") from None
+
+
 def _of(root: Path | None) -> Path:
     return root or Path()
 
