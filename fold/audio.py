@@ -17,8 +17,8 @@ from fold.errors import FoldError
 
 BLOCK = 1 << 16  # numbers read at once
 RATES = range(1000, 1_000_001)  # Hz: anything else is a damaged header
-DAMAGE = 0.001  # less than this share, or a few frames of a codec, is how programs count
-FRAMES_OF_A_CODEC = 4608
+DAMAGE = 0.001  # less than this share is how programs count
+FRAMES_OF_A_CODEC = 4608  # that it leaves out at both ends, at most
 HEADROOM = 4096  # bytes that an MP3 file may have besides what it tells of
 CANCELLED = 0.25  # of the energy that independent channels would keep in their mean: less, and they cancel each other
 
@@ -146,7 +146,8 @@ class _Sound:
     def _losses(self, stream: IO[bytes]) -> Iterator[Flaw]:
         told = self.source.told if self.source.told is not None else self._told(stream)
         seconds = self.frames / self.sample_rate
-        if told and told - self.frames > max(DAMAGE * told, FRAMES_OF_A_CODEC):
+        slack = FRAMES_OF_A_CODEC if self.audio.format == "MP3" else 0
+        if told and told - self.frames > max(DAMAGE * told, slack):
             yield Flaw(f"{seconds:.1f} s of {told / self.sample_rate:.1f} s are there", 1 - self.frames / told)
         elif self.source.lost:
             yield Flaw(f"{seconds:.1f} s are there, some {self.source.lost:.0%} are missing", self.source.lost)
