@@ -6,3 +6,7 @@ class FoldError(Exception):
 
     The command line prints the message alone; a stack trace of this exception never reaches a user.
     """
+
+    def __str__(self) -> str:
+        # Names and texts of others may hold anything: line ends, or what moves the cursor.
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__())

@@ -20,7 +20,11 @@ class NamedConfig(ActionConfigFile):
     """A file of settings, or the name of one that comes with fold; with `base:` it builds on another."""
 
     def __call__(self, parser: ArgumentParser, config: Any, value: str, option: str | None = None) -> None:
-        super().__call__(parser, config, str(shipped.find(value)), option)
+        file = str(shipped.find(value))
+        try:
+            super().__call__(parser, config, file, option)
+        except UnicodeDecodeError:
+            raise FoldError(f"{file}: not UTF-8; expected a YAML file of settings") from None
 
 
 class HelpAll(argparse.Action):
