@@ -76,18 +76,20 @@ def prepare(
         root = corpus.locate(root, folder.parent / DOWNLOADS_FOLDER)
         recipes = {split: _checked(corpus, split, corpus.subsets(split, root)) for split in SPLITS}
         keep_apart(corpus, recipes, root)
-        notes = transcripts_checked(corpus, recipes, text)
         written = _rewritten(recipes, text)
         settings["recipes"] = _digest(written)
-        jobs = shard_jobs(corpus, folder, root, sample_rate, recipes, text)
-        if held:
-            before = _digest(_rewritten(recipes, lambda text: " ".join(text.lower().split())))  # of earlier versions
-            known = (settings["recipes"], before) if finished else (settings["recipes"],)
-            if _up_to_date(folder, jobs, finished, trusted=held.get("recipes") in known):
-                return read_index(folder)
-            jobs = _with_earlier(folder, jobs)
+        jobs = shard_jobs(corpus, folder, root, sample_rate, recipes, written)
+        before = _digest(_rewritten(recipes, lambda text: " ".join(text.lower().split())))  # of earlier versions
+        known = (settings["recipes"], before) if finished else (settings["recipes"],)
+        stale = _stale(folder, jobs, finished, trusted=held is not None and held.get("recipes") in known)
+        if stale is None:
+            return read_index(folder)
 
+        notes = transcripts_checked(corpus, recipes, written, text)
         trained = train_units(units, [recipe.text for listed in written["train"].values() for recipe in listed], text)
+        (folder / INDEX_FILE).unlink(missing_ok=True)
+        set_aside(folder, stale)
+        jobs = _with_earlier(folder, jobs)
         write_json(folder / DESCRIPTION_FILE, settings)
         for leftover in folder.glob(f"*{PART_SUFFIX}"):
             leftover.unlink()
@@ -115,8 +117,8 @@ def _whole(folder: Path) -> bool:
     return not damaged
 
 
-def _up_to_date(folder: Path, jobs: Sequence[ShardJob], finished: bool, trusted: bool) -> bool:
-    """Whether a folder holds what it should. Else what it holds that is another now is named and set aside.
+def _stale(folder: Path, jobs: Sequence[ShardJob], finished: bool, trusted: bool) -> list[Path] | None:
+    """The shards of a folder that are not what they should be, what has changed being named; None if it is up to date.
 
     trusted: whether shards that do not tell what they were made from, as in earlier versions, are taken as they are.
     Raises FoldError if the folder holds other recordings altogether.
@@ -124,23 +126,18 @@ def _up_to_date(folder: Path, jobs: Sequence[ShardJob], finished: bool, trusted:
     found = compare(folder, {job.path: job.wanted() for job in jobs})
     fresh = found.fresh | (found.unknown if trusted else set())
     stale = sorted(path for path in folder.glob("*.tar") if path not in fresh)
-    missing = [job.path for job in jobs if job.path not in fresh]
-    if finished and not stale and not missing:
-        return True
-    if finished and found.stored:
-        total = sum(len(job.recipes) for job in jobs)
-        if found.same < min(total, found.stored) / 2:
-            raise _other_recordings(folder, f"only {found.same} of {total} utterances are the same")
-        print(
-            "\n".join(
-                [f"{folder}: since it was prepared, {len(found.changes)} utterances changed", *_some(found.changes)]
-            )
-        )
-    elif finished:
+    if not finished:
+        return stale
+    if not stale and all(job.path in fresh for job in jobs):
+        return None
+    if not found.stored:
         raise _other_recordings(folder, "their list or their transcripts differ")
-    (folder / INDEX_FILE).unlink(missing_ok=True)
-    set_aside(folder, stale)
-    return False
+    total = sum(len(job.recipes) for job in jobs)
+    if found.same < min(total, found.stored) / 2:
+        raise _other_recordings(folder, f"only {found.same} of {total} utterances are the same")
+    print(f"{folder}: changes since it was prepared: {len(found.changes)}; they alone are prepared anew")
+    print("\n".join(_some(found.changes)))
+    return stale
 
 
 def _other_recordings(folder: Path, why: str) -> FoldError:
@@ -153,7 +150,7 @@ def _other_recordings(folder: Path, why: str) -> FoldError:
 def _with_earlier(folder: Path, jobs: Sequence[ShardJob]) -> list[ShardJob]:
     """The jobs, each with what it need not make again."""
     pool = earlier(folder)
-    keys = [[(recipe.id, recipe_digest(job.written(recipe))) for recipe in job.recipes] for job in jobs] if pool else []
+    keys = [[(recipe.id, recipe_digest(recipe)) for recipe in job.written] for job in jobs] if pool else []
     return [
         replace(job, earlier={key: pool[key] for key in of_job if key in pool})
         for job, of_job in zip(jobs, keys or [[] for _ in jobs], strict=True)

@@ -23,7 +23,6 @@ from fold.data.index import Shard, Split
 from fold.data.shards import describe_shard, read_samples, read_sidecar, sidecar_path, write_shard
 from fold.data.sources import Earlier, Source, Wanted, write_sources
 from fold.errors import FoldError
-from fold.text.normalise import Normaliser
 
 UTTERANCES_PER_SHARD = 250
 
@@ -32,8 +31,8 @@ UTTERANCES_PER_SHARD = 250
 class ShardJob:
     """One shard to write: the unit of work, so that its bytes depend on nothing but its recipes.
 
-    recipes: with transcripts as somebody wrote them; text: how they are to be written; earlier: utterances that need
-    not be made again, by id and digest of the recipe.
+    recipes: with transcripts as somebody wrote them; written: the same with transcripts as they are to be written;
+    earlier: utterances that need not be made again, by id and digest of the recipe.
     """
 
     corpus: Corpus
@@ -43,16 +42,12 @@ class ShardJob:
     subset: str
     path: Path
     recipes: Sequence[Recipe]
-    text: Normaliser
+    written: Sequence[Recipe]
     earlier: Mapping[tuple[str, str], Earlier] = field(default_factory=dict)
-
-    def written(self, recipe: Recipe) -> Recipe:
-        """The recipe, its transcript as it is to be written."""
-        return replace(recipe, text=self.text(recipe.text))
 
     def wanted(self) -> list[Wanted]:
         """What the shard is made from."""
-        return [Wanted(self.written(recipe), self.corpus.sources(recipe, self.root)) for recipe in self.recipes]
+        return [Wanted(recipe, self.corpus.sources(recipe, self.root)) for recipe in self.written]
 
 
 def shard_jobs(
@@ -61,19 +56,20 @@ def shard_jobs(
     root: Path | None,
     sample_rate: int,
     recipes: Mapping[str, Mapping[str, Sequence[Recipe]]],
-    text: Normaliser,
+    written: Mapping[str, Mapping[str, Sequence[Recipe]]],
 ) -> list[ShardJob]:
-    """The shards of a corpus, in order; a shard is of one subset. recipes: by split and subset."""
+    """The shards of a corpus, in order; a shard is of one subset. recipes, written: by split and subset."""
     jobs = []
     for split, subsets in recipes.items():
         parts = [
-            (subset, listed[start : start + UTTERANCES_PER_SHARD])
+            (subset, slice(start, start + UTTERANCES_PER_SHARD))
             for subset, listed in subsets.items()
             for start in range(0, len(listed), UTTERANCES_PER_SHARD)
         ]
         for number, (subset, part) in enumerate(parts):
             path = folder / f"{split}-{number:06d}.tar"
-            jobs.append(ShardJob(corpus, root, sample_rate, split, subset, path, part, text))
+            both = (subsets[subset][part], written[split][subset][part])
+            jobs.append(ShardJob(corpus, root, sample_rate, split, subset, path, *both))
     return jobs
 
 
@@ -179,11 +175,11 @@ class _Refused(Exception):
 def _utterances(job: ShardJob, refused: list[str], notices: list[str]) -> Iterator[Utterance]:
     """Yields the utterances of a shard; of those that cannot be used, all are found before it ends with _Refused."""
     sources = []
-    for recipe in job.recipes:
+    for recipe, written in zip(job.recipes, job.written, strict=True):
         if _Worker.stop.is_set():
             raise FoldError("stopped")
         try:
-            source = Source.of(job.written(recipe), job.corpus.sources(recipe, job.root))
+            source = Source.of(written, job.corpus.sources(recipe, job.root))
             utterance = _made_earlier(job, recipe, source) or _resampled(
                 job.corpus.render(recipe, job.root), job.sample_rate
             )
@@ -192,7 +188,7 @@ def _utterances(job: ShardJob, refused: list[str], notices: list[str]) -> Iterat
         else:
             sources.append(source)
             notices += utterance.notices
-            yield replace(utterance, text=job.text(recipe.text))
+            yield replace(utterance, text=written.text)
         _count(1)
     if refused:
         raise _Refused

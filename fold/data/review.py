@@ -37,20 +37,22 @@ def keep_apart(corpus: Corpus, recipes: Recipes, root: Path | None) -> None:
         seen |= here
 
 
-def transcripts_checked(corpus: Corpus, recipes: Recipes, text: Normaliser) -> list[str]:
+def transcripts_checked(corpus: Corpus, recipes: Recipes, written: Recipes, text: Normaliser) -> list[str]:
     """Return what is to be told of the transcripts: what of them is dropped, and whether they hold digits.
+
+    written: the recipes with transcripts as `text` writes them.
 
     Raises:
         FoldError: nothing is left of a transcript, or it holds digits and shall not.
     """
     dropped: Counter[str] = Counter()
     with_digits = []
-    for recipe in (recipe for listed in _by_split(recipes).values() for recipe in listed):
-        written = text(recipe.text)
-        dropped += text.dropped(recipe.text)
-        if not written:
+    both = zip(_by_split(recipes).values(), _by_split(written).values(), strict=True)
+    for recipe, after in (pair for splits in both for pair in zip(*splits, strict=True)):
+        dropped.update(text.dropped(recipe.text))
+        if not after.text:
             raise FoldError(f"{corpus.name}: nothing is left of the transcript of '{recipe.id}', {recipe.text!r}")
-        if any(character in "0123456789" for character in written):
+        if any(character in "0123456789" for character in after.text):
             with_digits.append(recipe)
     if with_digits and text.digits == "refuse":
         first = with_digits[0]

@@ -66,8 +66,8 @@ class Normaliser:
 
     def hypothesis(self, text: str) -> str:
         """Return what a model said, as it is to be written: as what a person wrote, but an unknown unit stays."""
-        if self._is_plain(text):
-            return text
+        if plain := self._plain(text):
+            return plain
         while (again := self._once(text)) != text:
             text = again
         return text
@@ -80,7 +80,7 @@ class Normaliser:
 
     def dropped(self, text: str) -> Counter[str]:
         """Return the characters of a text that leave no trace, and how often they occur."""
-        if self._is_plain(text):
+        if self._plain(text):
             return Counter()
         return Counter({character: text.count(character) for character in set(text) if self.drops(character)})
 
@@ -88,9 +88,12 @@ class Normaliser:
         """Return plain JSON values."""
         return asdict(self)
 
-    def _is_plain(self, text: str) -> bool:
-        """Whether a text is known not to change, at a glance."""
-        return self.case == "lower" and PLAIN.fullmatch(text) is not None
+    def _plain(self, text: str) -> str | None:
+        """A text of which it can be seen at a glance how it is written; None for any other."""
+        if self.case == "keep" or self.language in DOTLESS:
+            return None
+        lowered = text.lower()
+        return lowered if text.isascii() and PLAIN.fullmatch(lowered) else None
 
     def _once(self, text: str) -> str:
         text = self._cased(self._formed(text.translate(self._seen)))
