@@ -149,6 +149,10 @@ class _Sound:
         slack = FRAMES_OF_A_CODEC if self.audio.format == "MP3" else 0
         if told and told - self.frames > max(DAMAGE * told, slack):
             yield Flaw(f"{seconds:.1f} s of {told / self.sample_rate:.1f} s are there", 1 - self.frames / told)
+        elif self.source.spare is not None and (unread := self.source.view.left) > self.source.spare:
+            yield Flaw(
+                f"{seconds:.1f} s are there, but more follows than its header tells of", unread / self.source.view.end
+            )
         elif self.source.lost:
             yield Flaw(f"{seconds:.1f} s are there, some {self.source.lost:.0%} are missing", self.source.lost)
         elif self.error:
@@ -212,6 +216,11 @@ class _View(io.RawIOBase):
     def tell(self) -> int:
         return self.place
 
+    @property
+    def left(self) -> int:
+        """Bytes that were not read yet."""
+        return max(0, self.end - self.place)
+
     def readinto(self, buffer: Any) -> int:
         if self.length > self.end and self.place >= self.length - self.TAIL:
             content = bytes(max(0, min(len(buffer), self.length - self.place)))
@@ -233,11 +242,13 @@ class _View(io.RawIOBase):
 
 class _Source(NamedTuple):
     """What libsndfile reads. told: frames that the file tells of, where we know it already; lost: the share of the
-    file that is missing, where that is known before anything is read."""
+    file that is missing, where that is known before anything is read; spare: bytes that may be left unread at its end,
+    where the file's own count of frames ends the reading."""
 
     view: _View
     told: int | None = None
     lost: float = 0.0
+    spare: int | None = None
 
 
 def _source(file: str | Path, stream: IO[bytes]) -> _Source:
@@ -270,7 +281,8 @@ def _mp3_source(stream: IO[bytes], frames: int) -> _Source:
     follows = end - start - xing.num_bytes > max(HEADROOM, xing.num_bytes // 100)  # more than it tells of
     if follows or abs(xing.samples - frames) > FRAMES_OF_A_CODEC:
         return _Source(_View(stream, end, {xing.place: bytes(4)}, endless=True), xing.samples)
-    return _Source(_View(stream, end), frames)
+    frame_bytes = (end - start) * xing.samples_a_frame / xing.samples
+    return _Source(_View(stream, end), frames, spare=round(max(4 * frame_bytes, 2.5 * xing.samples_a_frame)))
 
 
 def _index(file: str | Path, channel: Channel, channels: int) -> int | None:

@@ -97,6 +97,7 @@ class Xing(NamedTuple):
     place: int
     samples: int
     num_bytes: int
+    samples_a_frame: int
 
 
 def xing(stream: IO[bytes]) -> Xing | None:
@@ -110,7 +111,7 @@ def xing(stream: IO[bytes]) -> Xing | None:
             flags, first, second = struct.unpack(">3I", head[place + 4 : place + 16])
             samples_a_frame = 1152 if head[1] & 0x08 else 576  # MPEG 1, or one of its later extensions
             num_bytes = (second if flags & 1 else first) if flags & 2 else 0
-            return Xing(start + place, first * samples_a_frame if flags & 1 else 0, num_bytes)
+            return Xing(start + place, first * samples_a_frame if flags & 1 else 0, num_bytes, samples_a_frame)
     return None
 
 

@@ -139,6 +139,14 @@ def test_joined_mp3_files_are_read_to_the_end(tmp_path: Path) -> None:
     assert len(samples) == pytest.approx(8 * RATE, abs=0.3 * RATE) and not flaws
 
 
+def test_an_mp3_header_that_counts_too_few_frames_is_told(tmp_path: Path) -> None:
+    content = whole_file("mp3")
+    place = content.index(b"Xing") + 8
+    few = int.from_bytes(content[place : place + 4]) // 2
+    [flaw] = read(content[:place] + few.to_bytes(4) + content[place + 4 :], tmp_path).flaws
+    assert "more follows than its header tells of" in flaw.reason and flaw.lost > 0.3
+
+
 @pytest.mark.parametrize("name", ["vorbis", "opus"])
 def test_joined_ogg_files_are_told(name: str, tmp_path: Path) -> None:
     [flaw] = read(encoded(name, speech(3.0)) + encoded(name, speech(2.0)), tmp_path).flaws

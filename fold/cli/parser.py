@@ -66,6 +66,13 @@ class OneLineErrors(ArgumentParser):
         """The help of every setting."""
         return super().format_help()
 
+    def instantiate(self, config: Any, **kwargs: Any) -> Any:
+        """As of jsonargparse. Raises FoldError if a section of settings was left empty."""
+        for name in self.groups or ():
+            if name in config and config[name] is None:
+                raise FoldError(f"{name}: an empty section; give its settings, or leave it out")
+        return super().instantiate(config, **kwargs)
+
     def parse_string(self, content: str, path: str = "", **kwargs: Any) -> Any:
         """As of jsonargparse, which calls it in the folder of the file that `path` names."""
         if path:

@@ -28,6 +28,12 @@ MARK = "\n"  # stands for a punctuation mark until it is known what was beside i
 IDEOGRAPHS = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 PLAIN = re.compile(r"[a-z]+(?:'[a-z]+)*(?: [a-z]+(?:'[a-z]+)*)*")
 DOTLESS = {"tr", "az"}  # languages in which I and i are two letters
+VALUES = {
+    "form": ("NFKC", "NFC"),
+    "case": ("lower", "keep"),
+    "punctuation": ("drop", "keep"),
+    "digits": ("keep", "refuse"),
+}
 KEEPS_DOT = "lt"  # writes a dot over i below an accent
 
 
@@ -47,7 +53,7 @@ class Normaliser:
         digits: `keep` digits, or `refuse` a corpus whose transcripts have some: they are not how words are spoken.
 
     Raises:
-        FoldError: The language is no code.
+        FoldError: The language is no code, or another setting has none of its values.
     """
 
     language: str = ""
@@ -57,8 +63,12 @@ class Normaliser:
     digits: Literal["keep", "refuse"] = "keep"
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"([a-z]{2,3})?", self.language):
+        # Settings come from files too, where one may be left empty.
+        if not isinstance(self.language, str) or not re.fullmatch(r"([a-z]{2,3})?", self.language):
             raise FoldError(f"text.language is '{self.language}'; expected a code of two or three letters, such as tr")
+        for name, values in VALUES.items():
+            if getattr(self, name) not in values:
+                raise FoldError(f"text.{name} is '{getattr(self, name)}'; expected {' or '.join(values)}")
 
     def __call__(self, text: str) -> str:
         """Return what a person wrote, as it is to be written. Doing so again changes nothing."""

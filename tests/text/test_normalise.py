@@ -106,3 +106,9 @@ def test_what_is_dropped_is_counted() -> None:
 def test_a_language_is_a_code() -> None:
     with pytest.raises(FoldError, match=r"text.language is 'Turkish'; expected a code of two or three letters"):
         Normaliser("Turkish")
+
+
+@pytest.mark.parametrize("name", ["language", "form", "case", "punctuation", "digits"])
+def test_a_setting_left_empty_is_named(name: str) -> None:
+    with pytest.raises(FoldError, match=f"text.{name} is 'None'; expected "):
+        Normaliser(**{name: None})

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fold.data.corpora.archive import fetch_archive
-from fold.data.corpora.base import by_subset
+from fold.data.corpora.base import by_subset, is_valid_id
 from fold.data.corpora.recorded import RecordedCorpus, Recording, text_of
 from fold.errors import FoldError
 
@@ -88,8 +88,8 @@ def _read_transcripts(path: Path, root: Path) -> Iterator[Recording]:
         if not line:
             continue
         name, _, text = line.partition(" ")
-        audio = path.with_name(f"{name}.flac")
-        if not text.strip():
+        audio = path.parent / f"{name}.flac"
+        if not text.strip() or not is_valid_id(name):
             raise FoldError(f"{path}:{number}: expected '<id> <TEXT>', found {line!r}")
         if not audio.is_file():
             raise FoldError(f"{path}:{number}: the recording {audio.name} is missing beside it")

@@ -183,3 +183,11 @@ def test_transcripts_may_have_a_byte_order_mark_and_any_character_but_are_utf8(r
     transcripts.write_bytes(lines.encode() + b"19-198-0004 caf\xe9\n")
     with pytest.raises(FoldError, match=r"trans.txt:5: not UTF-8"):
         CORPUS.recipes("dev", root)
+
+
+@pytest.mark.parametrize("name", ["19-198/0009", "..", "19.198"])
+def test_a_name_that_is_none_is_refused(name, root):
+    transcripts = next((root / "dev").rglob("*.trans.txt"))
+    transcripts.write_text(f"{transcripts.read_text()}{name} WORDS\n")
+    with pytest.raises(FoldError, match=r"trans.txt:5: expected '<id> <TEXT>'"):
+        CORPUS.recipes("dev", root)
