@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 import soundfile
 import soxr
 
 from fold import audio_headers as headers
+from fold.audio_view import View
 from fold.errors import FoldError
 
 BLOCK = 1 << 16  # numbers read at once
@@ -168,7 +169,7 @@ class _Sound:
         if self.audio.format == "OGG":
             return self.audio.frames
         try:
-            with _InOrder(_View(stream, endless=True)) as endless:
+            with _InOrder(View(stream, endless=True)) as endless:
                 told = endless.frames
         except soundfile.SoundFileError:
             return None
@@ -183,69 +184,12 @@ class _InOrder(soundfile.SoundFile):
         return False
 
 
-class _View(io.RawIOBase):
-    """A file that looks as libsndfile should see it. end: where it ends; patches: bytes by their place that look
-    otherwise; endless: it seems to have no end, though nothing comes past it."""
-
-    LENGTH = 1 << 40
-    TAIL = 4096  # before its seeming end are zeros, so that no tag is found there
-
-    def __init__(
-        self,
-        stream: IO[bytes],
-        end: int | None = None,
-        patches: Mapping[int, bytes] | None = None,
-        endless: bool = False,
-    ) -> None:
-        self.stream = stream
-        self.end = stream.seek(0, io.SEEK_END) if end is None else end
-        self.length = self.LENGTH if endless else self.end
-        self.patches = patches or {}
-        self.place = 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self.place = max(0, offset + (0, self.place, self.length)[whence])
-        return self.place
-
-    def tell(self) -> int:
-        return self.place
-
-    @property
-    def left(self) -> int:
-        """Bytes that were not read yet."""
-        return max(0, self.end - self.place)
-
-    def readinto(self, buffer: Any) -> int:
-        if self.length > self.end and self.place >= self.length - self.TAIL:
-            content = bytes(max(0, min(len(buffer), self.length - self.place)))
-        else:
-            self.stream.seek(min(self.place, self.end))
-            content = self._patched(self.stream.read(max(0, min(len(buffer), self.end - self.place))))
-        buffer[: len(content)] = content
-        self.place += len(content)
-        return len(content)
-
-    def _patched(self, content: bytes) -> bytes:
-        patched = bytearray(content)
-        for place, patch in self.patches.items():
-            for offset, byte in enumerate(patch, place - self.place):
-                if 0 <= offset < len(patched):
-                    patched[offset] = byte
-        return bytes(patched)
-
-
 class _Source(NamedTuple):
     """What libsndfile reads. told: frames that the file tells of, where we know it already; lost: the share of the
     file that is missing, where that is known before anything is read; spare: bytes that may be left unread at its end,
     where the file's own count of frames ends the reading."""
 
-    view: _View
+    view: View
     told: int | None = None
     lost: float = 0.0
     spare: int | None = None
@@ -254,22 +198,22 @@ class _Source(NamedTuple):
 def _source(file: str | Path, stream: IO[bytes]) -> _Source:
     """A view of a file in which libsndfile goes on reading until nothing comes."""
     if (total := headers.nist_total(stream)) is not None:
-        return _Source(_View(stream), total)
+        return _Source(View(stream), total)
     if (flac := headers.flac(stream)) is not None:
         if flac.first_rate not in (0, flac.rate):
             raise FoldError(
                 f"{file}: its header contradicts itself: {flac.rate} Hz, but its sound {flac.first_rate} Hz"
             )
-        return _Source(_View(stream, patches={headers.FLAC_TOTAL: bytes([flac.top, 0, 0, 0, 0])}), flac.samples)
+        return _Source(View(stream, patches={headers.FLAC_TOTAL: bytes([flac.top, 0, 0, 0, 0])}), flac.samples)
     if (chunk := headers.riff(stream) or headers.au(stream)) is not None:
         if chunk.flaw:
             raise FoldError(f"{file}: {chunk.flaw}")
         if chunk.num_bytes == 0 and chunk.unread:
-            return _Source(_View(stream, patches={chunk.place: b"\xff" * 4}), 0)
-        return _Source(_View(stream), lost=chunk.unread / max(1, chunk.num_bytes + chunk.unread))
-    with _InOrder(_View(stream)) as audio:
+            return _Source(View(stream, patches={chunk.place: b"\xff" * 4}), 0)
+        return _Source(View(stream), lost=chunk.unread / max(1, chunk.num_bytes + chunk.unread))
+    with _InOrder(View(stream)) as audio:
         is_mp3, frames = audio.format == "MP3", audio.frames
-    return _mp3_source(stream, frames) if is_mp3 else _Source(_View(stream))
+    return _mp3_source(stream, frames) if is_mp3 else _Source(View(stream))
 
 
 def _mp3_source(stream: IO[bytes], frames: int) -> _Source:
@@ -277,12 +221,12 @@ def _mp3_source(stream: IO[bytes], frames: int) -> _Source:
     start, end = headers.mp3_bounds(stream)
     xing = headers.xing(stream)
     if xing is None:
-        return _Source(_View(stream, end, endless=True), 0)
+        return _Source(View(stream, end, endless=True), 0)
     follows = end - start - xing.num_bytes > max(HEADROOM, xing.num_bytes // 100)  # more than it tells of
     if follows or abs(xing.samples - frames) > FRAMES_OF_A_CODEC:
-        return _Source(_View(stream, end, {xing.place: bytes(4)}, endless=True), xing.samples)
+        return _Source(View(stream, end, {xing.place: bytes(4)}, endless=True), xing.samples)
     frame_bytes = (end - start) * xing.samples_a_frame / xing.samples
-    return _Source(_View(stream, end), frames, spare=round(max(4 * frame_bytes, 2.5 * xing.samples_a_frame)))
+    return _Source(View(stream, end), frames, spare=round(max(4 * frame_bytes, 2.5 * xing.samples_a_frame)))
 
 
 def _index(file: str | Path, channel: Channel, channels: int) -> int | None:

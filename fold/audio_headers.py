@@ -193,7 +193,8 @@ def _fmt_flaw(content: bytes) -> str:
     tag, channels, _, _, block, bits = struct.unpack("<HHIIHH", content[:16])
     if tag == 0xFFFE and len(content) == 20:
         bits = max(bits, int.from_bytes(content[18:20], "little"))  # those that are used
-    if tag not in PLAIN_TAGS or (channels and block % channels == 0 and bits <= 8 * block // channels <= 64):
+    width = block // channels if channels and block % channels == 0 else 0
+    if tag not in PLAIN_TAGS or (width in (1, 2, 3, 4, 8) and bits <= 8 * width):
         return ""
     return f"its header contradicts itself: {block} bytes for {channels} samples of {bits} bits"
 
