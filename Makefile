@@ -16,7 +16,7 @@ CORPORA := $(sort $(basename $(notdir $(wildcard data/*.yaml))))
 PARALLEL := -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train prepare sweep compare results docs test test-slow torture bench-data gpu-check lint format bench lock clean
+.PHONY: help setup train prepare sweep compare results docs test test-slow torture fuzz bench-data gpu-check lint format bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,10 +52,13 @@ test: $(READY)  ## run the tests (minutes)
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-slow: $(READY)  ## run the slow tests too
-	$(BIN)/python -m pytest $(PARALLEL) -m "not torture" $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not torture and not fuzz" $(ARGS)
 
 torture: $(READY)  ## kill runs, damage shards, fetch from a hostile server: tried / survived / lost (half an hour)
 	$(BIN)/python -m pytest -m torture -s tests/test_torture.py $(ARGS)
+
+fuzz: $(READY)  ## read mutated audio, lists, transcripts and settings: tried / read / refused (minutes)
+	$(BIN)/python -m pytest -m fuzz -s tests/test_fuzz.py $(ARGS)
 
 bench-data: $(READY)  ## measure the data pipeline against bare decoding and webdataset
 	$(BIN)/python -m benchmarks.data $(ARGS)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fold.api import Model, PathModel, load
     from fold.decoding.words import Word
-    from fold.errors import FoldError
+    from fold.errors import FoldError, FoldWarning
     from fold.paths import Path, PathSpace
 
 __version__ = "0.1.0"
-__all__ = ["FoldError", "Model", "Path", "PathModel", "PathSpace", "Word", "__version__", "load"]
+__all__ = ["FoldError", "FoldWarning", "Model", "Path", "PathModel", "PathSpace", "Word", "__version__", "load"]
 
 _HOMES = {  # imported when asked for, so that `import fold` and the commands start at once
     "load": "fold.api",
@@ -27,6 +27,7 @@ _HOMES = {  # imported when asked for, so that `import fold` and the commands st
     "PathModel": "fold.api",
     "Word": "fold.decoding.words",
     "FoldError": "fold.errors",
+    "FoldWarning": "fold.errors",
     "Path": "fold.paths",
     "PathSpace": "fold.paths",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Literal, overload
@@ -13,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from fold import checkpoint
-from fold.audio import read_audio
+from fold.audio import Channel, read_audio
 from fold.checkpoint import Description
 from fold.decoding.decode import Decoding
 from fold.decoding.trained import trained_decoding
 from fold.decoding.windows import Windows, encode, frame_times
 from fold.decoding.words import Word, words
 from fold.device import choose_device
-from fold.errors import FoldError
+from fold.errors import FoldError, FoldWarning
 from fold.models import PathOutput, Recogniser
 from fold.paths import Path, PathSpace
 from fold.precision import Precision, computing_in
@@ -105,6 +106,7 @@ class Model:
         *,
         timestamps: Literal[False] = ...,
         sample_rate: int | None = ...,
+        channel: Channel = ...,
     ) -> str: ...
 
     @overload
@@ -116,6 +118,7 @@ class Model:
         *,
         timestamps: Literal[False] = ...,
         sample_rate: int | None = ...,
+        channel: Channel = ...,
     ) -> list[str]: ...
 
     @overload
@@ -127,6 +130,7 @@ class Model:
         *,
         timestamps: Literal[True],
         sample_rate: int | None = ...,
+        channel: Channel = ...,
     ) -> list[Word]: ...
 
     @overload
@@ -138,6 +142,7 @@ class Model:
         *,
         timestamps: Literal[True],
         sample_rate: int | None = ...,
+        channel: Channel = ...,
     ) -> list[list[Word]]: ...
 
     def transcribe(
@@ -148,6 +153,7 @@ class Model:
         *,
         timestamps: bool = False,
         sample_rate: int | None = None,
+        channel: Channel = "mix",
     ) -> str | list[str] | list[Word] | list[list[Word]]:
         """The text of one recording or of several, of any length.
 
@@ -157,17 +163,21 @@ class Model:
             path: an unfolding path such as "1-1-2-3", instead of a depth.
             timestamps: whether to return words with their times and confidences instead of text.
             sample_rate: of arrays, in Hz; None for that of the model. Files know theirs.
+            channel: of files: mix for the mean of all, left, right, or a number from 1.
 
         Returns:
             The text, or with `timestamps` a list of `Word`s; for a sequence a list of such.
 
         Raises:
             FoldError: audio that cannot be used, or a depth or path that the model has not.
+
+        Warns:
+            FoldWarning: a file that lacks some of its sound, or whose channels cancel each other.
         """
         chosen = self.paths.choose(depth, path)
 
         def one(audio: Audio) -> str | list[Word]:
-            samples = self._samples(audio, sample_rate)
+            samples = self._samples(audio, sample_rate, channel)
             if len(samples) > self.windows.seconds * self.sample_rate:
                 self.decoding.check_long(_name(audio), self.windows.seconds)
             ids, output = self._recognise(samples, chosen)
@@ -194,10 +204,13 @@ class Model:
             f"{self.recogniser.num_parameters():,} parameters)"
         )
 
-    def _samples(self, audio: Audio, sample_rate: int | None) -> np.ndarray:
+    def _samples(self, audio: Audio, sample_rate: int | None, channel: Channel) -> np.ndarray:
         """(samples,) float32 at the model's rate."""
         if isinstance(audio, str | os.PathLike):
-            return read_audio(FilePath(audio), self.sample_rate)[0]
+            samples, _, flaws = read_audio(FilePath(audio), self.sample_rate, channel)
+            for flaw in flaws:
+                warnings.warn(f"{audio}: {flaw.reason}", FoldWarning, stacklevel=4)
+            return samples
         samples = audio.detach().cpu().numpy() if isinstance(audio, Tensor) else audio
         if samples.ndim != 1:
             raise FoldError(f"audio of shape {samples.shape}: expected one channel, (samples,)")

@@ -1,4 +1,4 @@
-"""The one exception for what a user can put right."""
+"""What is told of bad input: the one exception for what a user can put right, and the one warning."""
 
 
 class FoldError(Exception):
@@ -6,3 +6,11 @@ class FoldError(Exception):
 
     The command line prints the message alone; a stack trace of this exception never reaches a user.
     """
+
+    def __str__(self) -> str:
+        # Names and texts of others may hold anything: line ends, or what moves the cursor.
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__())
+
+
+class FoldWarning(UserWarning):
+    """An input that can be used, but that has a fault."""

@@ -20,7 +20,11 @@ class NamedConfig(ActionConfigFile):
     """A file of settings, or the name of one that comes with fold; with `base:` it builds on another."""
 
     def __call__(self, parser: ArgumentParser, config: Any, value: str, option: str | None = None) -> None:
-        super().__call__(parser, config, str(shipped.find(value)), option)
+        file = str(shipped.find(value))
+        try:
+            super().__call__(parser, config, file, option)
+        except UnicodeDecodeError:
+            raise FoldError(f"{file}: not UTF-8; expected a YAML file of settings") from None
 
 
 class HelpAll(argparse.Action):
@@ -61,6 +65,13 @@ class OneLineErrors(ArgumentParser):
     def whole_help(self) -> str:
         """The help of every setting."""
         return super().format_help()
+
+    def instantiate(self, config: Any, **kwargs: Any) -> Any:
+        """As of jsonargparse. Raises FoldError if a section of settings was left empty."""
+        for name in self.groups or ():
+            if name in config and config[name] is None:
+                raise FoldError(f"{name}: an empty section; give its settings, or leave it out")
+        return super().instantiate(config, **kwargs)
 
     def parse_string(self, content: str, path: str = "", **kwargs: Any) -> Any:
         """As of jsonargparse, which calls it in the folder of the file that `path` names."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fold
+from fold.audio import Channel
+from fold.cli.each import Each
 from fold.cli.parser import OneLineErrors
 from fold.decoding.decode import Decoding
 from fold.decoding.windows import Windows
@@ -26,8 +28,9 @@ def transcribe_files(
     windows: Windows = Windows(),
     device: str | None = None,
     precision: Precision = "auto",
+    channel: Channel = "mix",
 ) -> None:
-    """Prints a line a file: its name, a tab, its text.
+    """Prints a line a file: its name, a tab, its text. A bad file among others is told, and the others are still done.
 
     Args:
         files: audio files that libsndfile reads (wav, flac, ogg, mp3, ...).
@@ -38,7 +41,12 @@ def transcribe_files(
         windows: how audio is cut that is longer than one.
         device: cpu, cuda, ...; by default an accelerator if there is one.
         precision: fp32 or bf16; by default bf16 where the device computes much faster in it.
+        channel: which channel of the audio: mix for the mean of all, left, right, or a number from 1.
     """
     model = fold.load(ckpt_path, device, precision, decoding, windows)
+    model.paths.choose(depth, path)  # one that the model has not is no fault of a file
+    each = Each("fold transcribe", len(files))
     for file in files:
-        print(f"{file}\t{model.transcribe(file, depth, path)}", flush=True)
+        with each.trying():
+            print(f"{file}\t{model.transcribe(file, depth, path, channel=channel)}", flush=True)
+    each.end()

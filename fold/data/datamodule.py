@@ -25,6 +25,7 @@ from fold.data.stream import FitsAudio, ShardedSpeech
 from fold.errors import FoldError
 from fold.settings import differences
 from fold.signals import ignore_signals
+from fold.text.normalise import Normaliser
 from fold.text.units import Units, UnitsConfig, units_from_dict
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class SpeechData(lightning.LightningDataModule):
         corpus: What to prepare: a class such as Commands, FSDD, LibriSpeech or Manifest, with its settings.
         sample_rate: In Hz; all audio is resampled to it once, when the corpus is prepared.
         units: Output units of the transcripts.
+        text: How transcripts are written, before they become units and before they are compared.
         shards: Folder, or http(s) or s3 URL, that holds prepared corpora.
         cache: Folder for local copies of the shards of a URL.
         cache_gigabytes: How much of the disk these copies may fill.
@@ -80,6 +82,7 @@ class SpeechData(lightning.LightningDataModule):
         corpus: Corpus,
         sample_rate: int = 16000,
         units: UnitsConfig = UnitsConfig(),
+        text: Normaliser = Normaliser(),
         shards: str = "shards",
         cache: str = "shards/cache",
         cache_gigabytes: float = 50.0,
@@ -104,7 +107,8 @@ class SpeechData(lightning.LightningDataModule):
         self.corpus = corpus
         self.sample_rate = sample_rate
         self.units_config = units
-        name = prepared_name(corpus, sample_rate, units)
+        self.text = text
+        name = prepared_name(corpus, sample_rate, units, text)
         self.location = Location.of(f"{shards}/{name}", ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
         self.root = Path(root) if root else None
         self.update_seconds = update_seconds
@@ -134,6 +138,7 @@ class SpeechData(lightning.LightningDataModule):
             root=self.root,
             sample_rate=self.sample_rate,
             units=self.units_config,
+            text=self.text,
             num_workers=self.prepare_workers,
         )
 

@@ -4,29 +4,35 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from fold.data.corpora.base import SPLITS, Corpus, Recipe
-from fold.data.index import INDEX_FILE, Index, read_index, write_index
-from fold.data.render import render, shard_jobs
+from fold.data.index import INDEX_FILE, Index, Shard, read_index, write_index
+from fold.data.render import Outcome, ShardJob, render, shard_jobs, splits
+from fold.data.review import keep_apart, overlaps, transcripts_checked
+from fold.data.shards import is_there, sidecar_path
+from fold.data.sources import compare, earlier, forget_earlier, recipe_digest, set_aside
 from fold.errors import FoldError
 from fold.files import LOCK_FILE, PART_SUFFIX, locked, write_json
+from fold.text.normalise import Normaliser
 from fold.text.units import UnitsConfig, train_units
 
 LAYOUT = 2
 """Of the shards; a new one gives every prepared folder another name."""
 Subsets = dict[str, Sequence[Recipe]]
 DESCRIPTION_FILE = "description.json"
+REFUSED_FILE = "refused.txt"
 DOWNLOADS_FOLDER = "downloads"
 """Beside the prepared folders: what was fetched is kept and shared by all settings."""
+SHOWN, LISTED = 3, 10  # names in a message, and in lines of their own
 
 
-def prepared_name(corpus: Corpus, sample_rate: int, units: UnitsConfig) -> str:
+def prepared_name(corpus: Corpus, sample_rate: int, units: UnitsConfig, text: Normaliser = Normaliser()) -> str:
     """Return the name of the prepared folder for these settings; other settings get another name."""
-    description = json.dumps(_describe(corpus, sample_rate, units), sort_keys=True)
+    description = json.dumps(_describe(corpus, sample_rate, units, text), sort_keys=True)
     return f"{corpus.name.lower()}-{hashlib.sha256(description.encode()).hexdigest()[:8]}"
 
 
@@ -37,12 +43,14 @@ def prepare(
     root: Path | None,
     sample_rate: int,
     units: UnitsConfig,
+    text: Normaliser = Normaliser(),
     num_workers: int | None = None,
 ) -> Index:
     """Write a corpus as shards into `folder`; a folder already finished is returned at once.
 
-    May be interrupted at any moment: the next call reuses the finished shards. Of two calls at
-    once, the second waits for the first. The bytes do not depend on `num_workers`.
+    May be interrupted at any moment: the next call reuses the finished shards. Where recordings or transcripts have
+    changed since, they alone are prepared anew. Of two calls at once, the second waits for the first. The bytes do not
+    depend on `num_workers`.
 
     Args:
         corpus: what to prepare.
@@ -50,46 +58,140 @@ def prepare(
         root: where the recordings lie; None downloads or synthesises them.
         sample_rate: of the shards, in Hz.
         units: output units to train on the training transcripts.
+        text: how transcripts are written.
         num_workers: processes; None takes the cores this process may use.
 
     Raises:
-        FoldError: the folder holds something else, the root is wrong, or a recording is bad; or the user
-            interrupted.
+        FoldError: the folder holds something else, the root is wrong, two splits share a recording, or a recording or
+            transcript cannot be used; or the user interrupted.
     """
     with locked(folder):
-        settings = _describe(corpus, sample_rate, units)
+        settings = _describe(corpus, sample_rate, units, text)
         held = _read_description(folder)
         _check_same(folder, held, settings)
-        finished = (folder / INDEX_FILE).exists()
+        finished = (folder / INDEX_FILE).exists() and _whole(folder)
         if finished and root is None:
             return read_index(folder)
 
         root = corpus.locate(root, folder.parent / DOWNLOADS_FOLDER)
         recipes = {split: _checked(corpus, split, corpus.subsets(split, root)) for split in SPLITS}
-        # The settings do not say which recordings the root held; the recipes do.
-        settings["recipes"] = _digest(recipes)
-        _check_same(folder, held, settings)
-        if finished:
+        keep_apart(corpus, recipes, root)
+        written = _rewritten(recipes, text)
+        settings["recipes"] = _digest(written)
+        jobs = shard_jobs(corpus, folder, root, sample_rate, recipes, written)
+        before = _digest(_rewritten(recipes, lambda text: " ".join(text.lower().split())))  # of earlier versions
+        known = (settings["recipes"], before) if finished else (settings["recipes"],)
+        stale = _stale(folder, jobs, finished, trusted=held is not None and held.get("recipes") in known)
+        if stale is None:
             return read_index(folder)
 
-        trained = train_units(units, [recipe.text for listed in recipes["train"].values() for recipe in listed])
+        notes = transcripts_checked(corpus, recipes, written, text)
+        trained = train_units(units, [recipe.text for listed in written["train"].values() for recipe in listed], text)
+        (folder / INDEX_FILE).unlink(missing_ok=True)
+        set_aside(folder, stale)
+        jobs = _with_earlier(folder, jobs)
         write_json(folder / DESCRIPTION_FILE, settings)
         for leftover in folder.glob(f"*{PART_SUFFIX}"):
             leftover.unlink()
-        splits = render(shard_jobs(corpus, folder, root, sample_rate, recipes), corpus.name, num_workers)
-        index = Index(settings["corpus"], sample_rate, trained.to_dict(), splits)
+        outcomes = render(jobs, corpus.name, num_workers)
+        index = Index(settings["corpus"], sample_rate, trained.to_dict(), splits(jobs, _all(folder, outcomes)))
         write_index(folder, index)
-    print(_summary(folder, index))
+        forget_earlier(folder)
+        notes += overlaps(written, [job.path for job in jobs])
+    notices = [notice for outcome in outcomes for notice in outcome.notices]
+    print("\n".join([_summary(folder, index), *(f"  {note}" for note in notes), *_some(notices)]))
     return index
 
 
-def _describe(corpus: Corpus, sample_rate: int, units: UnitsConfig) -> dict[str, Any]:
+def _whole(folder: Path) -> bool:
+    """Whether the shards that the index lists are there. Those that are not are named, and can be written again."""
+    shards = [shard for split in read_index(folder).splits.values() for shard in split.shards]
+    damaged = [folder / shard.file for shard in shards if not is_there(folder / shard.file, shard)]
+    for path in damaged:
+        sidecar_path(path).unlink(missing_ok=True)
+    if damaged:
+        print(
+            f"{folder}: prepared anew, as they are missing or cut short: {', '.join(p.name for p in damaged[:SHOWN])}"
+        )
+        (folder / INDEX_FILE).unlink()
+    return not damaged
+
+
+def _stale(folder: Path, jobs: Sequence[ShardJob], finished: bool, trusted: bool) -> list[Path] | None:
+    """The shards of a folder that are not what they should be, what has changed being named; None if it is up to date.
+
+    trusted: whether shards that do not tell what they were made from, as in earlier versions, are taken as they are.
+    Raises FoldError if the folder holds other recordings altogether.
+    """
+    found = compare(folder, {job.path: job.wanted() for job in jobs})
+    fresh = found.fresh | (found.unknown if trusted else set())
+    stale = sorted(path for path in folder.glob("*.tar") if path not in fresh)
+    if not finished:
+        return stale
+    if not stale and all(job.path in fresh for job in jobs):
+        return None
+    if not found.stored:
+        raise _other_recordings(folder, "their list or their transcripts differ")
+    total = sum(len(job.recipes) for job in jobs)
+    if found.same < min(total, found.stored) / 2:
+        raise _other_recordings(folder, f"only {found.same} of {total} utterances are the same")
+    print(f"{folder}: changes since it was prepared: {len(found.changes)}; they alone are prepared anew")
+    print("\n".join(_some(found.changes)))
+    return stale
+
+
+def _other_recordings(folder: Path, why: str) -> FoldError:
+    return FoldError(
+        f"{folder} was prepared from other recordings ({why}); delete it, or give these a folder of their own "
+        "(data.shards)"
+    )
+
+
+def _with_earlier(folder: Path, jobs: Sequence[ShardJob]) -> list[ShardJob]:
+    """The jobs, each with what it need not make again."""
+    pool = earlier(folder)
+    keys = [[(recipe.id, recipe_digest(recipe)) for recipe in job.written] for job in jobs] if pool else []
+    return [
+        replace(job, earlier={key: pool[key] for key in of_job if key in pool})
+        for job, of_job in zip(jobs, keys or [[] for _ in jobs], strict=True)
+    ]
+
+
+def _all(folder: Path, outcomes: Sequence[Outcome]) -> list[Shard]:
+    """The shards. Raises FoldError if recordings were refused, which are listed in a file of the folder."""
+    refused = [line for outcome in outcomes for line in outcome.refused]
+    if refused:
+        file = folder / REFUSED_FILE
+        file.write_text("".join(f"{line}\n" for line in refused), encoding="utf-8")
+        more = f"; and {len(refused) - SHOWN} more, all of them in {file}" if len(refused) > SHOWN else ""
+        raise FoldError(f"{len(refused)} recordings cannot be used: {'; '.join(refused[:SHOWN])}{more}")
+    (folder / REFUSED_FILE).unlink(missing_ok=True)
+    return [outcome.shard for outcome in outcomes if outcome.shard]
+
+
+def _some(lines: Sequence[str]) -> list[str]:
+    """The first lines of many, to be printed below others."""
+    more = [f"  and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+    return [*(f"  {line}" for line in lines[:LISTED]), *more]
+
+
+def _rewritten(recipes: dict[str, Subsets], text: Callable[[str], str]) -> dict[str, Subsets]:
+    """The recipes with their transcripts written in some way."""
     return {
+        split: {name: [replace(r, text=text(r.text)) for r in listed] for name, listed in subsets.items()}
+        for split, subsets in recipes.items()
+    }
+
+
+def _describe(corpus: Corpus, sample_rate: int, units: UnitsConfig, text: Normaliser) -> dict[str, Any]:
+    described = {
         "format": LAYOUT,
         "corpus": corpus.describe(),
         "sample_rate": sample_rate,
         "units": asdict(units),
     }
+    # Shards exist that were written when there was no such setting.
+    return described if text == Normaliser() else {**described, "text": text.to_dict()}
 
 
 def _read_description(folder: Path) -> dict[str, Any] | None:

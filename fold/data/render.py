@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import soxr
@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from fold.data.corpora.base import SPLITS, Corpus, Recipe, Utterance
 from fold.data.index import Shard, Split
-from fold.data.shards import describe_shard, read_sidecar, sidecar_path, write_shard
+from fold.data.shards import describe_shard, read_samples, read_sidecar, sidecar_path, write_shard
+from fold.data.sources import Earlier, Source, Wanted, write_sources
 from fold.errors import FoldError
 
 UTTERANCES_PER_SHARD = 250
@@ -28,7 +29,11 @@ UTTERANCES_PER_SHARD = 250
 
 @dataclass(frozen=True)
 class ShardJob:
-    """One shard to write: the unit of work, so that its bytes depend on nothing but its recipes."""
+    """One shard to write: the unit of work, so that its bytes depend on nothing but its recipes.
+
+    recipes: with transcripts as somebody wrote them; written: the same with transcripts as they are to be written;
+    earlier: utterances that need not be made again, by id and digest of the recipe.
+    """
 
     corpus: Corpus
     root: Path | None
@@ -37,6 +42,12 @@ class ShardJob:
     subset: str
     path: Path
     recipes: Sequence[Recipe]
+    written: Sequence[Recipe]
+    earlier: Mapping[tuple[str, str], Earlier] = field(default_factory=dict)
+
+    def wanted(self) -> list[Wanted]:
+        """What the shard is made from."""
+        return [Wanted(recipe, self.corpus.sources(recipe, self.root)) for recipe in self.written]
 
 
 def shard_jobs(
@@ -45,27 +56,37 @@ def shard_jobs(
     root: Path | None,
     sample_rate: int,
     recipes: Mapping[str, Mapping[str, Sequence[Recipe]]],
+    written: Mapping[str, Mapping[str, Sequence[Recipe]]],
 ) -> list[ShardJob]:
-    """The shards of a corpus, in order; a shard is of one subset. recipes: by split and subset."""
+    """The shards of a corpus, in order; a shard is of one subset. recipes, written: by split and subset."""
     jobs = []
     for split, subsets in recipes.items():
         parts = [
-            (subset, listed[start : start + UTTERANCES_PER_SHARD])
+            (subset, slice(start, start + UTTERANCES_PER_SHARD))
             for subset, listed in subsets.items()
             for start in range(0, len(listed), UTTERANCES_PER_SHARD)
         ]
         for number, (subset, part) in enumerate(parts):
             path = folder / f"{split}-{number:06d}.tar"
-            jobs.append(ShardJob(corpus, root, sample_rate, split, subset, path, part))
+            both = (subsets[subset][part], written[split][subset][part])
+            jobs.append(ShardJob(corpus, root, sample_rate, split, subset, path, *both))
     return jobs
 
 
-def render(jobs: Sequence[ShardJob], name: str, num_workers: int | None) -> dict[str, Split]:
-    """Writes the shards that are not there yet, and describes all, by split.
+class Outcome(NamedTuple):
+    """What became of a shard. shard: its entry in the index, None if recordings could not be used; refused: those, and
+    why; notices: what is wrong with others."""
+
+    shard: Shard | None
+    refused: list[str]
+    notices: list[str]
+
+
+def render(jobs: Sequence[ShardJob], name: str, num_workers: int | None) -> list[Outcome]:
+    """Writes the shards that are not there yet. Returns what became of each.
 
     name: of the corpus, for the progress bar; num_workers: processes, None for the cores this process may use.
-    Raises FoldError if a shard cannot be written or holds something else, a recording is bad, a worker dies, or the
-    user interrupts.
+    Raises FoldError if a shard cannot be written or holds something else, a worker dies, or the user interrupts.
     """
     context = multiprocessing.get_context("spawn")
     rendered, stop = context.Value("q", 0), context.Event()
@@ -84,7 +105,7 @@ def render(jobs: Sequence[ShardJob], name: str, num_workers: int | None) -> dict
         try:
             with _interrupt_blocked():
                 futures = [pool.submit(_render_shard, job) for job in jobs]
-            pending: set[Future[Shard]] = set(futures)
+            pending: set[Future[Outcome]] = set(futures)
             while pending:
                 done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
                 bar.update(rendered.value - bar.n)
@@ -99,7 +120,12 @@ def render(jobs: Sequence[ShardJob], name: str, num_workers: int | None) -> dict
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
-    written = {job.path: future.result() for job, future in zip(jobs, futures, strict=True)}
+    return [future.result() for future in futures]
+
+
+def splits(jobs: Sequence[ShardJob], shards: Sequence[Shard]) -> dict[str, Split]:
+    """Describes shards, one a job, by split."""
+    written = {job.path: shard for job, shard in zip(jobs, shards, strict=True)}
     return {split: _split([job for job in jobs if job.split == split], written) for split in SPLITS}
 
 
@@ -128,26 +154,58 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _render_shard(job: ShardJob) -> Shard:
+def _render_shard(job: ShardJob) -> Outcome:
+    refused: list[str] = []
+    notices: list[str] = []
     try:
         if sidecar_path(job.path).exists():
             shard = describe_shard(job.path, job.sample_rate)
             _count(len(job.recipes))
         else:
-            shard = write_shard(job.path, _utterances(job), job.sample_rate)
+            shard = write_shard(job.path, _utterances(job, refused, notices), job.sample_rate)
+    except _Refused:
+        return Outcome(None, refused, notices)
     except OSError as error:
         raise FoldError(f"cannot write {job.path}: {error}") from error
     if shard.utterances != len(job.recipes):
         raise FoldError(f"{job.path} holds {shard.utterances} utterances, not {len(job.recipes)}; delete it")
-    return shard
+    return Outcome(shard, refused, notices)
 
 
-def _utterances(job: ShardJob) -> Iterator[Utterance]:
-    for recipe in job.recipes:
+class _Refused(Exception):
+    """Raised where a shard would lack utterances."""
+
+
+def _utterances(job: ShardJob, refused: list[str], notices: list[str]) -> Iterator[Utterance]:
+    """Yields the utterances of a shard; of those that cannot be used, all are found before it ends with _Refused."""
+    sources = []
+    for recipe, written in zip(job.recipes, job.written, strict=True):
         if _Worker.stop.is_set():
             raise FoldError("stopped")
-        yield _resampled(job.corpus.render(recipe, job.root), job.sample_rate)
+        try:
+            source = Source.of(written, job.corpus.sources(recipe, job.root))
+            utterance = _made_earlier(job, recipe, source) or _resampled(
+                job.corpus.render(recipe, job.root), job.sample_rate
+            )
+        except FoldError as error:
+            refused.append(str(error))
+        else:
+            sources.append(source)
+            notices += utterance.notices
+            yield replace(utterance, text=written.text)
         _count(1)
+    if refused:
+        raise _Refused
+    write_sources(job.path, sources)  # before the sidecar, with which the shard is there
+
+
+def _made_earlier(job: ShardJob, recipe: Recipe, source: Source) -> Utterance | None:
+    """The utterance out of a shard that is being replaced, if nothing that it was made from has changed."""
+    found = job.earlier.get((recipe.id, source.recipe))
+    if found is None or [f.digest for f in found.source.files] != [f.digest for f in source.files]:
+        return None
+    samples = read_samples(found.shard, found.row)
+    return Utterance(recipe.id, recipe.text, recipe.speaker, samples, job.sample_rate)
 
 
 def _count(utterances: int) -> None:

@@ -77,6 +77,12 @@ def describe_shard(path: Path, sample_rate: int) -> Shard:
     return Shard(path.name, len(rows), seconds, *files)
 
 
+def is_there(path: Path, shard: Shard) -> bool:
+    """Return whether a shard lies at `path` with its sidecar, both as long as they were written."""
+    sizes = [file.stat().st_size if file.exists() else None for file in (path, sidecar_path(path))]
+    return sizes == [shard.bytes, shard.sidecar_bytes]
+
+
 def sidecar_path(shard: Path) -> Path:
     """Return the sidecar that belongs to a shard."""
     return shard.with_suffix(".npy")
@@ -105,6 +111,22 @@ def load_sidecar(stream: IO[bytes], path: str) -> np.ndarray:
     if rows.dtype != SIDECAR_DTYPE or rows.ndim != 1:
         raise FoldError(f"{path} is no shard's sidecar: rows of {rows.dtype}, expected {SIDECAR_DTYPE}")
     return rows
+
+
+def read_samples(shard: Path, row: int) -> np.ndarray:
+    """Return the samples of an utterance as they were encoded, shape (samples,), float32.
+
+    Raises:
+        FoldError: the shard is damaged.
+    """
+    place = read_sidecar(shard)[row]
+    try:
+        with shard.open("rb") as stream:
+            stream.seek(int(place["audio_offset"]))
+            samples, _ = soundfile.read(io.BytesIO(stream.read(int(place["audio_bytes"]))), dtype="float32")
+    except (OSError, soundfile.SoundFileError) as error:
+        raise FoldError(f"{shard} is damaged ({error}); delete it and prepare the corpus again") from error
+    return samples
 
 
 def hash_id(id: str) -> int:

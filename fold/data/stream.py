@@ -117,6 +117,8 @@ class ShardedSpeech(Dataset):
         heads, audio, meta = self._members(reference.shard, row, check)
         id, text = parse_meta(meta, row, check)
         check.id = id
+        text = self.units.written(text)
+        check.that(bool(text), "no transcript", "nothing is left of it, as the units are written")
         first = int(np.argmax(rows["id_hash"] == row["id_hash"]))
         check.that(first == reference.row, "duplicate id", f"row {first} has it already")
         for head, suffix in zip(heads, (".flac", ".json"), strict=True):

@@ -1,6 +1,7 @@
 """Output units: characters or SentencePiece pieces, with the blank first and the end of sentence last.
 
 Index 0 is `<blank>` (CTC), 1 is `<unk>`, the last is `<sos/eos>` (attention decoder); the rest lie between.
+Units know how the transcripts were written that they were trained on, and so do their prepared corpus and checkpoints.
 """
 
 import base64
@@ -14,20 +15,32 @@ from typing import Any, Literal
 import sentencepiece
 
 from fold.errors import FoldError
+from fold.text.normalise import UNKNOWN_TEXT, Normaliser
 
-UNKNOWN_TEXT = "⁇"
-"""How an `<unk>` reads in decoded text; it occurs in no transcript, so it counts as an error."""
+LONGEST_SENTENCE = 4192
+"""Bytes of a transcript that SentencePiece takes unless it is told of more; longer ones it drops without a word."""
 
 
 class Units(ABC):
-    """A bijection, up to unknown symbols, between text and sequences of indices."""
+    """A bijection, up to unknown symbols, between text and sequences of indices.
+
+    Args:
+        normaliser: how text is written; None for units of the time before there was one: as it comes.
+    """
 
     blank = 0
     unk = 1
 
+    def __init__(self, normaliser: Normaliser | None = None) -> None:
+        self.normaliser = normaliser
+
     @property
     def eos(self) -> int:
         return len(self) - 1
+
+    def written(self, text: str) -> str:
+        """Return what a person said, written as the transcripts that the units were trained on."""
+        return self.normaliser(text) if self.normaliser else text
 
     @abstractmethod
     def __len__(self) -> int:
@@ -37,13 +50,22 @@ class Units(ABC):
     def encode(self, text: str) -> list[int]:
         """Return the indices of a text, without blank and end of sentence."""
 
-    @abstractmethod
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of indices; blank and end of sentence are skipped (repeats are not merged)."""
+        text = self._text([index for index in ids if index not in (self.blank, self.eos)])
+        return self.normaliser.hypothesis(text) if self.normaliser else text
 
-    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values from which `units_from_dict` makes equal units."""
+        return {**self._plain(), **({"text": self.normaliser.to_dict()} if self.normaliser else {})}
+
+    @abstractmethod
+    def _text(self, ids: Sequence[int]) -> str:
+        """Return the text of indices, none of them silent."""
+
+    @abstractmethod
+    def _plain(self) -> dict[str, Any]:
+        """Return the values of `to_dict` that are of this kind of units alone."""
 
 
 class CharUnits(Units):
@@ -52,10 +74,12 @@ class CharUnits(Units):
 
     Args:
         characters: the inventory, in index order from 2 on; each once.
+        normaliser: as of `Units`.
         separator: what stands between any two units in text, such as a space between phonemes.
     """
 
-    def __init__(self, characters: Sequence[str], separator: str = "") -> None:
+    def __init__(self, characters: Sequence[str], normaliser: Normaliser | None = None, separator: str = "") -> None:
+        super().__init__(normaliser)
         self.characters = list(characters)
         self.separator = separator
         self._index = {character: 2 + i for i, character in enumerate(self.characters)}
@@ -63,8 +87,8 @@ class CharUnits(Units):
         self._unit = re.compile("|".join([*map(re.escape, longest_first), "."]), re.DOTALL)
 
     @classmethod
-    def train(cls, texts: Iterable[str]) -> "CharUnits":
-        return cls(sorted(set().union(*texts)))
+    def train(cls, texts: Iterable[str], normaliser: Normaliser | None = None) -> "CharUnits":
+        return cls(sorted(set().union(*texts)), normaliser)
 
     def __len__(self) -> int:
         return len(self.characters) + 3
@@ -73,11 +97,10 @@ class CharUnits(Units):
         units = text.split(self.separator) if self.separator else self._unit.findall(text)
         return [self._index.get(unit, self.unk) for unit in units if unit]
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of indices, without spaces around it."""
-        return self.separator.join(self._symbol(i) for i in ids if i not in (self.blank, self.eos)).strip()
+    def _text(self, ids: Sequence[int]) -> str:
+        return self.separator.join(map(self._symbol, ids)).strip()
 
-    def to_dict(self) -> dict[str, Any]:
+    def _plain(self) -> dict[str, Any]:
         separator = {"separator": self.separator} if self.separator else {}
         return {"kind": "char", "characters": self.characters, **separator}
 
@@ -92,20 +115,23 @@ class SentencePieceUnits(Units):
 
     Args:
         model: serialized model proto.
+        normaliser: as of `Units`.
     """
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, normaliser: Normaliser | None = None) -> None:
+        super().__init__(normaliser)
         self.model = model
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int) -> "SentencePieceUnits":
-        """Train on transcripts so that `len(units) == vocab_size`.
+    def train(cls, texts: Sequence[str], vocab_size: int, normaliser: Normaliser | None = None) -> "SentencePieceUnits":
+        """Train on all transcripts, however long, so that `len(units) == vocab_size`.
 
         Raises:
             FoldError: the text is too small for that many units, or has more characters than units.
         """
         model = io.BytesIO()
+        longest = max((len(text.encode()) for text in texts), default=0)
         try:
             sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=iter(texts),
@@ -118,12 +144,13 @@ class SentencePieceUnits(Units):
                 bos_id=-1,
                 eos_id=-1,
                 pad_id=-1,
+                max_sentence_length=max(longest, LONGEST_SENTENCE),
                 num_threads=1,
                 minloglevel=4,
             )
         except RuntimeError as error:
             raise FoldError(_explain(str(error), vocab_size)) from error
-        return cls(model.getvalue())
+        return cls(model.getvalue(), normaliser)
 
     def __len__(self) -> int:
         return self._processor.get_piece_size() + 2
@@ -131,10 +158,10 @@ class SentencePieceUnits(Units):
     def encode(self, text: str) -> list[int]:
         return [1 + piece for piece in self._processor.encode(text)]
 
-    def decode(self, ids: Iterable[int]) -> str:
-        return self._processor.decode([i - 1 for i in ids if i not in (self.blank, self.eos)]).strip()
+    def _text(self, ids: Sequence[int]) -> str:
+        return self._processor.decode([index - 1 for index in ids]).strip()
 
-    def to_dict(self) -> dict[str, Any]:
+    def _plain(self) -> dict[str, Any]:
         return {"kind": "sentencepiece", "model": base64.b64encode(self.model).decode()}
 
 
@@ -160,8 +187,8 @@ class UnitsConfig:
     vocab_size: int | None = None
 
 
-def train_units(config: UnitsConfig, texts: Sequence[str]) -> Units:
-    """Train units on the training transcripts.
+def train_units(config: UnitsConfig, texts: Sequence[str], normaliser: Normaliser | None = None) -> Units:
+    """Train units on the training transcripts, which `normaliser` wrote.
 
     Raises:
         FoldError: the setting contradicts itself or does not fit the transcripts.
@@ -169,17 +196,18 @@ def train_units(config: UnitsConfig, texts: Sequence[str]) -> Units:
     if config.kind == "char":
         if config.vocab_size is not None:
             raise FoldError("units of kind 'char' are counted in the transcripts; leave out vocab_size")
-        return CharUnits.train(texts)
+        return CharUnits.train(texts, normaliser)
     if config.vocab_size is None:
         raise FoldError("units of kind 'sentencepiece' need a vocab_size, e.g. 500")
-    return SentencePieceUnits.train(texts, config.vocab_size)
+    return SentencePieceUnits.train(texts, config.vocab_size, normaliser)
 
 
 def units_from_dict(values: dict[str, Any]) -> Units:
     """Return the units that `Units.to_dict` described."""
+    normaliser = Normaliser(**values["text"]) if "text" in values else None
     match values:
         case {"kind": "char", "characters": list(characters)}:
-            return CharUnits(characters, values.get("separator", ""))
+            return CharUnits(characters, normaliser, values.get("separator", ""))
         case {"kind": "sentencepiece", "model": str(model)}:
-            return SentencePieceUnits(base64.b64decode(model))
+            return SentencePieceUnits(base64.b64decode(model), normaliser)
     raise FoldError(f"unknown kind of units {values.get('kind')!r}; expected 'char' or 'sentencepiece'")

@@ -87,3 +87,36 @@ def test_bad_checkpoint_is_one_line(fold_command: Command, tmp_path: Path) -> No
     assert done.status == 2
     assert done.stderr.count("\n") == 1
     assert "bad.ckpt" in done.stderr
+
+
+def test_a_bad_file_among_many_is_told_and_the_others_are_done(
+    checkpoint: Path, fold_command: Command, tmp_path: Path
+) -> None:
+    sound = np.random.default_rng(1).normal(scale=0.1, size=(16000, 2))
+    soundfile.write(tmp_path / "a.wav", sound, 8000)
+    soundfile.write(tmp_path / "z.wav", sound, 8000)
+    (tmp_path / "half.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:30000])
+    (tmp_path / "b.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
+    names = ("a.wav", "missing.wav", "b.m4a", "half.wav", "z.wav")
+    done = fold_command("transcribe", "--ckpt_path", checkpoint, *(tmp_path / n for n in names), check=False)
+    assert [Path(line.split("\t")[0]).name for line in done.stdout.splitlines()] == ["a.wav", "half.wav", "z.wav"]
+    assert done.status == 2
+    [missing, foreign, half, last] = done.stderr.splitlines()
+    assert missing == f"fold transcribe: {tmp_path / 'missing.wav'}: no such file"
+    assert "b.m4a: MP4 or M4A" in foreign and "ffmpeg" in foreign
+    assert "half.wav: 0.9 s of 2.0 s are there" in half
+    assert last == "fold transcribe: 2 of 5 files failed, as told above; the others are done"
+
+
+def test_one_channel_is_transcribed(checkpoint: Path, fold_command: Command, tmp_path: Path) -> None:
+    left, right = np.random.default_rng(1).normal(scale=0.1, size=(2, 16000))
+    soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), 8000)
+    soundfile.write(tmp_path / "left.wav", left, 8000)
+    command = ("transcribe", "--ckpt_path", checkpoint)
+    by_name, mono = (
+        fold_command(*command, *arguments).stdout.split("\t")[1]
+        for arguments in (("--channel=left", tmp_path / "a.wav"), (tmp_path / "left.wav",))
+    )
+    assert by_name == mono
+    done = fold_command(*command, "--channel=3", tmp_path / "a.wav", check=False)
+    assert done.status == 2 and "no channel '3'; it has 2, expected mix or 1 to 2" in done.stderr

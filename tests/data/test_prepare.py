@@ -158,7 +158,9 @@ def test_a_folder_of_other_recordings_is_refused(root, tmp_path):
     prepare_fsdd(tmp_path / "out", root)
     for path in (root / "recordings").glob("*_anna_*"):
         path.rename(path.with_name(path.name.replace("anna", "ben")))
-    with pytest.raises(FoldError, match="out was prepared with recipes"):
+    with pytest.raises(
+        FoldError, match=r"out was prepared from other recordings \(only 0 of 20 utterances are the same\)"
+    ):
         prepare_fsdd(tmp_path / "out", root)
 
 

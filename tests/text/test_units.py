@@ -1,9 +1,11 @@
+# ruff: noqa: RUF001
 import json
 
 import pytest
 
 from fold.errors import FoldError
-from fold.text.units import UNKNOWN_TEXT, CharUnits, SentencePieceUnits, UnitsConfig, train_units, units_from_dict
+from fold.text.normalise import UNKNOWN_TEXT, Normaliser
+from fold.text.units import CharUnits, SentencePieceUnits, UnitsConfig, train_units, units_from_dict
 
 TEXTS = [
     f"{verb} the {room} light to {number}"
@@ -104,3 +106,32 @@ def test_a_separator_stands_between_units_alone():
 def test_no_spaces_stand_around_a_text():
     units = CharUnits(" ab")
     assert units.decode([2, 3, 2, 4, 2]) == "a b"
+
+
+def test_sentencepiece_learns_from_a_transcript_of_any_length():
+    long = " ".join(["zebra"] * 900)  # 5,399 bytes: the z occurs nowhere else
+    units = SentencePieceUnits.train([*TEXTS, long], 30)
+    assert units.decode(units.encode("zebra")) == "zebra"
+    assert SentencePieceUnits.train(TEXTS, 28).model == SentencePieceUnits.train([*TEXTS, ""], 28).model
+
+
+@pytest.mark.parametrize("config", [UnitsConfig(), UnitsConfig("sentencepiece", 28)])
+def test_units_know_how_their_transcripts_were_written(config):
+    units = train_units(config, TEXTS, Normaliser("tr"))
+    again = units_from_dict(json.loads(json.dumps(units.to_dict())))
+    assert again.normaliser == Normaliser("tr")
+    assert again.written("İSTANBUL’DA!") == "istanbul'da"
+    assert again.decode(again.encode("dim ж")) == f"dim {UNKNOWN_TEXT}"
+    assert units_from_dict(train_units(config, TEXTS).to_dict()).written("As it IS!") == "As it IS!"  # of before
+
+
+def test_what_a_model_said_is_written_as_what_people_wrote():
+    units = CharUnits("|a'’b ", Normaliser())
+    assert units.decode(units.encode("’a|b a’b 'a'")) == "a b a'b a"
+
+
+def test_text_may_hold_what_stands_for_a_space_elsewhere():
+    for text in ("a|b", "a▁b", "a<unk>b", "a\u2047b"):
+        assert "|" not in Normaliser()(text) and "▁" not in Normaliser()(text)
+        units = train_units(UnitsConfig(), [Normaliser()(text)], Normaliser())
+        assert units.decode(units.encode(units.written(text))) == units.written(text)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fold.audio import read_audio
 from fold.errors import FoldError
 from fold.files import locked
 
@@ -26,7 +25,7 @@ class Recipe:
     Attributes:
         id: unique within the corpus; letters, digits, `-` and `_` only, at most 95 bytes (it becomes a file
             name in a shard).
-        text: transcript, lower case.
+        text: transcript, as somebody wrote it.
         speaker: name of the speaker or synthetic voice.
     """
 
@@ -42,6 +41,7 @@ class Utterance:
     Attributes:
         samples: mono float32 waveform in [-1, 1], shape (samples,).
         sample_rate: samples per second.
+        notices: what is wrong with its recordings, though they can be used.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Utterance:
     speaker: str
     samples: np.ndarray
     sample_rate: int
+    notices: tuple[str, ...] = ()
 
 
 class Corpus(ABC):
@@ -98,6 +99,10 @@ class Corpus(ABC):
         """Return sentences that one may say to a model of this corpus; none where only its recordings know them."""
         return []
 
+    def sources(self, recipe: Recipe, root: Path | None) -> tuple[Path, ...]:
+        """Return the files that an utterance is made from: none where it is synthesised."""
+        return ()
+
     @property
     def name(self) -> str:
         return type(self).__name__
@@ -132,15 +137,3 @@ def by_subset(split: str, listed: Mapping[str, Sequence[Recipe]]) -> dict[str, S
     if split == "train":
         listed = {split: [recipe for recipes in listed.values() for recipe in recipes]}
     return {subset: shuffled(recipes, split) for subset, recipes in listed.items()}
-
-
-def read_recording(path: Path) -> tuple[np.ndarray, int]:
-    """Read a recording as `read_audio` does, at its own sample rate.
-
-    Raises:
-        FoldError: the file is missing, is no audio, or holds no samples.
-    """
-    samples, sample_rate = read_audio(path)
-    if len(samples) == 0:
-        raise FoldError(f"{path}: holds no samples")
-    return samples, sample_rate

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from fold.data.corpora.archive import fetch_archive
-from fold.data.corpora.base import Corpus, Recipe, Utterance, generator, read_recording
+from fold.data.corpora.base import Recipe, Utterance, generator
+from fold.data.corpora.recorded import RecordedCorpus
 from fold.errors import FoldError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -31,7 +32,7 @@ class DigitString(Recipe):
 
 
 @dataclass(frozen=True)
-class FSDD(Corpus):
+class FSDD(RecordedCorpus):
     """Strings of 2 to 7 digits, each from recordings of one speaker, with short random pauses; 8 kHz.
 
     Within a split every recording of a speaker is used before any is used again. The six speakers are the
@@ -79,12 +80,16 @@ class FSDD(Corpus):
 
     def render(self, recipe: DigitString, root: Path | None) -> Utterance:
         rng = generator(self.random_seed, "pauses", recipe.id)
-        parts = []
-        for file in recipe.files:
-            samples, sample_rate = read_recording(root / "recordings" / file)
+        parts, notices = [], []
+        for path in self.sources(recipe, root):
+            samples, sample_rate, told = self.read(path)
             parts += [_pause(rng, sample_rate), samples]
+            notices += told
         parts.append(_pause(rng, sample_rate))
-        return Utterance(recipe.id, recipe.text, recipe.speaker, np.concatenate(parts), sample_rate)
+        return Utterance(recipe.id, recipe.text, recipe.speaker, np.concatenate(parts), sample_rate, tuple(notices))
+
+    def sources(self, recipe: DigitString, root: Path | None) -> tuple[Path, ...]:
+        return tuple(root / "recordings" / file for file in recipe.files)
 
     def _recordings(self, split: str, root: Path) -> dict[str, list[str]]:
         """Return the names of a split's recordings per speaker, both sorted."""

@@ -6,25 +6,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fold.data.corpora.archive import fetch_archive
-from fold.data.corpora.base import Corpus, Recipe, Utterance, by_subset, read_recording
+from fold.data.corpora.base import by_subset, is_valid_id
+from fold.data.corpora.recorded import RecordedCorpus, Recording, text_of
 from fold.errors import FoldError
 
 URL = "http://www.openslr.org/resources/12/{subset}.tar.gz"
 
 
 @dataclass(frozen=True)
-class Recording(Recipe):
-    """A recorded sentence.
-
-    Attributes:
-        file: the recording, relative to the root, with `/`.
-    """
-
-    file: str
-
-
-@dataclass(frozen=True)
-class LibriSpeech(Corpus):
+class LibriSpeech(RecordedCorpus):
     """Recorded sentences, subsets named per split; those of dev and test are evaluated apart.
 
     Args:
@@ -72,10 +62,6 @@ class LibriSpeech(Corpus):
             raise FoldError(f"{self.name}: two subsets of the split '{split}' have the same name")
         return by_subset(split, listed)
 
-    def render(self, recipe: Recording, root: Path | None) -> Utterance:
-        samples, sample_rate = read_recording(root / recipe.file)
-        return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate)
-
     def describe(self) -> dict[str, Any]:
         # Shards of the same settings that mix subsets were once written: what is prepared now has another name.
         return {**super().describe(), "shards": "by subset"}
@@ -96,12 +82,16 @@ def _read_subset(folder: Path, root: Path) -> list[Recording]:
 
 def _read_transcripts(path: Path, root: Path) -> Iterator[Recording]:
     """Yield the recordings of a chapter: one per line, `<id> <TEXT>`."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    # Not splitlines, which also splits at characters that a transcript may hold.
+    lines = ((number, line.rstrip("\r")) for number, line in enumerate(text_of(path).split("\n"), 1))
+    for number, line in lines:
+        if not line:
+            continue
         name, _, text = line.partition(" ")
-        audio = path.with_name(f"{name}.flac")
-        if not text.strip():
+        audio = path.parent / f"{name}.flac"
+        if not text.strip() or not is_valid_id(name):
             raise FoldError(f"{path}:{number}: expected '<id> <TEXT>', found {line!r}")
         if not audio.is_file():
             raise FoldError(f"{path}:{number}: the recording {audio.name} is missing beside it")
         speaker = path.parent.parent.name
-        yield Recording(name, " ".join(text.lower().split()), speaker, audio.relative_to(root).as_posix())
+        yield Recording(name, " ".join(text.split()), speaker, audio.relative_to(root).as_posix())

@@ -9,16 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fold.data.corpora.base import (
-    MAX_ID_BYTES,
-    SPLITS,
-    Corpus,
-    Recipe,
-    Utterance,
-    by_subset,
-    is_valid_id,
-    read_recording,
-)
+from fold.data.corpora.base import MAX_ID_BYTES, SPLITS, by_subset, is_valid_id
+from fold.data.corpora.recorded import RecordedCorpus, Recording, text_of
 from fold.errors import FoldError
 
 REQUIRED = ("audio", "text")
@@ -26,18 +18,7 @@ KEYS = (*REQUIRED, "speaker", "id")
 
 
 @dataclass(frozen=True)
-class ListedRecording(Recipe):
-    """A recording that a manifest lists.
-
-    Attributes:
-        file: the recording, relative to the root or absolute, with `/`.
-    """
-
-    file: str
-
-
-@dataclass(frozen=True)
-class Manifest(Corpus):
+class Manifest(RecordedCorpus):
     """Any recordings, in any format and sample rate that libsndfile reads, with their transcripts.
 
     A manifest is a TSV file whose first line names its columns, or a JSONL file with an object a line. Columns or keys:
@@ -82,10 +63,10 @@ class Manifest(Corpus):
         lists = ", ".join(self._files())
         raise FoldError(f"{self.name}: there is nothing to download; give ROOT=, the folder of {lists}")
 
-    def recipes(self, split: str, root: Path | None) -> list[ListedRecording]:
+    def recipes(self, split: str, root: Path | None) -> list[Recording]:
         return [recording for listed in self.subsets(split, root).values() for recording in listed]
 
-    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[ListedRecording]]:
+    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[Recording]]:
         return by_subset(split, {name: self._read(root, file) for name, file in self._manifests(split).items()})
 
     def _manifests(self, split: str) -> dict[str, str]:
@@ -96,8 +77,8 @@ class Manifest(Corpus):
     def _files(self) -> list[str]:
         return list(dict.fromkeys(file for split in SPLITS for file in self._manifests(split).values()))
 
-    def _read(self, root: Path, name: str) -> list[ListedRecording]:
-        listed: dict[str, tuple[int, ListedRecording]] = {}
+    def _read(self, root: Path, name: str) -> list[Recording]:
+        listed: dict[str, tuple[int, Recording]] = {}
         for line, row in _read_rows(root / name):
             where = f"{root / name}:{line}"
             recording = _recording(where, row, Path(name).parent)
@@ -108,20 +89,16 @@ class Manifest(Corpus):
             listed[recording.id] = line, recording
         return [recording for _, recording in listed.values()]
 
-    def render(self, recipe: ListedRecording, root: Path | None) -> Utterance:
-        samples, sample_rate = read_recording(root / recipe.file)
-        return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate)
 
-
-def _recording(where: str, row: dict[str, str], folder: Path) -> ListedRecording:
+def _recording(where: str, row: dict[str, str], folder: Path) -> Recording:
     """Return the recording of a row; `folder`, relative to the root, is the manifest's."""
-    text = " ".join(row["text"].lower().split())
+    text = " ".join(row["text"].split())
     if not text or not row["audio"]:
         raise FoldError(f"{where}: empty {'audio' if text else 'text'}")
     id = row["id"] or _id_of(row["audio"])
     if not is_valid_id(id):
         raise FoldError(f"{where}: the id '{id}' may hold letters, digits, - and _ only, {MAX_ID_BYTES} bytes of them")
-    return ListedRecording(id, text, row["speaker"] or "unknown", (folder / row["audio"]).as_posix())
+    return Recording(id, text, row["speaker"] or "unknown", (folder / row["audio"]).as_posix())
 
 
 def _id_of(audio: str) -> str:
@@ -136,21 +113,12 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     if parse is None:
         raise FoldError(f"{path}: the name of a manifest ends in .tsv or .jsonl")
     # Not splitlines, which also splits at characters that a transcript may hold.
-    lines = [(number, line.rstrip("\r")) for number, line in enumerate(_text_of(path).split("\n"), 1) if line.strip()]
+    lines = [(number, line.rstrip("\r")) for number, line in enumerate(text_of(path).split("\n"), 1) if line.strip()]
     for number, row in parse(path, lines):
         for key in KEYS:
             if not isinstance(row.get(key), str | None):
                 raise FoldError(f"{path}:{number}: {key} is {row[key]!r}, expected text")
         yield number, {key: (row.get(key) or "").strip() for key in KEYS}
-
-
-def _text_of(path: Path) -> str:
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise FoldError(f"{path}:{line}: not UTF-8") from None
 
 
 def _parse_tsv(path: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -52,7 +52,7 @@ def units_of_head(vocabulary: Vocabulary, corpus: Units, source: str | None) -> 
     if in_another_case or missing >= wanted - {" "} or (missing and vocabulary.unknown is None):
         named = "mixed case" if in_another_case else "".join(sorted(missing))
         raise FoldError(f"source {source}: its CTC head has no unit for '{named}' of the corpus; {advice}")
-    return CharUnits(letters, vocabulary.separator)
+    return CharUnits(letters, corpus.normaliser, vocabulary.separator)
 
 
 def _missing(wanted: set[str], units: list[str]) -> set[str]:

@@ -1,10 +1,5 @@
-import numpy as np
-import pytest
-import soundfile
-
 from fold.data.corpora import FSDD, Commands
-from fold.data.corpora.base import generator, read_recording, shuffled
-from fold.errors import FoldError
+from fold.data.corpora.base import generator, shuffled
 
 
 def test_generators_depend_on_their_key_alone():
@@ -27,9 +22,3 @@ def test_descriptions_tell_settings_apart():
     }
     assert Commands(random_seed=2).describe() != Commands().describe()
     assert FSDD().describe() != Commands().describe()
-
-
-def test_a_recording_without_samples_is_named(tmp_path):
-    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
-    with pytest.raises(FoldError, match=r"empty.wav: holds no samples"):
-        read_recording(tmp_path / "empty.wav")

@@ -45,10 +45,10 @@ def test_every_recording_of_the_named_subsets_is_listed_once(root):
         assert sorted(listed) == sorted(expected)
 
 
-def test_transcripts_are_lowered_and_belong_to_their_recording(root):
+def test_transcripts_belong_to_their_recording(root):
     for recipe in CORPUS.recipes("train", root):
         utterance = CORPUS.render(recipe, root)
-        assert utterance.text == f"northanger abbey {'abcd'[int(utterance.id[-1])]}"
+        assert utterance.text == f"NORTHANGER ABBEY {'ABCD'[int(utterance.id[-1])]}"
         assert recipe.file.endswith(f"{recipe.speaker}/198/{recipe.id}.flac")
         assert utterance.sample_rate == 16000
         np.testing.assert_array_equal(utterance.samples, soundfile.read(root / recipe.file, dtype="float32")[0])
@@ -173,3 +173,21 @@ def test_a_download_killed_at_any_moment_is_finished_to_the_same_bytes(root, tmp
     assert len(contents(calm)) > 10
     downloads = shaken.parent / DOWNLOADS_FOLDER / "librispeech"
     assert sorted(os.listdir(downloads)) == ["dev", "test", "train-a", "train-b"]
+
+
+def test_transcripts_may_have_a_byte_order_mark_and_any_character_but_are_utf8(root):
+    transcripts = next((root / "dev").rglob("*.trans.txt"))
+    lines = transcripts.read_text().replace("ABBEY", "ABB\u2028EY\x85").replace("\n", "\r\n")
+    transcripts.write_bytes(b"\xef\xbb\xbf" + lines.encode())
+    assert {recipe.text.split()[1] for recipe in CORPUS.recipes("dev", root)} >= {"ABB", "ABBEY"}
+    transcripts.write_bytes(lines.encode() + b"19-198-0004 caf\xe9\n")
+    with pytest.raises(FoldError, match=r"trans.txt:5: not UTF-8"):
+        CORPUS.recipes("dev", root)
+
+
+@pytest.mark.parametrize("name", ["19-198/0009", "..", "19.198"])
+def test_a_name_that_is_none_is_refused(name, root):
+    transcripts = next((root / "dev").rglob("*.trans.txt"))
+    transcripts.write_text(f"{transcripts.read_text()}{name} WORDS\n")
+    with pytest.raises(FoldError, match=r"trans.txt:5: expected '<id> <TEXT>'"):
+        CORPUS.recipes("dev", root)

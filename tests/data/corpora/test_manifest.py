@@ -53,7 +53,7 @@ def test_a_corpus_is_prepared_from_manifests(root, tmp_path_factory):
     for split in SPLITS:
         assert (index.splits[split].utterances, index.splits[split].seconds) == (4, pytest.approx(4.0, abs=0.2))
     recipes = Manifest().recipes("dev", root)
-    assert sorted(recipe.text for recipe in recipes) == [f"worddev {i}" for i in range(4)]
+    assert sorted(recipe.text for recipe in recipes) == [f"Worddev {i}" for i in range(4)]
     assert {recipe.speaker for recipe in recipes} == {"unknown"}
     assert prepare(Manifest(), folder, root=None, **settings) == index
 
@@ -102,7 +102,7 @@ def test_tsv_and_jsonl_say_the_same(root):
     assert from_tsv == from_jsonl
     assert [(r.text, r.speaker, r.file) for r in from_tsv] == [
         ("größe tief", "unknown", "a/two.flac"),
-        ("one two", "ann", "a/one.wav"),
+        ("One TWO", "ann", "a/one.wav"),
     ]
     assert from_tsv[1].id == "x-1"
 

@@ -42,7 +42,7 @@ def save(folder: Path, tokens: list[str], settings: dict[str, object], kind: typ
 
 
 def units_of(vocabulary: Vocabulary) -> CharUnits:
-    return CharUnits(vocabulary.units, vocabulary.separator)
+    return CharUnits(vocabulary.units, separator=vocabulary.separator)
 
 
 def rows_of(vocabulary: Vocabulary, units: list[int]) -> list[int | None]:

@@ -1,0 +1,102 @@
+"""Corpora of recordings: which channel is read, and which recordings are refused."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fold.audio import Channel, read_audio
+from fold.data.corpora.base import Corpus, Recipe, Utterance
+from fold.errors import FoldError
+
+SILENCE = 1 / 32768
+"""The least step of the 16 bits in a shard: what is below it everywhere says nothing."""
+FULL_SCALE = 1.01
+MAX_CLIPPED_SHARE = 0.05
+DEFAULTS = {"channel": "mix", "max_lost": 0.02}
+
+
+@dataclass(frozen=True)
+class Recording(Recipe):
+    """A recorded utterance.
+
+    Attributes:
+        file: the recording, relative to the root or absolute, with `/`.
+    """
+
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedCorpus(Corpus):
+    """A corpus of recordings, one an utterance.
+
+    Args:
+        channel: Which channel of a recording is read: `mix` for the mean of all, `left`, `right`, or a number from 1.
+        max_lost: Largest share of a recording that may be missing, as in half a download; one that lacks more, or does
+            not tell how much it lacks, is refused. 1 takes what is there.
+    """
+
+    channel: Channel = "mix"
+    max_lost: float = 0.02
+
+    def describe(self) -> dict[str, Any]:
+        # Left out where they are what was done before there were such settings: shards of that time are still theirs.
+        described = super().describe()
+        settings = described["settings"].items()
+        return {**described, "settings": {name: value for name, value in settings if value != DEFAULTS.get(name)}}
+
+    def sources(self, recipe: Recipe, root: Path | None) -> tuple[Path, ...]:
+        return (_of(root) / _recording(recipe).file,)
+
+    def render(self, recipe: Recipe, root: Path | None) -> Utterance:
+        [path] = self.sources(recipe, root)
+        samples, sample_rate, notices = self.read(path)
+        return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate, notices)
+
+    def read(self, path: Path) -> tuple[np.ndarray, int, tuple[str, ...]]:
+        """Read a recording at its own sample rate; return samples, that rate, and what is wrong with it.
+
+        Raises:
+            FoldError: the file is missing, is no audio, lacks the channel, or holds no speech or too little of it.
+        """
+        samples, sample_rate, flaws = read_audio(path, channel=self.channel)
+        for flaw in flaws:
+            if flaw.lost > self.max_lost:
+                raise FoldError(f"{path}: {flaw.reason}; mend it, leave it out, or set max_lost above {self.max_lost}")
+        if len(samples) == 0:
+            raise FoldError(f"{path}: holds no samples")
+        level = np.abs(samples)
+        if level.max() < SILENCE:
+            cancelled = "; ".join(f", as {flaw.reason}: set channel" for flaw in flaws)
+            raise FoldError(f"{path}: silent{cancelled}")
+        clipped = np.count_nonzero(level > FULL_SCALE) / len(level)
+        if clipped > MAX_CLIPPED_SHARE:
+            raise FoldError(f"{path}: {clipped:.0%} of its samples are beyond full scale, which is 1.0")
+        return samples, sample_rate, tuple(f"{path}: {flaw.reason}" for flaw in flaws)
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a list or of transcripts, without a byte order mark.
+
+    Raises:
+        FoldError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        content = path.read_bytes()
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise FoldError(f"{path}:{line}: not UTF-8") from None
+    except OSError as error:
+        raise FoldError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _of(root: Path | None) -> Path:
+    return root or Path()
+
+
+def _recording(recipe: Recipe) -> Recording:
+    assert isinstance(recipe, Recording)
+    return recipe

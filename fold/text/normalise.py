@@ -1,0 +1,175 @@
+"""How transcripts are written: one form for what is trained on, for references and for what a model says.
+
+Two spellings that look alike, or that are spoken alike, would else become two units, or a word error.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from fold.errors import FoldError
+
+UNKNOWN_TEXT = "⁇"
+"""How an `<unk>` reads in decoded text; it occurs in no transcript, so it counts as an error."""
+
+APOSTROPHES = "’‘ʼ`´ʹ′ʽ＇"  # noqa: RUF001
+UNSEEN = (  # of other kinds than the format characters, but no more to be seen; and the stretching of Arabic words
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0\u0640"
+    + "".join(map(chr, range(0xFE00, 0xFE10)))
+    + "".join(map(chr, range(0xE0100, 0xE01F0)))
+)
+MARK = "\n"  # stands for a punctuation mark until it is known what was beside it
+IDEOGRAPHS = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+PLAIN = re.compile(r"[a-z]+(?:'[a-z]+)*(?: [a-z]+(?:'[a-z]+)*)*")
+DOTLESS = {"tr", "az"}  # languages in which I and i are two letters
+VALUES = {
+    "form": ("NFKC", "NFC"),
+    "case": ("lower", "keep"),
+    "punctuation": ("drop", "keep"),
+    "digits": ("keep", "refuse"),
+}
+KEEPS_DOT = "lt"  # writes a dot over i below an accent
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """How transcripts are written before they become units, and references and hypotheses before they are compared.
+
+    Spaces become one, apostrophes ', digits of all scripts 0 to 9; what cannot be seen (zero-width characters, byte
+    order marks, soft hyphens, controls) is dropped.
+
+    Args:
+        language: Code of the language, such as `de`; `tr` and `az` have a case of their own for i.
+        form: Unicode form. NFKC also writes out ligatures, the long s, and wide and presentation forms; NFC only joins
+            letters and their accents.
+        case: `lower`, or `keep` what is capital.
+        punctuation: `drop` punctuation and symbols (an apostrophe within a word stays), or `keep` them.
+        digits: `keep` digits, or `refuse` a corpus whose transcripts have some: they are not how words are spoken.
+
+    Raises:
+        FoldError: The language is no code, or another setting has none of its values.
+    """
+
+    language: str = ""
+    form: Literal["NFKC", "NFC"] = "NFKC"
+    case: Literal["lower", "keep"] = "lower"
+    punctuation: Literal["drop", "keep"] = "drop"
+    digits: Literal["keep", "refuse"] = "keep"
+
+    def __post_init__(self) -> None:
+        # Settings come from files too, where one may be left empty.
+        if not isinstance(self.language, str) or not re.fullmatch(r"([a-z]{2,3})?", self.language):
+            raise FoldError(f"text.language is '{self.language}'; expected a code of two or three letters, such as tr")
+        for name, values in VALUES.items():
+            if getattr(self, name) not in values:
+                raise FoldError(f"text.{name} is '{getattr(self, name)}'; expected {' or '.join(values)}")
+
+    def __call__(self, text: str) -> str:
+        """Return what a person wrote, as it is to be written. Doing so again changes nothing."""
+        return self.hypothesis(text.replace(UNKNOWN_TEXT, "?"))
+
+    def hypothesis(self, text: str) -> str:
+        """Return what a model said, as it is to be written: as what a person wrote, but an unknown unit stays."""
+        if plain := self._plain(text):
+            return plain
+        while (again := self._once(text)) != text:
+            text = again
+        return text
+
+    def drops(self, character: str) -> bool:
+        """Return whether a character leaves no trace. A space does."""
+        if character not in self._dropped:
+            self._dropped[character] = not character.isspace() and self(f"x{character}x") in ("xx", "x x")
+        return self._dropped[character]
+
+    def dropped(self, text: str) -> Counter[str]:
+        """Return the characters of a text that leave no trace, and how often they occur."""
+        if self._plain(text):
+            return Counter()
+        return Counter({character: text.count(character) for character in set(text) if self.drops(character)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    def _plain(self, text: str) -> str | None:
+        """A text of which it can be seen at a glance how it is written; None for any other."""
+        if self.case == "keep" or self.language in DOTLESS:
+            return None
+        lowered = text.lower()
+        return lowered if text.isascii() and PLAIN.fullmatch(lowered) else None
+
+    def _once(self, text: str) -> str:
+        text = self._cased(self._formed(text.translate(self._seen)))
+        text = text.translate(self._written)
+        text = re.sub(f"(?<=[{IDEOGRAPHS}]){MARK}+(?=[{IDEOGRAPHS}])", "", text)
+        if self.punctuation == "drop":
+            text = re.sub(r"'+", "'", re.sub(r"(?<!\S)'+|'+(?!\S)", "", text))
+        words = (word if word.isascii() else _without_stray_accents(word) for word in text.split())
+        return self._formed(" ".join(word for word in words if word))
+
+    def _formed(self, text: str) -> str:
+        # The sign of an unknown unit would be written out as two question marks.
+        return UNKNOWN_TEXT.join(unicodedata.normalize(self.form, part) for part in text.split(UNKNOWN_TEXT))
+
+    def _cased(self, text: str) -> str:
+        if self.case == "keep":
+            return text
+        if self.language in DOTLESS:
+            return text.replace("İ", "i").replace("I", "ı").lower()  # noqa: RUF001
+        return text.lower() if self.language == KEEPS_DOT else text.lower().replace("i\u0307", "i")
+
+    @cached_property
+    def _dropped(self) -> dict[str, bool]:
+        return {}
+
+    @cached_property
+    def _seen(self) -> _Table:
+        return _Table(_seen)
+
+    @cached_property
+    def _written(self) -> _Table:
+        return _Table(_without_marks if self.punctuation == "drop" else _with_marks)
+
+
+class _Table(dict[int, str]):
+    """What `str.translate` writes for a character, found out when it first occurs."""
+
+    def __init__(self, write: Callable[[str], str]) -> None:
+        super().__init__()
+        self._write = write
+
+    def __missing__(self, code: int) -> str:
+        self[code] = self._write(chr(code))
+        return self[code]
+
+
+def _seen(character: str) -> str:
+    """What is to be seen of a character."""
+    if character in APOSTROPHES:
+        return "'"
+    if character.isspace() or character == "▁":  # SentencePiece's sign for a space
+        return " "
+    return "" if character in UNSEEN or unicodedata.category(character)[0] == "C" else character
+
+
+def _with_marks(character: str) -> str:
+    digit = unicodedata.decimal(character, None)
+    return character if digit is None else str(digit)
+
+
+def _without_marks(character: str) -> str:
+    is_mark = unicodedata.category(character)[0] in "PS" and character not in ("'", UNKNOWN_TEXT)
+    return MARK if is_mark else _with_marks(character)
+
+
+def _without_stray_accents(word: str) -> str:
+    """Without combining marks that have nothing to stand on."""
+    start = next((i for i, character in enumerate(word) if unicodedata.category(character)[0] != "M"), len(word))
+    return word[start:]
