@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +96,7 @@ class Finished:
 @pytest.fixture
 def fold_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Finished]:
+) -> Iterator[Callable[..., Finished]]:
     """Runs `fold ...` in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
@@ -108,7 +108,11 @@ def fold_command(
         assert not check or status == 0, printed.err
         return Finished(status, printed.out, printed.err)
 
-    return run
+    yield run
+    if wandb := sys.modules.get("wandb"):
+        # A run that failed is left open until its process ends: the next one would log into it, in this folder.
+        wandb.finish(quiet=True)
+        wandb.teardown()
 
 
 @pytest.fixture(scope="session")
