@@ -1,0 +1,103 @@
+"""How the weights of a graph are stored: as they are, or in fewer bits. Filterbanks have none, so they stay exact."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+Storage = Literal["fp32", "fp16", "int8", "int4"]
+BLOCK = 32  # weights of int4 that share a scale
+INT8_COMPUTE = 4  # the accuracy level of MatMulNBits at which it multiplies in int8
+
+
+def stored(model: ir.Model, storage: Storage) -> ir.Model:
+    """The graph with its weights stored so; the one given stays as it is.
+
+    fp16: half the bytes, computed in fp32; int8: matrices in 8 bits, a scale an output, multiplied in integers with
+    activations that are quantised as they come; int4: matrices in 4 bits, a scale a block of 32.
+    """
+    return CONVERSIONS[storage](model.clone())
+
+
+def _fp16(model: ir.Model) -> ir.Model:
+    graph = model.graph
+    casts = []
+    for name, weight in list(graph.initializers.items()):
+        if weight.dtype is not ir.DataType.FLOAT or weight.const_value.size < BLOCK:
+            continue
+        halves = ir.tensor(weight.const_value.numpy().astype(np.float16), name=f"{name}.fp16")
+        half = ir.Value(name=halves.name, shape=halves.shape, type=ir.TensorType(halves.dtype), const_value=halves)
+        cast = ir.node("Cast", [half], {"to": ir.DataType.FLOAT}, name=f"Cast_{name}")
+        cast.outputs[0].shape, cast.outputs[0].type = weight.shape, weight.type
+        weight.replace_all_uses_with(cast.outputs[0])
+        graph.initializers.pop(name)
+        graph.register_initializer(half)
+        casts.append(cast)
+    graph.insert_before(graph[0], casts)
+    return model
+
+
+def _int8(model: ir.Model) -> ir.Model:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        file = Path(folder) / "model.onnx"
+        quantize_dynamic(
+            ir.to_proto(model),
+            file,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            extra_options={  # by default it skips the bodies of loops, where the layers are
+                "EnableSubgraph": True,
+                "MatMulConstBOnly": True,
+                "DefaultTensorType": onnx.TensorProto.FLOAT,
+            },
+        )
+        return _lifted(ir.from_proto(onnx.load(file)))
+
+
+def _int4(model: ir.Model) -> ir.Model:
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    with _quiet():
+        quantiser = MatMulNBitsQuantizer(
+            ir.to_proto(model), bits=4, block_size=BLOCK, is_symmetric=True, accuracy_level=INT8_COMPUTE
+        )
+        quantiser.process()
+        return _lifted(ir.from_proto(quantiser.model.model))
+
+
+def _lifted(model: ir.Model) -> ir.Model:
+    """The graph with all weights at its top, where they can go to a file beside it."""
+    common.LiftSubgraphInitializersToMainGraphPass()(model)
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantisers advise, by the root logger, what was weighed here already."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+CONVERSIONS: dict[Storage, Callable[[ir.Model], ir.Model]] = {
+    "fp32": lambda model: model,
+    "fp16": _fp16,
+    "int8": _int8,
+    "int4": _int4,
+}
