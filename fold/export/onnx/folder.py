@@ -13,7 +13,7 @@ import torch
 from fold.errors import FoldError
 from fold.export.onnx.description import describe
 from fold.export.onnx.graph import stripped, trace
-from fold.export.onnx.network import ElasticRecogniser, from_features, from_waveforms
+from fold.export.onnx.network import from_features, from_waveforms
 from fold.export.onnx.storage import Storage, stored
 from fold.models.asr import Recogniser
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from contextlib import contextmanager
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 

@@ -1,0 +1,103 @@
+"""`fold export --to=onnx`: the JSON that it writes, and what it refuses in one line."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Finished
+from export.onnx.exported import Exported, checkpoint, conformer, describe
+
+from fold.errors import FoldError
+from fold.export.onnx.description import describe as describe_json
+from fold.export.onnx.description import describe_units
+from fold.export.onnx.network import from_waveforms
+from fold.paths import PathSpace
+from fold.text.units import CharUnits, SentencePieceUnits
+from fold.unfolding import Unfolding
+
+Command = Callable[..., Finished]
+
+
+def test_the_json_says_what_a_runtime_needs(exported: Exported) -> None:
+    known, description = exported.known, exported.description
+    assert (known["format"], known["version"], known["input"]) == ("fold-onnx", 1, "waveform")
+    assert (known["sample_rate"], known["num_mels"], known["frame_seconds"]) == (16000, 40, 0.04)
+    assert (known["num_layers"], known["max_repeats"], known["deepest"]) == (2, [2, 3], 5)
+    assert known["depths"] == {"2": [1, 1], "3": [1, 2], "4": [2, 2], "5": [2, 3]}
+    for index, unit in enumerate(known["units"][2:-1], start=2):
+        assert description.units.decode([index]) == unit
+    assert len(known["units"]) == len(description.units) and known["units"][0] == "<blank>"
+    assert (known["joiner"], known["space"]) == ("characters", " ")
+
+
+def test_the_canonical_path_of_a_depth_is_the_one_that_pytorch_takes() -> None:
+    description = describe(conformer(num_layers=3), PathSpace(3, 3, 7))
+    depths = describe_json(description)["depths"]
+    assert list(depths) == list(description.space.depths)
+    for depth, repeats in depths.items():
+        assert description.space.canonical(depth).layers == tuple(i for i, n in enumerate(repeats) for _ in range(n))
+
+
+def test_pieces_join_as_sentencepiece_does() -> None:
+    units = SentencePieceUnits.train(["the tent is there", "there is the tenth tent"] * 9, vocab_size=18)
+    known = describe_units(units)
+    encoded = units.encode("there is a tent")
+    text = "".join(known["units"][index] for index in encoded).replace(known["space"], " ").strip()
+    assert text == units.decode(encoded)
+    assert len(known["units"]) == len(units)
+
+
+REFUSED = {
+    "a depth": (["--to=onnx", "--depth=3"], "--depth has no meaning for --to=onnx"),
+    "a storage": (["--to=huggingface", "--storage=int8"], "--storage has no meaning for --to=huggingface"),
+    "no target": ([], "to"),
+    "an unknown target": (["--to=tflite"], "to is tflite: expected onnx or"),
+    "an unknown storage": (["--to=onnx", "--storage=int2"], "storage"),
+    "a Conformer for transformers": (["--to=huggingface"], "holds a Conformer"),
+    "a folder that is a file": (["--to=onnx", "--output=taken", "--storage=fp32"], "taken"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals_are_one_line(
+    case: str, fold_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments, named = REFUSED[case]
+    (tmp_path / "taken").touch()
+    checkpoint(tmp_path / "last.ckpt", describe(conformer()))
+    monkeypatch.setattr("fold.export.onnx.folder.elastic_graph", lambda *_: None)
+    done = fold_command("export", "--ckpt_path=last.ckpt", *arguments, check=False)
+    assert done.status == 2 and named in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_without_the_extra_it_says_what_to_install(
+    fold_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint(tmp_path / "last.ckpt", describe(conformer()))
+    for name in [name for name in sys.modules if name.startswith(("fold.export.onnx", "onnxscript", "onnx_ir"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    monkeypatch.setitem(sys.modules, "onnx_ir", None)
+    done = fold_command("export", "--to=onnx", "--ckpt_path=last.ckpt", check=False)
+    assert done.status == 2 and "pip install 'fold-asr[onnx]'" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_repeats_that_differ_cannot_be_exported() -> None:
+    class Adapted(Unfolding):
+        def layer_at(self, layer: int, repeat: int):
+            return self.layers[layer]
+
+    model = describe(conformer()).build()
+    model.unfolding = Adapted(model.unfolding.layers)
+    with pytest.raises(FoldError, match="Adapted gives repeats of a layer something of their own"):
+        from_waveforms(model)
+
+
+def test_units_without_texts_are_refused() -> None:
+    class Phones(CharUnits):
+        pass
+
+    assert describe_units(Phones("ab"))["joiner"] == "characters"
+    with pytest.raises(FoldError, match="units of kind int"):
+        describe_units(3)
