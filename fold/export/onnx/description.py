@@ -66,6 +66,6 @@ def describe_units(units: Units) -> dict[str, Any]:
         case SentencePieceUnits():
             pieces = sentencepiece.SentencePieceProcessor(model_proto=units.model)
             texts = [pieces.id_to_piece(piece) for piece in range(1, pieces.get_piece_size())]
-            known = {"units": [BLANK, UNKNOWN_TEXT, *texts, END], "joiner": "sentencepiece"}
+            known = {"units": [BLANK, f" {UNKNOWN_TEXT} ", *texts, END], "joiner": "sentencepiece"}
             return {**known, "space": SENTENCEPIECE_SPACE}
     raise FoldError(f"export: units of kind {type(units).__name__} have no text each")

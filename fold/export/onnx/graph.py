@@ -57,6 +57,7 @@ def trace(network: ElasticRecogniser, inputs: dict[str, Tensor], dims: dict[str,
 def _fold(model: ir.Model) -> None:
     """Computes what constants give, and brings weights into the form in which they are used, duplicates dropped."""
     onnxscript.optimizer.optimize(model, input_size_limit=SMALL, output_size_limit=SMALL)
+    _write_products_alike(model)
     onnxscript.optimizer.fold_constants(
         model, should_fold=_rearranges_a_weight, input_size_limit=1 << 62, output_size_limit=1 << 62
     )
@@ -73,6 +74,18 @@ def _fold(model: ir.Model) -> None:
             common.NameFixPass(),
         ]
     )(model)
+
+
+def _write_products_alike(model: ir.Model) -> None:
+    """Makes matrix products that PyTorch's exporter writes as Gemm, of two dimensions and without addend, MatMul."""
+    for node in list(model.graph.all_nodes()):
+        if node.op_type != "Gemm" or len(node.inputs) > 2:
+            continue
+        transposed = ir.node("Transpose", [node.inputs[1]], {"perm": [1, 0]})
+        product = ir.node("MatMul", [node.inputs[0], transposed.outputs[0]])
+        ir.convenience.replace_nodes_and_values(
+            node.graph, node, [node], [transposed, product], node.outputs, product.outputs
+        )
 
 
 def _rearranges_a_weight(node: ir.Node) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ INT8_COMPUTE = 4  # the accuracy level of MatMulNBits at which it multiplies in 
 def stored(model: ir.Model, storage: Storage) -> ir.Model:
     """The graph with its weights stored so; the one given stays as it is.
 
-    fp16: half the bytes, computed in fp32; int8: matrices in 8 bits, a scale an output, multiplied in integers with
+    fp16: matrices in 16 bits, computed in 32; int8: matrices in 8 bits, a scale an output, multiplied in integers with
     activations that are quantised as they come; int4: matrices in 4 bits, a scale a block of 32.
     """
     return CONVERSIONS[storage](model.clone())
@@ -32,8 +33,9 @@ def _fp16(model: ir.Model) -> ir.Model:
     graph = model.graph
     casts = []
     for name, weight in list(graph.initializers.items()):
-        if weight.dtype is not ir.DataType.FLOAT or weight.const_value.size < BLOCK:
-            continue
+        shape = weight.shape.numpy()
+        if weight.dtype is not ir.DataType.FLOAT or math.prod(shape) == max(shape, default=1):
+            continue  # a vector: few bytes, and filterbanks are computed of some
         halves = ir.tensor(weight.const_value.numpy().astype(np.float16), name=f"{name}.fp16")
         half = ir.Value(name=halves.name, shape=halves.shape, type=ir.TensorType(halves.dtype), const_value=halves)
         cast = ir.node("Cast", [half], {"to": ir.DataType.FLOAT}, name=f"Cast_{name}")
@@ -54,7 +56,7 @@ def _int8(model: ir.Model) -> ir.Model:
         quantize_dynamic(
             ir.to_proto(model),
             file,
-            op_types_to_quantize=["MatMul", "Gemm"],
+            op_types_to_quantize=["MatMul"],
             per_channel=True,
             weight_type=QuantType.QInt8,
             extra_options={  # by default it skips the bodies of loops, where the layers are

@@ -57,7 +57,7 @@ def test_every_matrix_of_a_layer_is_quantised(exported: Exported, storage: str) 
 def test_fewer_bits_take_fewer_bytes(exported: Exported) -> None:
     sizes = [sum(tensor_bytes(exported, storage)) for storage in ("fp32", "fp16", "int8", "int4")]
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[1] < 0.55 * sizes[0] and sizes[2] < 0.45 * sizes[0]
+    assert sizes[1] < 0.6 * sizes[0] and sizes[2] < 0.45 * sizes[0]
     for storage, files in exported.known["models"].items():
         assert files["bytes"] == sum((exported.folder / files[kind]).stat().st_size for kind in ("file", "data")), (
             storage
