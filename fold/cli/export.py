@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from fold import checkpoint
 from fold.cli.parser import OneLineErrors
 from fold.errors import FoldError
+from fold.export import onnx_module
 from fold.models import Foundation, Recogniser
 
 if TYPE_CHECKING:
     from fold.checkpoint import Description
 
-Target = Literal["onnx", "huggingface"]
+Target = Literal["onnx", "sherpa", "huggingface"]
 Storage = Literal["fp32", "fp16", "int8", "int4"]
 Given = dict[str, Any]  # settings that were given, by name
 
@@ -38,8 +39,9 @@ def export(
     """Writes a folder with a model in the form that another library loads.
 
     Args:
-        to: onnx: one graph that runs every depth, each weight in it once, with a JSON beside it; huggingface: a
-            foundation model at one depth, for transformers.
+        to: onnx: one graph that runs every depth, each weight in it once, with a JSON beside it; sherpa: for
+            sherpa-onnx, its depth fixed in the file (`fold set-depth` changes it); huggingface: a foundation model at
+            one depth, for transformers.
         ckpt_path: a checkpoint of `fold fit`.
         output: the folder; by default one named as the target beside the checkpoint's folder.
         depth: executed depth, along its canonical path, of a form that has one; by default the deepest.
@@ -60,19 +62,30 @@ def export(
 
 
 def _onnx(folder: Path, model: Recogniser, description: Description, given: Given) -> str:
-    write_folder = _needing_onnx("folder").write_folder
-    storages = given.get("storage", "int8")
-    known = write_folder(
-        folder,
-        model,
-        description,
-        [storages] if isinstance(storages, str) else list(dict.fromkeys(storages)),
-        given.get("input", "waveform"),
-    )
-    if model.decoder is not None:
-        print("the attention decoder is left out: the graph ends at the CTC head")
+    write_folder = onnx_module("folder").write_folder
+    known = write_folder(folder, model, description, _storages(given), given.get("input", "waveform"))
+    _tell_of_decoder(model)
     sizes = ", ".join(f"{storage} {files['bytes'] / 1e6:.2f} MB" for storage, files in known["models"].items())
     return f"depths {description.space.depths[0]} to {description.space.depths[-1]}, {sizes}"
+
+
+def _sherpa(folder: Path, model: Recogniser, description: Description, given: Given) -> str:
+    write_sherpa = onnx_module("sherpa").write_sherpa
+    chosen = description.space.choose(given.get("depth"), given.get("path"))
+    files = write_sherpa(folder, model, description, _storages(given), chosen)
+    _tell_of_decoder(model)
+    num_mels = description.architecture.num_mels
+    return f"{', '.join(file.name for file in files)}: path {chosen}, depth {chosen.depth}, {num_mels} mel bins"
+
+
+def _storages(given: Given) -> list[Storage]:
+    storages = given.get("storage", "int8")
+    return [storages] if isinstance(storages, str) else list(dict.fromkeys(storages))
+
+
+def _tell_of_decoder(model: Recogniser) -> None:
+    if model.decoder is not None:
+        print("the attention decoder is left out: the graph ends at the CTC head")
 
 
 def _huggingface(folder: Path, model: Recogniser, description: Description, given: Given) -> str:
@@ -88,17 +101,8 @@ def _huggingface(folder: Path, model: Recogniser, description: Description, give
     return f"path {chosen}, depth {chosen.depth}"
 
 
-def _needing_onnx(name: str) -> Any:
-    """A module of `fold.export.onnx`. Raises FoldError if the extra is not installed."""
-    try:
-        from importlib import import_module
-
-        return import_module(f"fold.export.onnx.{name}")
-    except ModuleNotFoundError as error:
-        raise FoldError(f"export needs {error.name}, which is not installed: pip install 'fold-asr[onnx]'") from None
-
-
 TARGETS: dict[Target, tuple[Callable[[Path, Recogniser, Description, Given], str], tuple[str, ...]]] = {
     "onnx": (_onnx, ("storage", "input")),
+    "sherpa": (_sherpa, ("storage", "depth", "path")),
     "huggingface": (_huggingface, ("depth", "path")),
 }

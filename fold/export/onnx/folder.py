@@ -71,9 +71,14 @@ def _examples(description: Description, input: Input) -> dict[str, torch.Tensor]
     return dict(zip(DIMS[input], (sound, lengths, repeats), strict=True))
 
 
+def file_name(storage: Storage) -> str:
+    """The name of a graph whose weights are stored so."""
+    return "model.onnx" if storage == "fp32" else f"model.{storage}.onnx"
+
+
 def _write(folder: Path, graph: ir.Model, storage: Storage) -> dict[str, Any]:
     """Writes a graph and its weights. Returns their names and bytes."""
-    name = "model.onnx" if storage == "fp32" else f"model.{storage}.onnx"
+    name = file_name(storage)
     ir.save(stripped(graph), folder / name, external_data=f"{name}.data")
     size = sum((folder / file).stat().st_size for file in (name, f"{name}.data"))
     return {"file": name, "data": f"{name}.data", "bytes": size}

@@ -36,7 +36,7 @@ def conformer(**changes: Any) -> Conformer:
 
 
 def describe(network: Architecture, space: PathSpace | None = None) -> Description:
-    units = network.units(CharUnits("abcdefgh "))
+    units = network.units(CharUnits("abcdehl "))
     return Description(network, space or PathSpace(network.num_layers, 2), units, RATE, shards="nowhere")
 
 
