@@ -1,7 +1,7 @@
 """Models of random weights, exported as the command does it, and run by ONNX Runtime and by PyTorch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,12 @@ def describe(network: Architecture, space: PathSpace | None = None) -> Descripti
     return Description(network, space or PathSpace(network.num_layers, 2), units, RATE, shards="nowhere")
 
 
-def checkpoint(file: Path, description: Description, seed: int = 1) -> Recogniser:
-    """Writes a checkpoint of random weights. Returns its model."""
-    torch.manual_seed(seed)
+def checkpoint(file: Path, description: Description, change: Callable[[Recogniser], None] | None = None) -> Recogniser:
+    """Writes a checkpoint of random weights, perhaps changed. Returns its model."""
+    torch.manual_seed(1)
     model = description.build()
+    if change is not None:
+        change(model)
     for parameter in model.parameters():
         if parameter.dim() < 2:
             parameter.data += 0.1 * torch.randn_like(parameter)  # norms and biases too are not as they begin
