@@ -3,8 +3,6 @@ memory: each weight once and as it is used, nothing left of the machine that mad
 
 from __future__ import annotations
 
-import warnings
-
 import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from fold.export.onnx.network import ElasticRecogniser
 from fold.export.onnx.operators import TRANSLATIONS
+from fold.export.onnx.quiet import quiet
 
 OPSET = 18
 IR_VERSION = 8  # as old as the opset: runtimes refuse files of a newer version than they know
@@ -29,8 +28,7 @@ def trace(network: ElasticRecogniser, inputs: dict[str, Tensor], dims: dict[str,
     Raises whatever PyTorch's exporter does where the network cannot be exported.
     """
     dynamic = tuple(dict.fromkeys(range(len(dims[name])), torch.export.Dim.DYNAMIC) for name in inputs)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with quiet("torch.onnx"), torch.no_grad():
         program = torch.onnx.export(
             network,
             tuple(inputs.values()),
@@ -45,7 +43,6 @@ def trace(network: ElasticRecogniser, inputs: dict[str, Tensor], dims: dict[str,
         )
     model = program.model
     _fold(model)
-
     for value in model.graph.inputs:
         _name_dims(value, dims[value.name])
     for value in model.graph.outputs:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +12,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
+
+from fold.export.onnx.quiet import quiet
 
 Storage = Literal["fp32", "fp16", "int8", "int4"]
 BLOCK = 32  # weights of int4 that share a scale
@@ -51,7 +51,7 @@ def _fp16(model: ir.Model) -> ir.Model:
 def _int8(model: ir.Model) -> ir.Model:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         file = Path(folder) / "model.onnx"
         quantize_dynamic(
             ir.to_proto(model),
@@ -71,7 +71,7 @@ def _int8(model: ir.Model) -> ir.Model:
 def _int4(model: ir.Model) -> ir.Model:
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-    with _quiet():
+    with quiet():
         quantiser = MatMulNBitsQuantizer(
             ir.to_proto(model), bits=4, block_size=BLOCK, is_symmetric=True, accuracy_level=INT8_COMPUTE
         )
@@ -83,18 +83,6 @@ def _lifted(model: ir.Model) -> ir.Model:
     """The graph with all weights at its top, where they can go to a file beside it."""
     common.LiftSubgraphInitializersToMainGraphPass()(model)
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantisers advise, by the root logger, what was weighed here already."""
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 CONVERSIONS: dict[Storage, Callable[[ir.Model], ir.Model]] = {
