@@ -12,6 +12,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from fold.export.onnx.quiet import quiet
 
@@ -49,8 +51,6 @@ def _fp16(model: ir.Model) -> ir.Model:
 
 
 def _int8(model: ir.Model) -> ir.Model:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     with tempfile.TemporaryDirectory() as folder, quiet():
         file = Path(folder) / "model.onnx"
         quantize_dynamic(
@@ -69,8 +69,6 @@ def _int8(model: ir.Model) -> ir.Model:
 
 
 def _int4(model: ir.Model) -> ir.Model:
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-
     with quiet():
         quantiser = MatMulNBitsQuantizer(
             ir.to_proto(model), bits=4, block_size=BLOCK, is_symmetric=True, accuracy_level=INT8_COMPUTE

@@ -11,6 +11,7 @@ from export.onnx.exported import Exported, checkpoint, conformer, describe
 from fold.errors import FoldError
 from fold.export.onnx.description import describe as describe_json
 from fold.export.onnx.description import describe_units
+from fold.export.onnx.folder import write_folder
 from fold.export.onnx.network import from_waveforms
 from fold.paths import PathSpace
 from fold.text.units import CharUnits, SentencePieceUnits
@@ -81,6 +82,17 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "onnx_ir", None)
     done = fold_command("export", "--to=onnx", "--ckpt_path=last.ckpt", check=False)
     assert done.status == 2 and "pip install 'fold-asr[onnx]'" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_what_pytorch_cannot_export_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("no ONNX function for <op>\nand much more") from ValueError("the cause\nof many lines")
+
+    monkeypatch.setattr("fold.export.onnx.folder.trace", fails)
+    description = describe(conformer())
+    with pytest.raises(FoldError) as raised:
+        write_folder(tmp_path, description.build(), description, ["fp32"], "waveform")
+    assert str(raised.value) == "export: PyTorch cannot export this Conformer (RuntimeError: the cause)"
 
 
 def test_repeats_that_differ_cannot_be_exported() -> None:
