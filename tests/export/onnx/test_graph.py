@@ -170,10 +170,12 @@ def test_other_conformers(variant: str, tmp_path: Path, capfd: pytest.CaptureFix
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_depth(tmp_path: Path) -> None:
+def test_a_model_takes_the_bytes_of_its_weights_and_no_more_memory_with_depth(tmp_path: Path) -> None:
     network = conformer(num_layers=2, dim=256, num_heads=4, ffn_dim=2048)
     exported = export(tmp_path, describe(network, PathSpace(2, 8)), "--storage=[fp32,int8]")
-    for storage in ("fp32", "int8"):
+    weights = 4 * exported.model.num_parameters()
+    for storage, share in (("fp32", 1.03), ("int8", 0.33)):
+        assert exported.known["models"][storage]["bytes"] < share * weights
         seed, deepest = (peak_memory(exported.file(storage), times) for times in (1, 8))
         assert deepest < 1.02 * seed
 
