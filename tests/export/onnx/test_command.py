@@ -1,13 +1,18 @@
 """`fold export --to=onnx`: the JSON that it writes, and what it refuses in one line."""
 
+import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Finished
-from export.onnx.exported import Exported, checkpoint, conformer, describe
+import soundfile
+import torch
+from conftest import REPOSITORY, Finished
+from export.onnx.exported import RATE, Exported, checkpoint, conformer, describe, noise, run
 
+from fold.decoding.greedy import ctc_greedy
 from fold.errors import FoldError
 from fold.export.onnx.description import describe as describe_json
 from fold.export.onnx.description import describe_units
@@ -47,6 +52,22 @@ def test_pieces_join_as_sentencepiece_does() -> None:
     text = "".join(known["units"][index] for index in encoded).replace(known["space"], " ").strip()
     assert text == units.decode(encoded)
     assert len(known["units"]) == len(units)
+
+
+def test_the_example_of_the_page_transcribes(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (REPOSITORY / "docs" / "devices.md").read_text()
+    example = re.findall(r"```python\n(.*?)```", page, re.S)[0]
+    assert '["depths"]["6"]' in example
+    shutil.copytree(exported.folder, tmp_path / "device")
+    waveforms, num_samples = noise(RATE)
+    soundfile.write(tmp_path / "a.wav", waveforms[0].numpy(), RATE, subtype="FLOAT")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example.replace('["6"]', '["5"]'), "docs/devices.md", "exec"), {})
+    log_probs = run(exported.session("int8"), waveforms, num_samples, [2, 3])[0]
+    [units] = ctc_greedy(torch.from_numpy(log_probs)[None], torch.tensor([len(log_probs)]))
+    assert capsys.readouterr().out.strip() == exported.description.units.decode(units).strip()
 
 
 REFUSED = {
