@@ -74,12 +74,12 @@ def _sherpa(folder: Path, model: Recogniser, description: Description, given: Gi
     chosen = description.space.choose(given.get("depth"), given.get("path"))
     files = write_sherpa(folder, model, description, _storages(given), chosen)
     _tell_of_decoder(model)
-    num_mels = description.architecture.num_mels
-    return f"{', '.join(file.name for file in files)}: path {chosen}, depth {chosen.depth}, {num_mels} mel bins"
+    bins = onnx_module("description").num_mels(description.architecture)
+    return f"{', '.join(file.name for file in files)}: path {chosen}, depth {chosen.depth}, {bins} mel bins"
 
 
 def _storages(given: Given) -> list[Storage]:
-    storages = given.get("storage", "int8")
+    storages: Storage | list[Storage] = given.get("storage", "int8")
     return [storages] if isinstance(storages, str) else list(dict.fromkeys(storages))
 
 

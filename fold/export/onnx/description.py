@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sentencepiece
 
 from fold.errors import FoldError
-from fold.models.asr import Architecture
+from fold.models import Architecture, Conformer
 from fold.text.units import UNKNOWN_TEXT, CharUnits, SentencePieceUnits, Units
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def describe(description: Description) -> dict[str, Any]:
         "fold_version": __version__,
         "architecture": type(description.architecture).__name__,
         "sample_rate": description.sample_rate,
-        "num_mels": getattr(description.architecture, "num_mels", None),
+        "num_mels": num_mels(description.architecture),
         "frame_seconds": frame_samples(description.architecture, description.sample_rate) / description.sample_rate,
         **describe_units(description.units),
         "num_layers": space.num_layers,
@@ -38,6 +38,11 @@ def describe(description: Description) -> dict[str, Any]:
         "deepest": space.depths[-1],
         "depths": {depth: repeats(description, depth) for depth in space.depths},
     }
+
+
+def num_mels(architecture: Architecture) -> int | None:
+    """Mel bins of a model's filterbanks; None of a model that hears waveforms."""
+    return architecture.num_mels if isinstance(architecture, Conformer) else None
 
 
 def repeats(description: Description, depth: int) -> list[int]:

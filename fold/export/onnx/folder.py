@@ -11,7 +11,7 @@ import onnx_ir as ir
 import torch
 
 from fold.errors import FoldError
-from fold.export.onnx.description import describe
+from fold.export.onnx.description import describe, num_mels
 from fold.export.onnx.graph import stripped, trace
 from fold.export.onnx.network import from_features, from_waveforms
 from fold.export.onnx.storage import Storage, stored
@@ -65,7 +65,7 @@ def _examples(description: Description, input: Input) -> dict[str, torch.Tensor]
     samples = description.sample_rate
     sound = torch.zeros(2, samples)
     if input == "features":
-        sound = torch.zeros(2, 100, description.architecture.num_mels)
+        sound = torch.zeros(2, 100, num_mels(description.architecture) or 1)
     lengths = torch.tensor([sound.shape[1], sound.shape[1]])
     repeats = torch.ones(description.space.num_layers, dtype=torch.int64)
     return dict(zip(DIMS[input], (sound, lengths, repeats), strict=True))

@@ -25,14 +25,18 @@ class TabledFbank(nn.Module):
     fbank: the filterbanks to equal.
     """
 
+    cosine: Tensor
+    window: Tensor
+    places: Tensor
+
     def __init__(self, fbank: Fbank) -> None:
         super().__init__()
         self.window_size, self.window_shift, self.fft_size = fbank.window_size, fbank.window_shift, fbank.fft_size
         self.num_frames, self.num_samples = fbank.num_frames, fbank.num_samples
-        self.num_mels = fbank.filters.shape[1]
+        self.num_mels = fbank.get_buffer("filters").shape[1]
         turns = torch.arange(fbank.fft_size, dtype=torch.float64) / fbank.fft_size
         self.register_buffer("cosine", (2 * math.pi * turns).cos().float())
-        self.register_buffer("window", fbank.window * 2**15)  # Kaldi works on the 16-bit integer range
+        self.register_buffer("window", fbank.get_buffer("window") * 2**15)  # Kaldi works on the 16-bit integer range
         low, high = mel_scale_scalar(LOWEST), mel_scale_scalar(fbank.sample_rate / 2)
         mels = mel_scale(turns[: fbank.fft_size // 2] * fbank.sample_rate)
         self.register_buffer("places", ((mels - low) * ((self.num_mels + 1) / (high - low))).float())
@@ -68,7 +72,7 @@ class GivenFeatures(nn.Module):
 
     def __init__(self, fbank: Fbank) -> None:
         super().__init__()
-        self.num_mels = fbank.filters.shape[1]
+        self.num_mels = fbank.get_buffer("filters").shape[1]
 
     def forward(self, features: Tensor) -> Tensor:
         """features: (batch, frames, num_mels), as of `Fbank`. Returns them."""

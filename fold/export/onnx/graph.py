@@ -41,12 +41,13 @@ def trace(network: ElasticRecogniser, inputs: dict[str, Tensor], dims: dict[str,
             optimize=False,  # it would store what the filterbanks compute
             verbose=False,
         )
+    assert program is not None  # as it is where it writes no file
     model = program.model
     _fold(model)
     for value in model.graph.inputs:
-        _name_dims(value, dims[value.name])
+        _name_dims(value, dims)
     for value in model.graph.outputs:
-        _name_dims(value, OUTPUTS[value.name])
+        _name_dims(value, OUTPUTS)
     model.ir_version = IR_VERSION
     return model
 
@@ -65,7 +66,7 @@ def _fold(model: ir.Model) -> None:
             common.LiftSubgraphInitializersToMainGraphPass(),
             common.DeduplicateInitializersPass(size_limit=1 << 62),
             common.RemoveUnusedNodesPass(),
-            common.RemoveUnusedFunctionsPass(),
+            common.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
             common.RemoveUnusedOpsetsPass(),
             common.ClearMetadataAndDocStringPass(),
             common.NameFixPass(),
@@ -78,6 +79,7 @@ def _write_products_alike(model: ir.Model) -> None:
     for node in list(model.graph.all_nodes()):
         if node.op_type != "Gemm" or len(node.inputs) > 2:
             continue
+        assert node.graph is not None
         transposed = ir.node("Transpose", [node.inputs[1]], {"perm": [1, 0]})
         product = ir.node("MatMul", [node.inputs[0], transposed.outputs[0]])
         ir.convenience.replace_nodes_and_values(
@@ -114,6 +116,7 @@ def _drop_inferred(graph: onnx.GraphProto) -> None:
             _drop_inferred(body)
 
 
-def _name_dims(value: ir.Value, names: tuple[str, ...]) -> None:
-    assert value.shape is not None
+def _name_dims(value: ir.Value, dims: dict[str, tuple[str, ...]]) -> None:
+    assert value.name is not None and value.shape is not None
+    names = dims[value.name]
     value.shape = ir.Shape([*names, *(value.shape[len(names) :])])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fold.errors import FoldError
 from fold.export.onnx.frontend import GivenFeatures, TabledFbank
-from fold.models.asr import Recogniser
+from fold.models.asr import Recogniser, StemOutput
 from fold.models.conformer import ConformerStem
 from fold.unfolding import Unfolding
 
@@ -48,7 +48,7 @@ def repeated(layer: nn.Module, times: Tensor, x: Tensor, *args: object) -> Tenso
     def run_once(run: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         return run + 1, layer(x, *args)
 
-    _, x = torch.while_loop(pending, run_once, (torch.zeros_like(times), x))
+    _, x = torch.while_loop(pending, run_once, (torch.zeros_like(times), x))  # type: ignore[no-untyped-call]
     return x
 
 
@@ -62,10 +62,11 @@ class FeaturesStem(nn.Module):
         super().__init__()
         self.stem = stem
 
-    def forward(self, features: Tensor, num_frames: Tensor) -> object:
-        """features: (batch, frames, num_mels); num_frames: (batch,). Returns a `StemOutput`."""
+    def forward(self, features: Tensor, num_frames: Tensor) -> StemOutput:
+        """features: (batch, frames, num_mels); num_frames: (batch,)."""
         missing = self.stem.subsampling.MIN_FRAMES - features.shape[1]
-        return self.stem(nn.functional.pad(features, (0, 0, 0, max(0, missing))), num_frames)
+        output: StemOutput = self.stem(nn.functional.pad(features, (0, 0, 0, max(0, missing))), num_frames)
+        return output
 
 
 def from_waveforms(model: Recogniser) -> ElasticRecogniser:
@@ -88,7 +89,7 @@ def from_features(model: Recogniser) -> ElasticRecogniser:
 
 def _with_fbank(stem: ConformerStem, fbank: nn.Module) -> ConformerStem:
     stem = copy.deepcopy(stem)
-    stem.frontend.fbank = fbank
+    stem.frontend.add_module("fbank", fbank)
     return stem
 
 

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from fold.errors import FoldError
 from fold.export.onnx.baked import bake
-from fold.export.onnx.description import describe_units, frame_samples
+from fold.export.onnx.description import describe_units, frame_samples, num_mels
 from fold.export.onnx.folder import elastic_graph, file_name
 from fold.export.onnx.graph import stripped
 from fold.export.onnx.storage import Storage, stored
@@ -62,11 +62,11 @@ def token_lines(units: Units) -> str:
 
 def _metadata(description: Description) -> dict[str, str]:
     """What makes sherpa-onnx take a file for a CTC model of FireRedASR, and leave its filterbanks as they are."""
-    num_mels = description.architecture.num_mels
+    bins = num_mels(description.architecture) or 0
     shift = description.sample_rate // 100  # of filterbanks: 10 ms
     return {
         "model_type": "fire-red-asr-2-ctc",
         "subsampling_factor": str(frame_samples(description.architecture, description.sample_rate) // shift),
-        "cmvn_mean": ",".join(["0"] * num_mels),
-        "cmvn_inv_stddev": ",".join(["1"] * num_mels),
+        "cmvn_mean": ",".join(["0"] * bins),
+        "cmvn_inv_stddev": ",".join(["1"] * bins),
     }

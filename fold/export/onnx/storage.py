@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -35,11 +34,13 @@ def _fp16(model: ir.Model) -> ir.Model:
     graph = model.graph
     casts = []
     for name, weight in list(graph.initializers.items()):
-        shape = weight.shape.numpy()
-        if weight.dtype is not ir.DataType.FLOAT or math.prod(shape) == max(shape, default=1):
+        assert weight.const_value is not None
+        array = weight.const_value.numpy()
+        if array.dtype != np.float32 or array.size == max(array.shape, default=1):
             continue  # a vector: few bytes, and filterbanks are computed of some
-        halves = ir.tensor(weight.const_value.numpy().astype(np.float16), name=f"{name}.fp16")
-        half = ir.Value(name=halves.name, shape=halves.shape, type=ir.TensorType(halves.dtype), const_value=halves)
+        halves = ir.tensor(array.astype(np.float16), name=f"{name}.fp16")
+        kind, shape = ir.TensorType(halves.dtype), ir.Shape(array.shape)
+        half = ir.Value(name=halves.name, shape=shape, type=kind, const_value=halves)
         cast = ir.node("Cast", [half], {"to": ir.DataType.FLOAT}, name=f"Cast_{name}")
         cast.outputs[0].shape, cast.outputs[0].type = weight.shape, weight.type
         weight.replace_all_uses_with(cast.outputs[0])
