@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet(logger: str | None = None) -> Iterator[None]:
-    """Lets a logger (None: the root) say errors alone, and nobody warn."""
+    """Lets a logger (None: the root) say errors alone, and nobody warn; undoes what is done to the logger meanwhile."""
     chosen = logging.getLogger(logger)
-    level = chosen.level
+    level, handlers = chosen.level, chosen.handlers[:]
     chosen.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
@@ -20,3 +20,4 @@ def quiet(logger: str | None = None) -> Iterator[None]:
             yield
     finally:
         chosen.setLevel(level)
+        chosen.handlers[:] = handlers  # ONNX Runtime's quantiser, once imported, prints whatever any library logs

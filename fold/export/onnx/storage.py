@@ -10,9 +10,8 @@ from typing import Literal
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime  # noqa: F401 (where it is missing, that is said before anything is computed)
 from onnx_ir.passes import common
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from fold.export.onnx.quiet import quiet
 
@@ -53,6 +52,8 @@ def _fp16(model: ir.Model) -> ir.Model:
 
 def _int8(model: ir.Model) -> ir.Model:
     with tempfile.TemporaryDirectory() as folder, quiet():
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
         file = Path(folder) / "model.onnx"
         quantize_dynamic(
             ir.to_proto(model),
@@ -71,6 +72,8 @@ def _int8(model: ir.Model) -> ir.Model:
 
 def _int4(model: ir.Model) -> ir.Model:
     with quiet():
+        from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
         quantiser = MatMulNBitsQuantizer(
             ir.to_proto(model), bits=4, block_size=BLOCK, is_symmetric=True, accuracy_level=INT8_COMPUTE
         )

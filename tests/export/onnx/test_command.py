@@ -71,6 +71,16 @@ def test_the_example_of_the_page_transcribes(
     assert capsys.readouterr().out.strip() == exported.description.units.decode(units).strip()
 
 
+@pytest.mark.slow
+def test_the_command_says_one_line(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "last.ckpt", describe(conformer(num_layers=1)))
+    command = ["export", "--to=onnx", "--ckpt_path=last.ckpt", "--output=out", "--storage=[fp32,fp16,int8,int4]"]
+    code = f"import sys; from fold.cli import main; sys.exit(main({command}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"out: depths 1 to 2, fp32 [\d.]+ MB, fp16 .*, int8 .*, int4 [\d.]+ MB\n", done.stdout)
+
+
 REFUSED = {
     "a depth": (["--to=onnx", "--depth=3"], "--depth has no meaning for --to=onnx"),
     "a storage": (["--to=huggingface", "--storage=int8"], "--storage has no meaning for --to=huggingface"),
