@@ -28,7 +28,7 @@ def trace(network: ElasticRecogniser, inputs: dict[str, Tensor], dims: dict[str,
     Raises whatever PyTorch's exporter does where the network cannot be exported.
     """
     dynamic = tuple(dict.fromkeys(range(len(dims[name])), torch.export.Dim.DYNAMIC) for name in inputs)
-    with quiet("torch.onnx"), torch.no_grad():
+    with quiet(), torch.no_grad():
         program = torch.onnx.export(
             network,
             tuple(inputs.values()),

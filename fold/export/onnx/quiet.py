@@ -9,15 +9,16 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet(logger: str | None = None) -> Iterator[None]:
-    """Lets a logger (None: the root) say errors alone, and nobody warn; undoes what is done to the logger meanwhile."""
-    chosen = logging.getLogger(logger)
-    level, handlers = chosen.level, chosen.handlers[:]
-    chosen.setLevel(logging.ERROR)
+def quiet() -> Iterator[None]:
+    """Lets nobody log less than an error, nor warn; undoes what is done to the root logger meanwhile."""
+    root = logging.getLogger()
+    level, handlers, disabled = root.level, root.handlers[:], root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        chosen.setLevel(level)
-        chosen.handlers[:] = handlers  # ONNX Runtime's quantiser, once imported, prints whatever any library logs
+        logging.disable(disabled)
+        root.setLevel(level)
+        root.handlers[:] = handlers  # ONNX Runtime's quantiser, once imported, prints whatever any library logs
