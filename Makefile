@@ -16,7 +16,7 @@ CORPORA := $(sort $(basename $(notdir $(wildcard data/*.yaml))))
 PARALLEL := -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train prepare sweep compare results docs test test-slow torture fuzz bench-data gpu-check lint format bench lock clean
+.PHONY: help setup train prepare sweep compare export results docs test test-slow torture fuzz bench-data gpu-check lint format bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ sweep: known $(READY)  ## WER per depth of the newest run of EXP (ARGS="override
 
 compare: $(READY)  ## compare RUNS (run folders, sweeps, checkpoints) on one test set: tables, figures, a page
 	$(BIN)/fold compare $(RUNS) $(ARGS)
+
+export: $(READY)  ## write the newest run of EXP for devices, int8 (ARGS="--storage=fp32", "--to=sherpa --depth=6", ...)
+	$(BIN)/fold export --to onnx --ckpt_path runs/$(EXP)/latest/checkpoints/last.ckpt $(ARGS)
 
 results: $(READY)  ## train the study of RESULTS.md (hours; goes on where it stopped; ROOT=folder of fsdd), make its tables
 	$(BIN)/python -m studies.results $(if $(ROOT),--root=$(ROOT)) $(ARGS)

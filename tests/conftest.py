@@ -111,7 +111,7 @@ def fold_command(
     yield run
     if wandb := sys.modules.get("wandb"):
         # A run that failed is left open until its process ends: the next one would log into it, in this folder.
-        wandb.finish(quiet=True)
+        wandb.finish()
         wandb.teardown()
 
 

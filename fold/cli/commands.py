@@ -20,7 +20,8 @@ COMMANDS = {  # name: where its function is, which takes the arguments, and what
     "transcribe": ("fold.cli.transcribe:run", "audio files to text at a chosen depth"),
     "compare": ("fold.cli.compare:run", "runs side by side: tables, figures, significance, one page"),
     "dashboard": ("fold.cli.dashboard:run", "make a W&B workspace that compares runs by depth"),
-    "export": ("fold.cli.export:run", "write a folded foundation model at one depth for transformers"),
+    "export": ("fold.cli.export:run", "write a model for ONNX runtimes, sherpa-onnx or transformers"),
+    "set-depth": ("fold.cli.set_depth:run", "change the depth of a file for sherpa-onnx"),
 }
 
 Command = Callable[[Sequence[str]], None]

@@ -36,7 +36,12 @@ EXAMPLES = {
         "fold compare folded=run1 folded=run2 physical=run3 --against=physical",
     ),
     "dashboard": ("fold dashboard --entity=my_team",),
-    "export": ("fold export --ckpt_path=last.ckpt --depth=8 --output=exported",),
+    "export": (
+        "fold export --to=onnx --ckpt_path=last.ckpt --output=device",
+        "fold export --to=sherpa --ckpt_path=last.ckpt --depth=6 --storage=fp32",
+        "fold export --to=huggingface --ckpt_path=last.ckpt --depth=12",
+    ),
+    "set-depth": ("fold set-depth sherpa/model.int8.onnx --depth=8",),
 }
 OF_LIGHTNING = ("trainer", "checkpoint")  # groups whose help is long
 NAME_WIDTH, MOST_WIDTH = 30, 100

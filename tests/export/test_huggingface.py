@@ -192,7 +192,7 @@ def test_a_checkpoint_needs_its_source_no_longer(tmp_path: Path, fold_command: C
     again, held = load(file)
     assert held.architecture == network and held.units.characters == [" ", *"etaonihsrdlubc"]
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))
-    done = fold_command("export", "--ckpt_path", file, "--depth", 3)
+    done = fold_command("export", "--to=huggingface", "--ckpt_path", file, "--depth", 3)
     assert "depth 3" in done.stdout
     assert Foundation(source=str(tmp_path / "huggingface")).num_layers == 3
     assert json.loads((tmp_path / "huggingface" / "vocab.json").read_text())["<pad>"] == 0

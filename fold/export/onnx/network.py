@@ -1,0 +1,100 @@
+"""What is exported: the recogniser with its depth as an input, from sound or from features to log-probabilities."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from fold.errors import FoldError
+from fold.export.onnx.frontend import GivenFeatures, TabledFbank
+from fold.models.asr import Recogniser, StemOutput
+from fold.models.conformer import ConformerStem
+from fold.unfolding import Unfolding
+
+
+class ElasticRecogniser(nn.Module):
+    """A recogniser whose layers run as often as its last input says.
+
+    stem: as of a `Recogniser`; model: the recogniser, of whose heads the CTC head alone is used.
+    """
+
+    def __init__(self, stem: nn.Module, model: Recogniser) -> None:
+        super().__init__()
+        self.stem = stem
+        self.layers = model.unfolding.layers
+        self.final_norm = model.final_norm
+        self.ctc_head = model.ctc_head
+
+    def forward(self, sound: Tensor, lengths: Tensor, repeats: Tensor) -> tuple[Tensor, Tensor]:
+        """sound: (batch, samples), or what the stem takes; lengths: (batch,); repeats: of each layer, (num_layers,).
+
+        Returns log-probabilities (batch, frames, units) and num_frames (batch,).
+        """
+        stem = self.stem(sound, lengths)
+        x = stem.x
+        for layer, times in zip(self.layers, repeats, strict=True):
+            x = repeated(layer, times, x, *stem.row_args, *stem.shared_args)
+        return self.ctc_head(self.final_norm(x)).log_softmax(-1), stem.num_frames
+
+
+def repeated(layer: nn.Module, times: Tensor, x: Tensor, *args: object) -> Tensor:
+    """x after `times` runs of the layer: a loop whose body is in the graph once."""
+
+    def pending(run: Tensor, x: Tensor) -> Tensor:
+        return run < times
+
+    def run_once(run: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        return run + 1, layer(x, *args)
+
+    _, x = torch.while_loop(pending, run_once, (torch.zeros_like(times), x))  # type: ignore[no-untyped-call]
+    return x
+
+
+class FeaturesStem(nn.Module):
+    """A Conformer's stem that is handed filterbanks: normalises and subsamples them.
+
+    stem: the Conformer's.
+    """
+
+    def __init__(self, stem: ConformerStem) -> None:
+        super().__init__()
+        self.stem = stem
+
+    def forward(self, features: Tensor, num_frames: Tensor) -> StemOutput:
+        """features: (batch, frames, num_mels); num_frames: (batch,)."""
+        missing = self.stem.subsampling.MIN_FRAMES - features.shape[1]
+        output: StemOutput = self.stem(nn.functional.pad(features, (0, 0, 0, max(0, missing))), num_frames)
+        return output
+
+
+def from_waveforms(model: Recogniser) -> ElasticRecogniser:
+    """The exported form that takes waveforms (batch, samples) and num_samples (batch,)."""
+    stem = model.stem
+    if isinstance(stem, ConformerStem):
+        stem = _with_fbank(stem, TabledFbank(stem.frontend.fbank))
+    return _elastic(stem, model)
+
+
+def from_features(model: Recogniser) -> ElasticRecogniser:
+    """The exported form that takes filterbanks (batch, frames, num_mels) and their number (batch,).
+
+    Raises FoldError if the model hears waveforms.
+    """
+    if not isinstance(model.stem, ConformerStem):
+        raise FoldError("input is features: this model has no filterbanks, it hears waveforms")
+    return _elastic(FeaturesStem(_with_fbank(model.stem, GivenFeatures(model.stem.frontend.fbank))), model)
+
+
+def _with_fbank(stem: ConformerStem, fbank: nn.Module) -> ConformerStem:
+    stem = copy.deepcopy(stem)
+    stem.frontend.add_module("fbank", fbank)
+    return stem
+
+
+def _elastic(stem: nn.Module, model: Recogniser) -> ElasticRecogniser:
+    if type(model.unfolding).layer_at is not Unfolding.layer_at:
+        kind = type(model.unfolding).__name__
+        raise FoldError(f"export: {kind} gives repeats of a layer something of their own, which no loop can express")
+    return ElasticRecogniser(stem, model).eval()
