@@ -1,0 +1,103 @@
+"""`fold-device` as a process, where neither PyTorch nor fold can be imported."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from stub_export import RATE, saying
+
+Wav = Callable[..., Path]
+BLOCKED = "import sys; sys.modules.update(torch=None, torchaudio=None, fold=None, lightning=None); "
+
+
+def fold_device(*arguments: object) -> subprocess.CompletedProcess[str]:
+    code = BLOCKED + "from fold_device.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+
+
+def test_files_are_transcribed_without_pytorch(exported: Path, wav: Wav) -> None:
+    one = wav("one.wav", saying("lights on", 3))
+    stereo = wav("two.flac", np.stack([saying("off", 3)] * 2, axis=1), subtype="PCM_24")
+    done = fold_device("transcribe", exported, one, stereo, "--depth", 3, "--precision", "fp32")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{one}\tlights on\n{stereo}\toff\n"
+
+
+def test_words_and_json(exported: Path, wav: Wav) -> None:
+    file = wav("one.wav", saying("lights on"))
+    words = fold_device("transcribe", exported, file, "--repeats", "1,1", "--format", "words").stdout.splitlines()
+    assert [line.split("\t")[3] for line in words[1:]] == ["lights", "on"]
+    found = json.loads(fold_device("transcribe", exported, file, "--depth", 2, "--format", "json").stdout)
+    assert (found["text"], found["words"][1]["text"]) == ("lights on", "on")
+    assert found["words"][1]["start"] == pytest.approx(21 * 0.04)
+
+
+def test_another_rate_is_resampled(exported: Path, wav: Wav) -> None:
+    samples = saying("on") * np.ones(1)
+    file = wav("twice.wav", np.repeat(samples, 3), rate=3 * RATE)
+    assert fold_device("transcribe", exported, file, "--depth", 2).stdout == f"{file}\ton\n"
+
+
+def test_a_bad_file_does_not_stop_the_others(exported: Path, wav: Wav, tmp_path: Path) -> None:
+    good = wav("good.wav", saying("on"))
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    odd = wav("odd.wav", np.array([0.0] * 99 + [np.inf]))
+    missing = tmp_path / "missing.wav"
+    done = fold_device("transcribe", exported, tmp_path / "bad.wav", odd, missing, good, "--depth", 2)
+    assert done.returncode == 2
+    assert done.stdout == f"{good}\ton\n"
+    bad, infinite, absent = done.stderr.splitlines()
+    assert "bad.wav: not audio" in bad
+    assert "odd.wav: the sample at 0.006 s is not a finite number" in infinite
+    assert "missing.wav: no such file" in absent
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["transcribe"], "model, files"),
+        (["transcribe", "MODEL", "a.wav", "--depth", "9"], "depth 9"),
+        (["transcribe", "MODEL", "a.wav", "--depth", "two"], "--depth"),
+        (["transcribe", "MODEL", "a.wav", "--repeats", "1,b"], "1,b"),
+        (["transcribe", "MODEL", "a.wav", "--threads", "-1"], "--threads"),
+        (["transcribe", "MODEL", "a.wav", "--precision", "int3"], "precision int3"),
+        (["transcribe", "nowhere", "a.wav"], "nowhere: no such folder"),
+        (["sing"], "sing"),
+        ([], "COMMAND"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(exported: Path, arguments: list[str], named: str) -> None:
+    done = fold_device(*(str(exported) if argument == "MODEL" else argument for argument in arguments))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("fold-device: ")
+    assert named in done.stderr
+
+
+def test_no_microphone_is_one_line(exported: Path) -> None:
+    done = fold_device("listen", exported)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("fold-device: microphone: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_it_installs_by_itself(tmp_path: Path) -> None:
+    """A wheel of the folder alone holds the package."""
+    import shutil
+    import zipfile
+
+    source = shutil.copytree(REPOSITORY / "fold_device", tmp_path / "fold_device")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", f"-w{tmp_path}"]
+    subprocess.run([*command, source], check=True, capture_output=True, timeout=120)
+    [wheel] = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    files = {str(file.relative_to(REPOSITORY)) for file in (REPOSITORY / "fold_device").rglob("*.py")}
+    assert files <= held
