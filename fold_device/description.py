@@ -13,7 +13,7 @@ from fold_device.errors import DeviceError
 FILE = "model.json"
 FORMAT = "fold-onnx"
 VERSION = 1
-JOINERS = ("characters", "sentencepiece", "words")
+JOINERS = ("characters", "sentencepiece")
 DEFAULT_PRECISION = "int8"
 
 

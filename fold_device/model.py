@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 
 from fold_device.audio import read_blocks
 from fold_device.cutting import Piece, cut_at_pauses
 from fold_device.description import Description, Stored, read_description
 from fold_device.errors import DeviceError
 from fold_device.words import Transcript, Units, Word, best_path
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 LONGEST_SECONDS = 30.0
 INPUTS, OUTPUTS = ["num_samples", "repeats", "waveforms"], ["log_probs", "num_frames"]
@@ -134,6 +137,10 @@ def _session(folder: Path, stored: Stored, threads: int) -> onnxruntime.Inferenc
     if size != stored.bytes:
         names = " and ".join(str(file) for file in files)
         raise DeviceError(f"{names}: damaged: {size:,} bytes, where {stored.bytes:,} were written")
+    try:
+        import onnxruntime
+    except ImportError:
+        raise DeviceError("ONNX Runtime is missing: `pip install onnxruntime`") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4  # what goes wrong is raised, and told once

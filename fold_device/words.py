@@ -62,8 +62,7 @@ class Units:
 
     Args:
         texts: of each output.
-        joiner: `characters`, among them a space; `sentencepiece`, pieces of which those with a `▁` begin a word; or
-            `words`.
+        joiner: `characters`, among them a space, or `sentencepiece`, pieces of which those with a `▁` begin a word.
     """
 
     def __init__(self, texts: Sequence[str], joiner: str) -> None:
@@ -78,8 +77,6 @@ class Units:
         texts = [self._texts[symbol.unit] for symbol in symbols]
         if self._joiner == "characters":
             return "".join(texts)
-        if self._joiner == "words":
-            return " ".join(filter(None, texts))
         return "".join(f" {text} " if text == UNKNOWN else text for text in texts).replace(WORD_START, " ").strip()
 
     def words(self, symbols: Sequence[Symbol], frame_seconds: float, offset: float = 0.0) -> list[Word]:
@@ -87,7 +84,7 @@ class Units:
         grouped: list[list[Symbol]] = [[]]
         for symbol in symbols:
             text = self._texts[symbol.unit]
-            if text == " " or text.startswith(WORD_START) or self._joiner == "words":
+            if text == " " or text.startswith(WORD_START):
                 grouped.append([])
             if text.strip(" " + WORD_START):
                 grouped[-1].append(symbol)

@@ -65,7 +65,7 @@ def _graph() -> onnx.ModelProto:
 def write_stub(folder: Path) -> Path:
     """Writes the folder: fp32 with external weights, int8 (the same numbers) in one file."""
     folder.mkdir(parents=True, exist_ok=True)
-    external = {"save_as_external_data": True, "location": "model.onnx.data", "size_threshold": 0}
+    external = {"save_as_external_data": True, "location": "model.onnx.data", "size_threshold": 1000}
     onnx.save(_graph(), folder / "model.onnx", **external)
     onnx.save(_graph(), folder / "model.int8.onnx")
     sizes = {file.name: file.stat().st_size for file in folder.iterdir()}

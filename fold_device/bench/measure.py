@@ -11,10 +11,9 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import onnxruntime
 
 from fold_device.bench.record import Record, Row, Spread
 from fold_device.bench.wer import count_words, wer
@@ -83,7 +82,7 @@ def measure(
         name=Path(folder).resolve().name,
         device=processor(),
         cores=_cores(),
-        runtime=f"ONNX Runtime {onnxruntime.__version__}",
+        runtime=f"ONNX Runtime {version('onnxruntime')}",
         rounds=effort.rounds,
         timed=effort.timed,
         words=count_words(transcripts.values()),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime  # noqa: F401 - the empty process has it
 
 from fold_device.audio import read_blocks
 from fold_device.errors import DeviceError

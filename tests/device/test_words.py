@@ -49,7 +49,6 @@ def test_no_frames_are_no_symbols() -> None:
         ("characters", ["<blank>", " ", "a", "b"], [2, 1, 1, 3, 2], ["a", "ba"]),
         ("characters", ["<blank>", " ", "a", "b"], [1, 2, 1], ["a"]),
         ("sentencepiece", ["<blank>", "▁", "▁a", "b"], [2, 3, 1, 3, 2], ["ab", "b", "a"]),
-        ("words", ["<blank>", "on", "off"], [1, 2, 1], ["on", "off", "on"]),
         ("characters", ["<blank>", "⁇", "a", "<sos/eos>"], [2, 1, 3], ["a⁇"]),
     ],
 )
