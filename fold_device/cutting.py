@@ -42,7 +42,7 @@ def quietest(samples: np.ndarray, sample_rate: int) -> int:
     sums = np.concatenate([[0.0], np.cumsum(levels)])
     around = sums[width:] - sums[:-width]
     last = len(around) - 1 - int(np.argmin(around[::-1]))
-    return (2 * last + width) * hop // 2
+    return (last + width // 2) * hop
 
 
 def _energies(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, int]:

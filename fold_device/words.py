@@ -47,7 +47,9 @@ class Symbol(NamedTuple):
 
 def best_path(log_probs: np.ndarray) -> list[Symbol]:
     """The best unit of each frame, repeats merged, blanks dropped. log_probs: (frames, units)."""
-    best = log_probs.argmax(axis=1) if len(log_probs) else np.zeros(0, np.int64)
+    if not len(log_probs):
+        return []
+    best = log_probs.argmax(axis=1)
     starts = np.flatnonzero(np.diff(best, prepend=-1))
     ends = np.append(starts[1:], len(best))
     return [

@@ -33,7 +33,7 @@ def test_words_have_times_and_confidences(exported: Path) -> None:
     assert [word.text for word in said.words] == ["it", "is", "on"]
     # Units take three frames each, of which the last is blank: "it" is heard from frame 5 to 9, "is" from 14 to 18.
     assert [(word.start, word.end) for word in said.words] == [
-        (pytest.approx(0.04 * first), pytest.approx(0.04 * end)) for first, end in ((5, 10), (14, 19), (23, 28))
+        (pytest.approx(0.02 * first), pytest.approx(0.02 * end)) for first, end in ((5, 10), (14, 19), (23, 28))
     ]
     assert all(0.99 < word.confidence <= 1 for word in said.words)
     assert said.seconds == pytest.approx(len(samples) / RATE)
@@ -46,14 +46,14 @@ def test_doubt_shows_in_the_confidence(exported: Path) -> None:
     assert between.words[0].confidence < sure.words[0].confidence
 
 
-@pytest.mark.parametrize("num_samples", [0, 1, 399, FRAME - 1])
+@pytest.mark.parametrize("num_samples", [0, 1, FRAME - 1])
 def test_next_to_no_audio_says_nothing(exported: Path, num_samples: int) -> None:
     said = fold_device.load(exported).transcribe(np.full(num_samples, 0.2, np.float32))
     assert (said.text, said.words) == ("", ())
 
 
 def test_long_audio_is_cut_at_pauses_and_keeps_its_times(exported: Path, wav: Wav) -> None:
-    phrase = saying("turn it on", pause=0.8)
+    phrase = saying("turn it on ", pause=0.8)
     file = wav("long.wav", np.tile(phrase, 40))
     said = fold_device.load(exported).transcribe(file, depth=2, longest=5.0)
     assert said.text == " ".join(["turn it on"] * 40)
@@ -61,7 +61,7 @@ def test_long_audio_is_cut_at_pauses_and_keeps_its_times(exported: Path, wav: Wa
     expected = np.arange(40) * len(phrase) / RATE
     assert np.abs(np.array(starts) - expected).max() < 0.05
     whole = fold_device.load(exported).transcribe(file, depth=2, longest=1000.0)
-    assert whole.text.replace("onturn", "on turn") == said.text
+    assert whole.text.strip() == said.text
 
 
 def test_an_hour_takes_the_memory_of_half_a_minute() -> None:

@@ -25,7 +25,7 @@ def test_text_is_that_of_fold(kind: str) -> None:
         units = CharUnits.train(TEXTS)
         texts = ["<blank>", "⁇", *units.characters, "<sos/eos>"]
     else:
-        units = SentencePieceUnits.train(TEXTS, 30)
+        units = SentencePieceUnits.train(TEXTS, 23)
         pieces = [units._processor.id_to_piece(i) for i in range(units._processor.get_piece_size())]
         texts = ["<blank>", "⁇", *pieces[1:], "<sos/eos>"]
     ours = Units(texts, kind)

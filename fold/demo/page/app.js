@@ -99,7 +99,8 @@ async function rerun() {
 function show({ text, words, seconds, took }) {
   page.words = words;
   $("words").dataset.text = text;
-  $("words").replaceChildren(...(words.length ? words.map(wordButton) : [quiet("nothing was understood")]));
+  const shown = words.flatMap((word) => [wordButton(word), " "]);
+  $("words").replaceChildren(...(words.length ? shown : [quiet("nothing was understood")]));
   $("seconds").textContent = `${seconds.toFixed(1)} s`;
   $("took").textContent = `${(took * 1000).toFixed(0)} ms`;
   $("factor").textContent = (took / Math.max(seconds, 1e-3)).toFixed(4);

@@ -39,8 +39,11 @@ export class Recogniser {
   /** How often each layer runs at a depth. */
   repeats(depth) { return this.description.depths[depth]; }
 
-  /** Loads the weights of a precision. */
-  async use(precision) { await this.ask("open", this.description.models[precision]); }
+  /** Loads the weights of a precision, and runs them once: a browser compiles well only what it has seen run. */
+  async use(precision) {
+    await this.ask("open", this.description.models[precision]);
+    await this.ask("run", { samples: new Float32Array(this.sampleRate), repeats: this.repeats(this.depths.at(-1)) });
+  }
 
   /** What is said in samples, at the model's rate, in [-1, 1]: {text, words, seconds, took}. */
   async transcribe(samples, depth) {

@@ -94,7 +94,7 @@ export function quietest(samples, sampleRate) {
   }
   let last = 0;
   for (let i = 0; i + width <= count; i++) if (sums[i + width] - sums[i] <= sums[last + width] - sums[last]) last = i;
-  return Math.floor(((2 * last + width) * hop) / 2);
+  return (last + Math.floor(width / 2)) * hop;
 }
 
 /** Samples as a WAV file of 16 bits. */
