@@ -14,6 +14,7 @@ def run(arguments: Sequence[str]) -> None:
     """Parses the arguments and measures."""
     parser = OneLineErrors(prog="fold bench-device", description=command.SUMMARY, allow_abbrev=False)
     command.add_arguments(parser)
+    parser.add_argument("--help-all", action="help", help="as --help, as of any command of fold")
     try:
         command.run(parser.parse_args(list(arguments)))
     except DeviceError as error:
