@@ -38,7 +38,7 @@ export class Microphone {
   constructor() { this.blocks = []; this.length = 0; }
 
   async start() {
-    const constraints = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: true };
+    const constraints = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     this.stream = await navigator.mediaDevices.getUserMedia({ audio: constraints });
     this.context = new AudioContext();
     this.sampleRate = this.context.sampleRate;

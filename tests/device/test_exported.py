@@ -1,0 +1,100 @@
+"""What `fold export --to onnx` writes says in `fold_device`, and in a browser, what `fold transcribe` says."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from browser import chromium, served
+from conftest import TINY_NETWORK, Finished
+
+from fold.checkpoint import KEY, PREFIX, Description
+from fold.demo.page import write_page
+from fold.demo.runtime import runtime_files
+from fold.errors import FoldError
+from fold.models import Conformer
+from fold.paths import PathSpace
+from fold.text.units import CharUnits
+from fold_device.cli import main
+from fold_device.description import read_description
+
+pytest.importorskip("fold.export.onnx")
+pytest.importorskip("onnxscript")
+DEPTHS = (2, 3, 4)
+RATE = 16000
+RECOGNISE = """
+const [names, depth, done] = arguments;
+(async () => {
+  const { Recogniser } = await import("./recogniser.js");
+  const { decode } = await import("./sound.js");
+  const recogniser = await Recogniser.open();
+  await recogniser.use("fp32");
+  const texts = [];
+  for (const name of names) {
+    const samples = await decode(await (await fetch(name)).arrayBuffer(), recogniser.sampleRate);
+    texts.push((await recogniser.transcribe(samples, depth)).text);
+  }
+  return texts;
+})().then(done, (error) => done(String(error)));
+"""
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """An untrained model's checkpoint, whose head is steep, so that it says something."""
+    torch.manual_seed(0)
+    units = CharUnits(" abcdefghij")
+    description = Description(Conformer(**TINY_NETWORK), PathSpace(2), units, RATE, shards="nowhere")
+    weights = {PREFIX + name: value for name, value in description.build().state_dict().items()}
+    torch.save({KEY: description.to_dict(), "state_dict": weights}, tmp_path / "model.ckpt")
+    return tmp_path / "model.ckpt"
+
+
+def noises(folder: Path) -> list[Path]:
+    """Sounds whose colour changes, of 0 to 4 s."""
+    random = np.random.default_rng(0)
+    files = []
+    for number, seconds in enumerate((0.0, 0.02, 0.5, 1.3, 2.0, 4.0)):
+        noise = random.normal(scale=0.1, size=round(seconds * RATE))
+        loud = 10 ** (np.interp(np.arange(len(noise)), np.linspace(0, len(noise), 12), random.normal(size=12)) / 2)
+        files.append(folder / f"{number}.wav")
+        soundfile.write(files[-1], np.clip(np.cumsum(noise) * 0.02 + noise * loud, -1, 1), RATE)
+    return files
+
+
+def test_transcripts_are_those_of_fold(
+    checkpoint: Path, tmp_path: Path, fold_command: Callable[..., Finished], capfd: pytest.CaptureFixture[str]
+) -> None:
+    exported, files = tmp_path / "exported", noises(tmp_path)
+    fold_command("export", "--to=onnx", "--ckpt_path", checkpoint, "--output", exported, "--storage=fp32")
+    expected = {
+        depth: fold_command(
+            "transcribe", "--ckpt_path", checkpoint, "--depth", depth, "--precision=fp32", *files
+        ).stdout
+        for depth in DEPTHS
+    }
+    assert len(set(expected.values())) == len(DEPTHS)
+    for depth in DEPTHS:
+        capfd.readouterr()
+        assert main(["transcribe", str(exported), *map(str, files), "--depth", str(depth)]) == 0
+        assert capfd.readouterr().out == expected[depth]
+    in_a_browser(exported, files, expected, tmp_path / "page")
+
+
+def in_a_browser(exported: Path, files: list[Path], expected: dict[int, str], page: Path) -> None:
+    try:
+        write_page(read_description(exported), page, runtime_files(), [])
+    except FoldError as error:
+        pytest.skip(str(error))
+    spoken = files[1:]  # browsers do not open a file without a sample
+    for file in spoken:
+        shutil.copy(file, page)
+    with served(page) as address, chromium() as browser:
+        browser.set_script_timeout(60)
+        browser.get(address)
+        for depth in DEPTHS:
+            found = browser.execute_async_script(RECOGNISE, [file.name for file in spoken], depth)
+            assert found == [line.split("\t")[1] for line in expected[depth].splitlines()[1:]]
