@@ -23,6 +23,7 @@ from fold_device.description import read_description
 
 pytest.importorskip("fold.export.onnx")
 pytest.importorskip("onnxscript")
+pytestmark = pytest.mark.slow  # half a minute of processor time; `.ci/run` runs it
 DEPTHS = (2, 3, 4)
 RATE = 16000
 RECOGNISE = """
