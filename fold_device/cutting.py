@@ -63,7 +63,7 @@ class Utterances:
         longest: seconds after which one is ended anyway.
     """
 
-    AROUND = 0.3  # seconds of quiet kept before and after
+    AROUND = 0.2  # seconds of quiet kept before and after: as little as recordings of commands have
     FLOOR_SECONDS = 5.0
 
     def __init__(self, sample_rate: int, pause: float = 0.6, longest: float = 30.0) -> None:
@@ -83,11 +83,13 @@ class Utterances:
             quiet, spoken = (0, True) if loud else (quiet + 1, spoken)
             if not spoken:
                 held = held[-around:]
-            elif quiet >= max(pause, around) or len(held) >= longest:
-                yield Piece((place - len(held)) * hop, np.concatenate(held))
-                held, quiet, spoken = [], 0, False
+            elif quiet >= pause or len(held) >= longest:
+                end = len(held) - max(quiet - around, 0)
+                yield Piece((place - len(held)) * hop, np.concatenate(held[:end]))
+                held, quiet, spoken = held[end:][-around:], 0, False
         if spoken:
-            yield Piece((place - len(held)) * hop, np.concatenate(held))
+            end = len(held) - max(quiet - around, 0)
+            yield Piece((place - len(held)) * hop, np.concatenate(held[:end]))
 
 
 def _hops(blocks: Iterable[np.ndarray], hop: int) -> Iterator[np.ndarray]:

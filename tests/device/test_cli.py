@@ -1,5 +1,7 @@
 """`fold-device` as a process, where neither PyTorch nor fold can be imported."""
 
+import collections
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 from stub_export import RATE, saying
+
+from fold_device.cli import main
 
 Wav = Callable[..., Path]
 BLOCKED = "import sys; sys.modules.update(torch=None, torchaudio=None, fold=None, lightning=None); "
@@ -101,3 +105,47 @@ def test_it_installs_by_itself(tmp_path: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     files = {str(file.relative_to(REPOSITORY)) for file in (REPOSITORY / "fold_device").rglob("*.py")}
     assert files <= held
+
+
+class FakeMicrophone:
+    """In place of sounddevice: hands over what it is told, then a Ctrl-C."""
+
+    PortAudioError = RuntimeError
+
+    def __init__(self, samples: np.ndarray) -> None:
+        self.samples = samples
+
+    def InputStream(self, *, samplerate: int, blocksize: int, callback: Callable, **_: object):  # noqa: N802
+        assert samplerate == RATE
+        for begin in range(0, len(self.samples), blocksize):
+            callback(self.samples[begin : begin + blocksize, None], None, None, None)
+        return contextlib.nullcontext()
+
+
+def test_listening_prints_an_utterance_after_its_pause(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet = np.zeros(RATE, np.float32)
+    heard = np.concatenate([quiet, saying("lights on"), quiet, saying("off"), quiet])
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeMicrophone(heard))
+    told: list[str] = []
+
+    def stop_at_the_end(*_: object, **__: object) -> str:
+        told.append(capsys.readouterr().out)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("queue.SimpleQueue", endless_queue(stop_at_the_end))
+    assert main(["listen", str(exported), "--depth", "2"]) == 130
+    assert told == ["microphone\tlights on\nmicrophone\toff\n"]
+
+
+def endless_queue(at_the_end: Callable[[], object]) -> type:
+    """A queue that, once empty, calls a function instead of waiting for ever."""
+
+    class Queue(collections.deque):
+        put = collections.deque.append
+
+        def get(self) -> object:
+            return self.popleft() if self else at_the_end()
+
+    return Queue

@@ -1,5 +1,7 @@
 """Streams are cut where it is quiet, and nothing of them is lost."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -51,8 +53,8 @@ def test_utterances_lie_between_pauses() -> None:
     ends = [(p.start / RATE, (p.start + len(p.samples)) / RATE) for p in found]
     assert len(ends) == 2  # a pause of 0.3 s ends none
     for (begin, end), (first, last) in zip(ends, [(1.5, 2.5), (4.0, 5.3)], strict=True):
-        assert first - 0.35 <= begin <= first
-        assert last <= end <= last + 0.7
+        assert first - 0.25 <= begin <= first
+        assert last <= end <= last + 0.25
     for piece in found:
         assert np.array_equal(piece.samples, samples[piece.start : piece.start + len(piece.samples)])
 
@@ -66,4 +68,5 @@ def test_speech_without_a_pause_is_ended_all_the_same() -> None:
     samples = np.concatenate([noise(1.0, 0.001), *[np.concatenate([tone(0.3), noise(0.1, 0.001)])] * 25])
     found = list(Utterances(RATE, longest=3.0)(blocks(samples, 800)))
     assert max(len(piece.samples) for piece in found) <= 3 * RATE
-    assert sum(len(piece.samples) for piece in found) >= 10 * RATE
+    assert sum(len(piece.samples) for piece in found) >= 9.9 * RATE
+    assert all(after.start >= before.start + len(before.samples) for before, after in pairwise(found))

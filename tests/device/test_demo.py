@@ -19,6 +19,7 @@ from fold.demo.page import sample_sentences, write_page
 from fold.demo.runtime import FILES, runtime_files
 from fold.demo.server import server_of
 from fold.errors import FoldError
+from fold_device.cutting import Utterances
 from fold_device.description import read_description
 
 TEXTS = ["lights on", "turn it off", "wake me at nine"]
@@ -32,6 +33,14 @@ const [seconds, done] = arguments;
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   await microphone.stop();
   return Array.from(await resample(microphone.since(0), microphone.sampleRate, 16000));
+})().then(done, (error) => done(String(error)));
+"""
+UTTERANCES = """
+const [name, done] = arguments;
+(async () => {
+  const { decode, utterances } = await import("./sound.js");
+  const samples = await decode(await (await fetch(name)).arrayBuffer(), 16000);
+  return [...utterances(samples, 16000)].map(({ start, piece }) => [start, piece.length]);
 })().then(done, (error) => done(String(error)));
 """
 RECOGNISE = """
@@ -165,6 +174,17 @@ def test_the_microphone_is_heard_as_it_is(browser, bursts: np.ndarray) -> None:
     products = np.correlate(endless, piece, "valid")
     energies = np.convolve(endless**2, np.ones(len(piece)), "valid") * np.sum(piece**2)
     assert np.max(products / np.sqrt(energies + 1e-9)) > 0.9
+
+
+def test_utterances_are_those_of_fold_device(browser, page: Path) -> None:
+    quiet = np.random.default_rng(0).normal(scale=1e-3, size=7 * RATE)
+    samples = quiet.copy()
+    for begin, end in ((0.5, 1.2), (1.4, 2.0), (3.1, 3.9), (6.5, 7.0)):
+        samples[round(begin * RATE) : round(end * RATE)] *= 100
+    write_wav(page / "utterances.wav", samples)
+    expected = [(p.start, len(p.samples)) for p in Utterances(RATE)([samples.astype(np.float32)])]
+    assert len(expected) == 3
+    assert browser.execute_async_script(UTTERANCES, "utterances.wav") == [list(piece) for piece in expected]
 
 
 def test_recording_shows_what_it_hears_until_it_is_stopped(browser) -> None:

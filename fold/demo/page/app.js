@@ -1,15 +1,14 @@
 // What the page does: sound in, words out, at the depth of the slider.
 
 import { Recogniser } from "./recogniser.js";
-import { decode, Microphone, quietest, resample, wav } from "./sound.js";
+import { cutAtPauses, decode, Microphone, resample, utterances, wav } from "./sound.js";
 import { draw } from "./wave.js";
 
 const LOOK_EVERY_MS = 400; // while recording
-const OPEN_SECONDS = 12; // of a recording that may still change
 const DOUBTFUL = 0.6; // confidence below which a word is marked
 
 const $ = (id) => document.getElementById(id);
-const page = { samples: new Float32Array(0), words: [], rate: 16000, microphone: null };
+const page = { samples: new Float32Array(0), cut: cutAtPauses, words: [], rate: 16000, microphone: null };
 let recogniser, sentences = [], asked = 0;
 
 async function begin() {
@@ -89,7 +88,7 @@ async function rerun() {
   if (!page.samples.length || page.microphone) return;
   const mine = ++asked, chosen = depth();
   $("state").textContent = "computing …";
-  const said = await recogniser.transcribe(page.samples, chosen);
+  const said = await recogniser.transcribe(page.samples, chosen, page.cut);
   if (mine !== asked) return;
   show(said);
   $("state").textContent = `at depth ${chosen}`;
@@ -103,7 +102,7 @@ function show({ text, words, seconds, took }) {
   $("words").replaceChildren(...(words.length ? shown : [quiet("nothing was understood")]));
   $("seconds").textContent = `${seconds.toFixed(1)} s`;
   $("took").textContent = `${(took * 1000).toFixed(0)} ms`;
-  $("factor").textContent = (took / Math.max(seconds, 1e-3)).toFixed(4);
+  $("factor").textContent = page.microphone ? "–" : (took / Math.max(seconds, 1e-3)).toFixed(4);
   redraw();
 }
 
@@ -130,11 +129,10 @@ function redraw() {
   draw($("wave"), page.samples, page.rate, page.words);
 }
 
-/** Takes a finished recording. */
-async function take(samples) {
+/** Takes a finished recording. cut: makes pieces of it to recognise. */
+async function take(samples, cut) {
   if (!samples.length) throw new Error("there is no sound in it");
-  page.samples = samples;
-  page.words = [];
+  Object.assign(page, { samples, cut, words: [] });
   URL.revokeObjectURL($("player").src);
   Object.assign($("player"), { src: URL.createObjectURL(wav(samples, page.rate)), hidden: false });
   $("compare").disabled = false;
@@ -145,7 +143,7 @@ async function take(samples) {
 async function openFile() {
   const [file] = $("file").files;
   if (!file) return;
-  await take(await decode(await file.arrayBuffer(), page.rate));
+  await take(await decode(await file.arrayBuffer(), page.rate), cutAtPauses);
   $("file").value = ""; // so that the same file can be opened again
 }
 
@@ -164,24 +162,25 @@ async function record() {
   look(microphone, { settled: [], place: 0 });
 }
 
-/** Shows what was heard so far, again and again; only the last seconds are recognised anew. */
+/** Shows what was heard so far, again and again. settled: words of utterances that a pause has ended; place: where the
+ * rest begins, in samples of the hardware. */
 async function look(microphone, { settled, place }) {
   if (page.microphone !== microphone) return;
-  const heard = microphone.since(place), ratio = page.rate / microphone.sampleRate;
+  const before = microphone.sampleRate, ratio = before / page.rate, from = place;
   try {
-    const open = await resample(heard, microphone.sampleRate, page.rate);
-    if (open.length) {
-      const offset = place / microphone.sampleRate, cut = open.length > OPEN_SECONDS * page.rate;
-      const half = Math.floor(open.length / 2);
-      const end = cut ? half + quietest(open.subarray(half), page.rate) : open.length;
-      const said = await recogniser.transcribe(open.slice(0, end), depth());
-      const moved = said.words.map((word) => ({ ...word, start: word.start + offset, end: word.end + offset }));
-      if (page.microphone !== microphone) return;
-      page.samples = await resample(microphone.since(0), microphone.sampleRate, page.rate);
-      const words = [...settled, ...moved];
-      show({ ...said, words, text: words.map((word) => word.text).join(" ") });
-      if (cut) [settled, place] = [words, place + Math.round(end / ratio)];
+    const open = await resample(microphone.since(from), before, page.rate), words = [];
+    let took = 0;
+    for (const { start, piece, ended } of utterances(open, page.rate)) {
+      const said = await recogniser.transcribe(piece, depth());
+      const offset = from / before + start / page.rate;
+      words.push(...said.words.map((word) => ({ ...word, start: word.start + offset, end: word.end + offset })));
+      took += said.took;
+      if (ended) [settled, place] = [[...settled, ...words.splice(0)], from + Math.round((start + piece.length) * ratio)];
     }
+    if (page.microphone !== microphone) return;
+    page.samples = await resample(microphone.since(0), before, page.rate);
+    const all = [...settled, ...words];
+    show({ words: all, text: all.map((word) => word.text).join(" "), seconds: page.samples.length / page.rate, took });
   } catch (error) {
     $("alert").textContent = error.message;
   }
@@ -195,16 +194,16 @@ async function stop() {
   $("file").disabled = false;
   $("state").textContent = "";
   await microphone.stop();
-  await take(await resample(microphone.since(0), microphone.sampleRate, page.rate));
+  await take(await resample(microphone.since(0), microphone.sampleRate, page.rate), utterances);
 }
 
 /** What each depth makes of the recording. */
 async function compare() {
-  const samples = page.samples, rows = [];
+  const { samples, cut } = page, rows = [];
   $("compare").disabled = true;
   try {
     for (const each of recogniser.depths) {
-      const said = await recogniser.transcribe(samples, each);
+      const said = await recogniser.transcribe(samples, each, cut);
       const row = document.createElement("tr");
       for (const text of [each, said.text || "–", (said.took / said.seconds).toFixed(4)]) row.insertCell().textContent = text;
       rows.push(row);

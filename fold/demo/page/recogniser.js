@@ -3,7 +3,6 @@
 import { bestPath, Units } from "./words.js";
 import { cutAtPauses } from "./sound.js";
 
-const LONGEST_SECONDS = 30;
 const FAVOURITE = "int8";
 
 export class Recogniser {
@@ -45,11 +44,11 @@ export class Recogniser {
     await this.ask("run", { samples: new Float32Array(this.sampleRate), repeats: this.repeats(this.depths.at(-1)) });
   }
 
-  /** What is said in samples, at the model's rate, in [-1, 1]: {text, words, seconds, took}. */
-  async transcribe(samples, depth) {
+  /** What is said in samples, at the model's rate, in [-1, 1]: {text, words, seconds, took}. cut: makes pieces of them. */
+  async transcribe(samples, depth, cut = cutAtPauses) {
     const texts = [], words = [];
     let took = 0;
-    for (const { start, piece } of cutAtPauses(samples, this.sampleRate, LONGEST_SECONDS)) {
+    for (const { start, piece } of cut(samples, this.sampleRate)) {
       const run = await this.ask("run", { samples: piece, repeats: this.repeats(depth) });
       const symbols = bestPath(run.logProbs, run.frames, run.units);
       texts.push(this.units.text(symbols));

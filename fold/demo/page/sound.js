@@ -1,7 +1,11 @@
 // Sound as samples: files, the microphone, pauses.
 
 const HOP_SECONDS = 0.02;
-const PAUSE_SECONDS = 0.3;
+const PAUSE_SECONDS = 0.3; // over which the quietest place of a long recording is sought
+const END_SECONDS = 0.6; // of quiet that end an utterance
+const AROUND_SECONDS = 0.2; // of quiet kept before and after
+const FLOOR_SECONDS = 5; // in which the quietest tells how loud speech must be
+const LONGEST_SECONDS = 30;
 
 /** The samples of an audio file, channels averaged, at a rate in Hz. */
 export async function decode(bytes, sampleRate) {
@@ -67,9 +71,9 @@ export class Microphone {
   }
 }
 
-/** Pieces {start, piece} of at most `seconds`, cut where the second half of each is quietest. */
-export function* cutAtPauses(samples, sampleRate, seconds) {
-  const longest = Math.round(seconds * sampleRate);
+/** Pieces {start, piece} of at most 30 s, cut where the second half of each is quietest. */
+export function* cutAtPauses(samples, sampleRate) {
+  const longest = Math.round(LONGEST_SECONDS * sampleRate);
   let start = 0;
   while (samples.length - start > longest) {
     const half = Math.floor(longest / 2);
@@ -80,18 +84,42 @@ export function* cutAtPauses(samples, sampleRate, seconds) {
   yield { start, piece: samples.slice(start) };
 }
 
+/** Speech between pauses, as fold_device/cutting.py finds it: {start, piece, ended}; the last may not have ended. */
+export function* utterances(samples, sampleRate) {
+  const hop = Math.round(HOP_SECONDS * sampleRate), hops = (seconds) => Math.round(seconds / HOP_SECONDS);
+  const levels = [];
+  let begin = 0, quiet = 0, spoken = false;
+  for (let i = 0; (i + 1) * hop <= samples.length; i++) {
+    levels.push(10 * Math.log10(energy(samples, i * hop, hop) / hop + 1e-12));
+    const floor = Math.min(...levels.slice(-hops(FLOOR_SECONDS) - 1));
+    const loud = levels[i] > Math.max(floor + 10, -60);
+    quiet = loud ? 0 : quiet + 1;
+    spoken ||= loud;
+    if (!spoken) begin = Math.max(begin, i + 1 - hops(AROUND_SECONDS));
+    else if (quiet >= hops(END_SECONDS) || i + 1 - begin >= hops(LONGEST_SECONDS)) {
+      const end = i + 1 - Math.max(quiet - hops(AROUND_SECONDS), 0);
+      yield { start: begin * hop, piece: samples.slice(begin * hop, end * hop), ended: true };
+      [begin, quiet, spoken] = [Math.max(end, i + 1 - hops(AROUND_SECONDS)), 0, false];
+    }
+  }
+  const end = levels.length - Math.max(quiet - hops(AROUND_SECONDS), 0);
+  if (spoken) yield { start: begin * hop, piece: samples.slice(begin * hop, end * hop), ended: false };
+}
+
+function energy(samples, begin, count) {
+  let sum = 0;
+  for (let i = begin; i < begin + count; i++) sum += samples[i] * samples[i];
+  return sum;
+}
+
 /** The middle of the quietest 0.3 s, the last of several. */
-export function quietest(samples, sampleRate) {
+function quietest(samples, sampleRate) {
   const hop = Math.max(Math.round(HOP_SECONDS * sampleRate), 1);
   const count = Math.floor(samples.length / hop);
   const width = Math.min(Math.round(PAUSE_SECONDS / HOP_SECONDS), count);
   if (!width) return samples.length;
   const sums = new Float64Array(count + 1);
-  for (let i = 0; i < count; i++) {
-    let energy = 0;
-    for (let k = i * hop; k < (i + 1) * hop; k++) energy += samples[k] * samples[k];
-    sums[i + 1] = sums[i] + energy;
-  }
+  for (let i = 0; i < count; i++) sums[i + 1] = sums[i] + energy(samples, i * hop, hop);
   let last = 0;
   for (let i = 0; i + width <= count; i++) if (sums[i + width] - sums[i] <= sums[last + width] - sums[last]) last = i;
   return (last + Math.floor(width / 2)) * hop;
