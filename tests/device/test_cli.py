@@ -115,7 +115,7 @@ class FakeMicrophone:
     def __init__(self, samples: np.ndarray) -> None:
         self.samples = samples
 
-    def InputStream(self, *, samplerate: int, blocksize: int, callback: Callable, **_: object):  # noqa: N802
+    def InputStream(self, *, samplerate: int, blocksize: int, callback: Callable, **_: object):
         assert samplerate == RATE
         for begin in range(0, len(self.samples), blocksize):
             callback(self.samples[begin : begin + blocksize, None], None, None, None)

@@ -34,12 +34,15 @@ function drawSamples(context, samples, width, colour) {
 function drawWords(context, words, place, colour, font) {
   context.font = `600 12px ${font}`;
   context.textAlign = "center";
+  let free = 0; // where the next word has room
   for (const { text, start, end } of words) {
     const [left, right] = [place(start), place(end)];
     context.fillStyle = colour("--band");
     context.fillRect(left, 0, Math.max(right - left, 2), HEIGHT - LABELS);
-    if (context.measureText(text).width > (right - left) * 1.6 + 4) continue; // no room for it
+    const middle = (left + right) / 2, half = context.measureText(text).width / 2;
+    if (middle - half < free) continue;
     context.fillStyle = colour("--ink");
-    context.fillText(text, (left + right) / 2, HEIGHT - 9);
+    context.fillText(text, middle, HEIGHT - 9);
+    free = middle + half + 6;
   }
 }
