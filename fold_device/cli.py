@@ -58,7 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: argparse._SubParsersAction, name: str, run: Callable, summary: str) -> argparse.ArgumentParser:
+def _add(
+    commands: argparse._SubParsersAction[OneLineErrors],
+    name: str,
+    run: Callable[[argparse.Namespace], int | None],
+    summary: str,
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
     parser.add_argument("model", help="a folder that `fold export --to onnx` wrote")
     parser.set_defaults(run=run)

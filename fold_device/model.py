@@ -73,7 +73,7 @@ class Model:
                 f"{self.description.folder}: the model tells {log_probs.shape[2]} units apart, its description names "
                 f"{len(self.units)}"
             )
-        return log_probs[0, : num_frames[0]]
+        return np.asarray(log_probs[0, : num_frames[0]])
 
     def transcribe(
         self,
