@@ -19,11 +19,16 @@ DEFAULT_PRECISION = "int8"
 
 @dataclass(frozen=True)
 class Stored:
-    """The files of one precision, relative to the folder. data: of the weights, or None where the graph holds them."""
+    """The files of one precision, relative to the folder.
+
+    data: of the weights, or None where the graph holds them; bytes, crc32: of both, one after the other; crc32 is None
+    in a folder that tells none.
+    """
 
     file: str
     data: str | None
     bytes: int
+    crc32: int | None
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,10 @@ def _parsed(folder: Path, plain: Mapping[str, Any]) -> Description:
         max_repeats=tuple(map(int, plain["max_repeats"])),
         deepest=int(plain["deepest"]),
         depths={depth: tuple(map(int, depths[str(depth)])) for depth in sorted(map(int, depths))},
-        models={name: Stored(found["file"], found.get("data"), int(found["bytes"])) for name, found in models.items()},
+        models={
+            name: Stored(found["file"], found.get("data"), int(found["bytes"]), found.get("crc32"))
+            for name, found in models.items()
+        },
     )
 
 

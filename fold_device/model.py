@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,13 +131,7 @@ def _samples(audio: np.ndarray) -> np.ndarray:
 
 def _session(folder: Path, stored: Stored, threads: int) -> onnxruntime.InferenceSession:
     files = [folder / name for name in (stored.file, stored.data) if name]
-    for file in files:
-        if not file.is_file():
-            raise DeviceError(f"{file}: no such file, but {folder} describes it")
-    size = sum(file.stat().st_size for file in files)
-    if size != stored.bytes:
-        names = " and ".join(str(file) for file in files)
-        raise DeviceError(f"{names}: damaged: {size:,} bytes, where {stored.bytes:,} were written")
+    _check(files, folder, stored)
     try:
         import onnxruntime
     except ImportError:
@@ -155,6 +150,29 @@ def _session(folder: Path, stored: Stored, threads: int) -> onnxruntime.Inferenc
             "`fold export --to onnx`"
         )
     return session
+
+
+def _check(files: Sequence[Path], folder: Path, stored: Stored) -> None:
+    """Raises DeviceError unless the files are those that were exported."""
+    for file in files:
+        if not file.is_file():
+            raise DeviceError(f"{file}: no such file, but {folder} describes it")
+    names = " and ".join(str(file) for file in files)
+    size = sum(file.stat().st_size for file in files)
+    if size != stored.bytes:
+        raise DeviceError(f"{names}: damaged: {size:,} bytes, where {stored.bytes:,} were written")
+    if stored.crc32 is not None and _crc32(files) != stored.crc32:
+        raise DeviceError(f"{names}: damaged: the checksum is not that of what was written")
+
+
+def _crc32(files: Sequence[Path]) -> int:
+    """Of the files one after the other."""
+    found = 0
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                found = zlib.crc32(block, found)
+    return found
 
 
 def _first_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ Level u / 64 says unit u at the seed, and unit u * depth / 2 at any other depth 
 """
 
 import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,9 @@ def write_stub(folder: Path) -> Path:
     external = {"save_as_external_data": True, "location": "model.onnx.data", "size_threshold": 1000}
     onnx.save(_graph(), folder / "model.onnx", **external)
     onnx.save(_graph(), folder / "model.int8.onnx")
-    sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
+    fp32, int8 = (
+        [folder / name for name in names] for names in (("model.onnx", "model.onnx.data"), ("model.int8.onnx",))
+    )
     description = {
         "format": "fold-onnx",
         "version": 1,
@@ -83,17 +86,16 @@ def write_stub(folder: Path) -> Path:
         "depths": {"2": [1, 1], "3": [1, 2], "4": [2, 2]},
         "deepest": 4,
         "input": "waveform",
-        "models": {
-            "fp32": {
-                "file": "model.onnx",
-                "data": "model.onnx.data",
-                "bytes": sizes["model.onnx"] + sizes["model.onnx.data"],
-            },
-            "int8": {"file": "model.int8.onnx", "data": None, "bytes": sizes["model.int8.onnx"]},
-        },
+        "models": {"fp32": _stored(*fp32), "int8": _stored(*int8)},
     }
     (folder / "model.json").write_text(json.dumps(description))
     return folder
+
+
+def _stored(file: Path, data: Path | None = None) -> dict[str, Any]:
+    content = file.read_bytes() + (data.read_bytes() if data else b"")
+    name = data.name if data else None
+    return {"file": file.name, "data": name, "bytes": len(content), "crc32": zlib.crc32(content)}
 
 
 def saying(text: str, depth: int = 2, pause: float = 0.0) -> np.ndarray:

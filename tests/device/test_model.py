@@ -101,6 +101,13 @@ def test_repeats_together_are_limited_too(exported: Path) -> None:
 
 def _garbage(folder: Path) -> None:
     (folder / "model.int8.onnx").write_bytes(b"\x00" * (folder / "model.int8.onnx").stat().st_size)
+    change(folder, ["models", "int8", "crc32"], None)
+
+
+def _flipped(folder: Path) -> None:
+    content = bytearray((folder / "model.onnx.data").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "model.onnx.data").write_bytes(content)
 
 
 def _cut(name: str) -> Callable[[Path], None]:
@@ -118,12 +125,14 @@ def _foreign(folder: Path) -> None:
         folder / "model.int8.onnx",
     )
     change(folder, ["models", "int8", "bytes"], (folder / "model.int8.onnx").stat().st_size)
+    change(folder, ["models", "int8", "crc32"], None)
 
 
 @pytest.mark.parametrize(
     ("damage", "precision", "named"),
     [
         (_garbage, "int8", "model.int8.onnx: not a model that ONNX Runtime loads"),
+        (_flipped, "fp32", "model.onnx.data: damaged: the checksum"),
         (_cut("model.int8.onnx"), "int8", "model.int8.onnx: damaged"),
         (_cut("model.onnx.data"), "fp32", "model.onnx.data: damaged"),
         (lambda folder: (folder / "model.onnx.data").unlink(), "fp32", "model.onnx.data: no such file"),
