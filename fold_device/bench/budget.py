@@ -44,8 +44,8 @@ def parse_size(text: str) -> float:
 
 
 def choose(record: Record, budget: Budget) -> Row | None:
-    """Of the rows that can be afforded, the one of least memory whose WER lies within the budget of the lowest; without
-    WERs the deepest, of the most bytes.
+    """Of the rows that can be afforded, the shallowest whose WER lies within the budget of the lowest, and of its
+    precisions the fastest; without WERs the deepest, of the most bytes.
 
     None if none can be afforded. Raises DeviceError if WER is asked for in vain.
     """
@@ -59,7 +59,7 @@ def choose(record: Record, budget: Budget) -> Row | None:
         return max(rows, key=lambda row: (row.depth, row.stored_bytes))
     limit = min(wers) * (1 + (budget.within or 0) / 100)
     good = [row for row in rows if row.wer is not None and row.wer <= limit]
-    return min(good, key=lambda row: (row.memory_bytes.median, row.real_time_factor.median))
+    return min(good, key=lambda row: (row.depth, row.real_time_factor.median))
 
 
 def advice(record: Record, budget: Budget) -> str:

@@ -45,6 +45,7 @@ ROWS = (
         (Budget(real_time_factor=0.0115), (4, "fp32")),
         (Budget(memory=15e6, real_time_factor=0.006), (4, "int8")),
         (Budget(within=5), (8, "int8")),
+        (Budget(within=55), (4, "int8")),
         (Budget(real_time_factor=0.004), None),
     ],
 )
