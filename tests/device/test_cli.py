@@ -149,3 +149,14 @@ def endless_queue(at_the_end: Callable[[], object]) -> type:
             return self.popleft() if self else at_the_end()
 
     return Queue
+
+
+def test_the_example_lowers_the_depth_under_load(exported: Path, wav: Wav) -> None:
+    files = [str(wav(f"{name}.wav", saying("on", 2))) for name in "abcd"]
+    example = REPOSITORY / "examples" / "adaptive_depth.py"
+    source = example.read_text().replace("MOST = 0.05", "MOST = 0.0")  # any load is too much
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", source, str(exported), *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environment)
+    assert [line.split("\t")[1] for line in done.stdout.splitlines()] == ["depth 4", "depth 3", "depth 2", "depth 2"]
+    assert done.stdout.splitlines()[-1].endswith("\ton")
