@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fold.cli.parser import OneLineErrors
 from fold.errors import FoldError
-from fold_device.bench import command
-from fold_device.cli import OneLineErrors
+from fold_device.bench.command import SUMMARY, bench
 from fold_device.errors import DeviceError
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Parses the arguments and measures."""
-    parser = OneLineErrors(prog="fold bench-device", description=command.SUMMARY, allow_abbrev=False)
-    command.add_arguments(parser)
-    parser.add_argument("--help-all", action="help", help="as --help, as of any command of fold")
+    """Parses the arguments of `fold_device.bench.command.bench` and calls it."""
+    parser = OneLineErrors(prog="fold bench-device", description=SUMMARY)
+    parser.add_argument("model", nargs="?", type=str, help="A folder that `fold export --to onnx` wrote.")
+    parser.add_argument("audio", nargs="*", type=str, help="Files to time; by default those of --transcripts.")
+    parser.add_function_arguments(bench, skip={"model", "audio"})
     try:
-        command.run(parser.parse_args(list(arguments)))
+        bench(**parser.instantiate(parser.parse_args(arguments)))
     except DeviceError as error:
         raise FoldError(str(error)) from None

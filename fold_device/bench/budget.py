@@ -16,22 +16,33 @@ class Budget:
     """What a depth may cost.
 
     Args:
-        memory: Bytes above an empty process; None: any.
+        memory: Most that it may take above an empty process, such as 40MB; None: any.
         real_time_factor: Seconds of computing that a second of audio may take on one thread; None: any.
         within: Percent that its WER may lie above the lowest of those that can be afforded, relative to it; None: it
             must be the lowest.
+
+    Raises:
+        DeviceError: The memory is no size.
     """
 
-    memory: float | None = None
+    memory: str | None = None
     real_time_factor: float | None = None
     within: float | None = None
+
+    def __post_init__(self) -> None:
+        self.most_bytes  # noqa: B018 - raises
+
+    @property
+    def most_bytes(self) -> float | None:
+        """The memory in bytes."""
+        return None if self.memory is None else parse_size(self.memory)
 
     def __bool__(self) -> bool:
         return (self.memory, self.real_time_factor, self.within) != (None, None, None)
 
     def affords(self, row: Row) -> bool:
         """By the highest of the rounds."""
-        fits = self.memory is None or row.memory_bytes.high <= self.memory
+        fits = self.most_bytes is None or row.memory_bytes.high <= self.most_bytes
         return fits and (self.real_time_factor is None or row.real_time_factor.high <= self.real_time_factor)
 
 
@@ -78,7 +89,7 @@ def advice(record: Record, budget: Budget) -> str:
 def _wanted(record: Record, budget: Budget) -> list[str]:
     wanted = []
     if budget.memory is not None:
-        wanted.append(f"memory up to {budget.memory / 1e6:g} MB")
+        wanted.append(f"memory up to {budget.memory}")
     if budget.real_time_factor is not None:
         wanted.append(f"real-time factor up to {budget.real_time_factor:g} on {record.device}")
     if budget.within is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from fold_device.bench.budget import Budget, advice, parse_size
+from fold_device.bench.budget import Budget, advice
 from fold_device.bench.figures import draw
 from fold_device.bench.measure import Effort, measure
 from fold_device.bench.record import Record, read_record, write_record
@@ -15,6 +16,7 @@ from fold_device.bench.wer import read_transcripts
 from fold_device.errors import DeviceError
 
 SUMMARY = "What each depth and precision costs on this machine: time, memory, disk, WER; which to use."
+OUTPUT = "bench-device"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=Effort.rounds, help="of measuring in turns (3)")
     parser.add_argument("--timed", type=int, default=Effort.timed, help="files that each process is timed on (20)")
     parser.add_argument("--beside", nargs="+", default=[], metavar="FILE", help="records to draw beside this one")
-    parser.add_argument("--output", default="bench-device", help="folder for bench.json and bench.png (bench-device)")
+    parser.add_argument("--output", default=OUTPUT, help="folder for bench.json and bench.png (bench-device)")
     parser.add_argument("--record", metavar="FILE", help="a bench.json to take instead of measuring")
     parser.add_argument("--budget.memory", dest="memory", help="above an empty process, such as 40MB")
     parser.add_argument("--budget.real_time_factor", dest="factor", type=float, help="on one thread, such as 0.05")
@@ -35,34 +37,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Measures, or reads a record; prints the table and, if there is a budget, the choice."""
-    memory = None if arguments.memory is None else parse_size(arguments.memory)
-    budget = Budget(memory, arguments.factor, arguments.within)
-    if (arguments.model is None) == (arguments.record is None):
+    """Calls `bench` with parsed arguments."""
+    bench(
+        arguments.model,
+        arguments.audio,
+        transcripts=arguments.transcripts,
+        depths=arguments.depths,
+        precisions=arguments.precisions,
+        effort=Effort(arguments.rounds, arguments.timed),
+        beside=arguments.beside,
+        output=arguments.output,
+        record=arguments.record,
+        budget=Budget(arguments.memory, arguments.factor, arguments.within),
+    )
+
+
+def bench(
+    model: str | None = None,
+    audio: Sequence[str] | None = None,
+    transcripts: str | None = None,
+    depths: Sequence[int] | None = None,
+    precisions: Sequence[str] | None = None,
+    effort: Effort = Effort(),
+    beside: Sequence[str] = (),
+    output: str = OUTPUT,
+    record: str | None = None,
+    budget: Budget = Budget(),
+) -> None:
+    """Measures a model, or reads a record; prints the table and, if there is a budget, the choice.
+
+    Args:
+        model: a folder that `fold export --to onnx` wrote.
+        audio: files to time; by default those of `transcripts`.
+        transcripts: a list with columns audio and text: WER is measured too.
+        depths: to measure; by default all.
+        precisions: to measure; by default all.
+        effort: how thoroughly it is measured.
+        beside: records to draw beside this one.
+        output: folder for bench.json and bench.png.
+        record: a bench.json to take instead of measuring.
+        budget: what a depth may cost; the depth and precision to use are named.
+
+    Raises:
+        DeviceError: an argument is wrong, or neither or both of a model and a record are given.
+    """
+    if (model is None) == (record is None):
         raise DeviceError("expected a model to measure, or --record=FILE of an earlier measurement")
-    if arguments.record is not None:
-        record = read_record(arguments.record)
-        print(table(record))
+    if record is not None:
+        found = read_record(record)
+        print(table(found))
     else:
-        record = _measured(arguments)
+        said = read_transcripts(transcripts) if transcripts else {}
+        others = [read_record(file) for file in beside]
+        found = measure(str(model), list(audio or said), said, depths, precisions, effort)
+        _keep(found, others, Path(output))
     if budget:
-        print(advice(record, budget))
+        print(advice(found, budget))
 
 
-def _measured(arguments: argparse.Namespace) -> Record:
-    transcripts = read_transcripts(arguments.transcripts) if arguments.transcripts else {}
-    beside = [read_record(file) for file in arguments.beside]
-    files = arguments.audio or list(transcripts)
-    effort = Effort(arguments.rounds, arguments.timed)
-    record = measure(arguments.model, files, transcripts, arguments.depths, arguments.precisions, effort)
-    folder = Path(arguments.output)
+def _keep(record: Record, beside: list[Record], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_record(record, folder / "bench.json")
     print(table(record))
     print(f"record: {folder / 'bench.json'}")
-    if transcripts:
+    if record.words:
         _draw(record, beside, folder / "bench.png")
-    return record
 
 
 def _draw(record: Record, beside: list[Record], file: Path) -> None:

@@ -39,11 +39,11 @@ ROWS = (
     ("budget", "expected"),
     [
         (Budget(), (8, "fp32")),
-        (Budget(memory=15e6), (8, "int8")),
-        (Budget(memory=10e6), None),  # the highest of the rounds counts
+        (Budget(memory="15MB"), (8, "int8")),
+        (Budget(memory="10MB"), None),  # the highest of the rounds counts
         (Budget(real_time_factor=0.015), (8, "int8")),
         (Budget(real_time_factor=0.0115), (4, "fp32")),
-        (Budget(memory=15e6, real_time_factor=0.006), (4, "int8")),
+        (Budget(memory="15MB", real_time_factor=0.006), (4, "int8")),
         (Budget(within=5), (8, "int8")),
         (Budget(within=55), (4, "int8")),
         (Budget(real_time_factor=0.004), None),
@@ -119,7 +119,7 @@ def test_bench_measures_each_in_a_process(
     # The record answers without a further measurement, and without the model.
     chosen = ["bench", "--record", str(output / "bench.json"), "--budget.memory", "90MB"]
     assert main(chosen) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("memory up to 90 MB: depth 4 in int8 (WER 25.00 %")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("memory up to 90MB: depth 4 in int8 (WER 25.00 %")
 
 
 @pytest.mark.parametrize(

@@ -320,7 +320,17 @@ def test_a_damaged_runtime_is_noticed(runtime: list[Path], tmp_path: Path, monke
     assert fetched == [kept]
 
 
-def test_bench_device_is_a_command_of_fold_too(fold_command: Callable[..., Finished]) -> None:
+def test_bench_device_is_a_command_of_fold_too(
+    folder: Path, fold_command: Callable[..., Finished], tmp_path: Path
+) -> None:
+    write_wav(tmp_path / "a.wav", saying("on"))
+    settings = ("--effort.rounds=1", "--effort.timed=1", "--depths=[2,4]", "--precisions=[int8]", "--output=found")
+    done = fold_command("bench-device", folder, "a.wav", *settings, "--budget.memory=900MB")
+    assert done.stdout.splitlines()[-1].startswith("memory up to 900MB: depth 4 in int8")
+    again = fold_command("bench-device", "--record=found/bench.json", "--budget.memory=900MB")
+    assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
+    refused = fold_command("bench-device", "--record=found/bench.json", "--budget.memory=much", check=False)
+    assert refused.status == 2 and "much" in refused.stderr and refused.stderr.count("\n") == 1
     done = fold_command("bench-device", check=False)
     assert done.status == 2
     assert done.stderr.startswith("fold bench-device: expected a model to measure")
