@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, *arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if command in ("-h", "--help"):
         print("usage: fold COMMAND [options]    (fold COMMAND --help describes them)\n")
-        print("\n".join(f"  {name:12}{text}" for name, text in commands.listed().items()))
+        print("\n".join(f"  {name:13}{text}" for name, text in commands.listed().items()))
         return 0
     if command == "--version":
         print(f"fold {__version__}")

@@ -18,6 +18,8 @@ COMMANDS = {  # name: where its function is, which takes the arguments, and what
     "prepare": ("fold.cli.prepare:run", "write the shards of a corpus"),
     "sweep": ("fold.cli.sweep:run", "WER per depth of a checkpoint"),
     "transcribe": ("fold.cli.transcribe:run", "audio files to text at a chosen depth"),
+    "bench-device": ("fold.cli.bench_device:run", "time, memory and WER of an exported model at every depth"),
+    "demo": ("fold.cli.demo:run", "a page on which an exported model listens, with a slider for its depth"),
     "compare": ("fold.cli.compare:run", "runs side by side: tables, figures, significance, one page"),
     "dashboard": ("fold.cli.dashboard:run", "make a W&B workspace that compares runs by depth"),
     "export": ("fold.cli.export:run", "write a model for ONNX runtimes, sherpa-onnx or transformers"),

@@ -35,6 +35,14 @@ EXAMPLES = {
         "fold compare runs/conformer_fold/latest runs/conformer_physical/latest",
         "fold compare folded=run1 folded=run2 physical=run3 --against=physical",
     ),
+    "bench-device": (
+        "fold bench-device device --transcripts=test.tsv",
+        "fold bench-device --record=bench-device/bench.json --budget.memory=40MB",
+    ),
+    "demo": (
+        "fold demo device",
+        "fold demo device --output=site --serve=false",
+    ),
     "dashboard": ("fold dashboard --entity=my_team",),
     "export": (
         "fold export --to=onnx --ckpt_path=last.ckpt --output=device",

@@ -71,7 +71,7 @@ def run(package: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_package_adds_a_command(package: Path) -> None:
     assert run(package, "greet", "you").stdout == "hello you\n"
-    assert "greet       from stranger" in run(package, "--help").stdout
+    assert "greet        from stranger" in run(package, "--help").stdout
     failed = run(package, "greet")
     assert (failed.returncode, failed.stderr) == (2, "fold greet: whom?\n")
 

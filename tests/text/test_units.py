@@ -103,9 +103,9 @@ def test_a_separator_stands_between_units_alone():
     assert units.decode([3, 0, 4, 1]) == f"tʃ eʊ {UNKNOWN_TEXT}"
 
 
-def test_no_spaces_stand_around_a_text():
+def test_one_space_stands_between_words_and_none_around_a_text():
     units = CharUnits(" ab")
-    assert units.decode([2, 3, 2, 4, 2]) == "a b"
+    assert units.decode([2, 3, 2, 2, 4, 2]) == "a b"
 
 
 def test_sentencepiece_learns_from_a_transcript_of_any_length():

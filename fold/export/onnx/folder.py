@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -77,8 +78,11 @@ def file_name(storage: Storage) -> str:
 
 
 def _write(folder: Path, graph: ir.Model, storage: Storage) -> dict[str, Any]:
-    """Writes a graph and its weights. Returns their names and bytes."""
+    """Writes a graph and its weights. Returns their names, and bytes and checksum of both, one after the other."""
     name = file_name(storage)
     ir.save(stripped(graph), folder / name, external_data=f"{name}.data")
-    size = sum((folder / file).stat().st_size for file in (name, f"{name}.data"))
-    return {"file": name, "data": f"{name}.data", "bytes": size}
+    size, crc32 = 0, 0
+    for file in (folder / name, folder / f"{name}.data"):
+        content = file.read_bytes()
+        size, crc32 = size + len(content), zlib.crc32(content, crc32)
+    return {"file": name, "data": f"{name}.data", "bytes": size, "crc32": crc32}

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
 from conftest import REPOSITORY, Finished
 from export.onnx.exported import RATE, Exported, checkpoint, conformer, describe, noise, run
 
+import fold_device
 from fold.decoding.greedy import ctc_greedy
 from fold.errors import FoldError
 from fold.export.onnx.description import describe as describe_json
@@ -36,6 +38,19 @@ def test_the_json_says_what_a_runtime_needs(exported: Exported) -> None:
         assert description.units.decode([index]) == unit.strip()
     assert len(known["units"]) == len(description.units) and known["units"][0] == "<blank>"
     assert (known["joiner"], known["space"]) == ("characters", " ")
+
+
+def test_a_byte_that_changed_is_told(exported: Exported, tmp_path: Path) -> None:
+    folder = tmp_path / "device"
+    shutil.copytree(exported.folder, folder)
+    for precision, stored in fold_device.description.read_description(folder).models.items():
+        assert fold_device.load(folder, precision).transcribe(np.zeros(RATE, np.float32)).seconds == 1
+        for name in (stored.file, stored.data):
+            content = (folder / name).read_bytes()
+            (folder / name).write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+            with pytest.raises(fold_device.DeviceError, match="damaged: the checksum"):
+                fold_device.load(folder, precision)
+            (folder / name).write_bytes(content)
 
 
 def test_the_canonical_path_of_a_depth_is_the_one_that_pytorch_takes() -> None:
