@@ -77,8 +77,9 @@ class Model:
         """Of its audio, in Hz."""
         return self.description.sample_rate
 
+    # A file name is an Audio, and a sequence of str too: the first signature that fits counts, as in the body.
     @overload
-    def transcribe(
+    def transcribe(  # type: ignore[overload-overlap]
         self,
         audio: Audio,
         depth: int | None = ...,
@@ -104,7 +105,7 @@ class Model:
     ) -> list[str]: ...
 
     @overload
-    def transcribe(
+    def transcribe(  # type: ignore[overload-overlap]
         self,
         audio: Audio,
         depth: int | None = ...,
@@ -202,7 +203,8 @@ class Model:
             raise FoldError("audio with samples that are NaN or infinite")
         if sample_rate in (None, self.sample_rate):
             return samples
-        return soxr.resample(samples, sample_rate, self.sample_rate)
+        resampled: np.ndarray = soxr.resample(samples, sample_rate, self.sample_rate)
+        return resampled
 
     def _recognise(
         self, samples: np.ndarray, path: Path, decoding: Decoding, windows: Windows

@@ -120,12 +120,12 @@ def _write(
     folder: Path, title: str, systems: list[System], table: list[tables.Row], lines: list[str], pairs: list[Pair]
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = {
+    figures = {
         "wer_by_depth": ("WER against executed depth.", draw.wer_by_depth(systems, title)),
         "wer_by_parameters": ("WER against stored parameters.", draw.wer_by_parameters(systems, title)),
         "wer_by_real_time_factor": ("WER against computing time.", draw.wer_by_real_time_factor(systems, title)),
     }
-    drawn = {name: (caption, figure) for name, (caption, figure) in drawn.items() if figure is not None}
+    drawn = {name: (caption, figure) for name, (caption, figure) in figures.items() if figure is not None}
     for name, (_, figure) in drawn.items():
         figure.savefig(folder / f"{name}.png")
         figure.savefig(folder / f"{name}.svg")

@@ -103,8 +103,9 @@ def pad(sequences: Sequence[Tensor], rounding: Rounding | None = None) -> Tensor
     if get_worker_info() is None:
         padded = like.new_empty(number, longest)
     else:
-        storage = like.untyped_storage()._new_shared(number * longest * like.element_size())
-        padded = like.new_empty(0).set_(storage, 0, (number, longest))
+        num_bytes = number * longest * like.element_size()
+        storage: torch.UntypedStorage = like.untyped_storage()._new_shared(num_bytes)  # type: ignore[no-untyped-call]
+        padded = like.new_empty(0).set_(storage, 0, (number, longest), (longest, 1))
     for row, sequence in zip(padded, sequences, strict=True):
         row[: len(sequence)] = sequence
         row[len(sequence) :] = 0

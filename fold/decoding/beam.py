@@ -29,6 +29,7 @@ class Scorer(Protocol):
 
     def extend(self, state: Any, parents: Tensor, units: Tensor) -> Any:
         """The state of hypotheses `parents[b, i]` of utterance b extended by `units[b, i]`, both (batch, new_hyps)."""
+        ...
 
 
 @torch.no_grad()

@@ -8,17 +8,32 @@ import torch
 from torch import Tensor, nn
 
 ConvNorm = Literal["layer", "group", "batch"]
+EPSILON = 1e-5  # added to variances, as PyTorch's own norms do
 
 
-class FrameLayerNorm(nn.LayerNorm):
+class _ScaledNorm(nn.Module):
+    """A norm with a learned scale and shift of each channel, under the names of PyTorch's norms. Unlike these it is
+    called as `norm(x, mask)`; x: (batch, time, channels); mask: (batch, time)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+
+class FrameLayerNorm(_ScaledNorm):
     """Normalises each frame by itself. x: (batch, time, channels)."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return super().forward(x)
+        return nn.functional.layer_norm(x, self.weight.shape, self.weight, self.bias, EPSILON)
 
 
-class MaskedGroupNorm(nn.GroupNorm):
+class MaskedGroupNorm(_ScaledNorm):
     """Normalises each utterance by groups of channels, over its valid frames. x: (batch, time, channels)."""
+
+    def __init__(self, num_groups: int, num_channels: int) -> None:
+        super().__init__(num_channels)
+        self.num_groups = num_groups
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         batch, time, channels = x.shape
@@ -27,23 +42,34 @@ class MaskedGroupNorm(nn.GroupNorm):
         count = mask.sum(1).clamp(min=1)[:, None, None, None] * (channels // self.num_groups)
         mean = (grouped * valid).sum((1, 3), keepdim=True) / count
         var = ((grouped - mean) * valid).square().sum((1, 3), keepdim=True) / count
-        normed = ((grouped - mean) * torch.rsqrt(var + self.eps)).reshape(x.shape)
+        normed = ((grouped - mean) * torch.rsqrt(var + EPSILON)).reshape(x.shape)
         return (normed * self.weight + self.bias).to(x.dtype)
 
 
-class MaskedBatchNorm(nn.BatchNorm1d):
+class MaskedBatchNorm(_ScaledNorm):
     """Batch normalisation over the valid frames of a batch. x: (batch, time, channels).
 
     Its running statistics mix those of every repeat and path that shares the layer, which harms evaluation: the fault
     known from slimmable networks (Yu et al., 2019, arXiv 1812.08928).
     """
 
+    MOMENTUM = 0.1  # share of a batch in the running statistics
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         if self.training:
             mean, var = self._batch_statistics(x.float(), mask)
         else:
             mean, var = self.running_mean, self.running_var
-        normed = (x.float() - mean) * torch.rsqrt(var + self.eps)
+        normed = (x.float() - mean) * torch.rsqrt(var + EPSILON)
         return (normed * self.weight + self.bias).to(x.dtype)
 
     def _batch_statistics(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,8 +78,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         var = ((x - mean) * valid).square().sum((0, 1)) / count
         with torch.no_grad():
             unbiased = var * count / (count - 1).clamp(min=1)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(unbiased, self.momentum)
+            self.running_mean.lerp_(mean, self.MOMENTUM)
+            self.running_var.lerp_(unbiased, self.MOMENTUM)
             self.num_batches_tracked += 1
         return mean, var
 
