@@ -29,7 +29,6 @@ class Scorer(Protocol):
 
     def extend(self, state: Any, parents: Tensor, units: Tensor) -> Any:
         """The state of hypotheses `parents[b, i]` of utterance b extended by `units[b, i]`, both (batch, new_hyps)."""
-        ...
 
 
 @torch.no_grad()
@@ -86,6 +85,7 @@ def beam_search(
             return [search.finished for search in searches]
         dead = scores.isinf() | (units == sos_eos)
         states = [scorer.extend(state, parents, units) for (_, scorer), state in zip(scorers, states, strict=True)]
+    raise AssertionError("every search is over at its greatest length")
 
 
 @dataclass
