@@ -12,9 +12,11 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 EXPS   := $(sort $(basename $(notdir $(wildcard experiments/*.yaml))))
 CORPORA := $(sort $(basename $(notdir $(wildcard data/*.yaml))))
+# Tests on all cores, up to four: the tests of a file stay together, so that its fixtures are made once.
+PARALLEL := -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train prepare sweep compare results test test-slow torture bench-data gpu-check lint types format bench lock clean
+.PHONY: help setup train prepare sweep compare results docs test test-slow torture bench-data gpu-check lint types format bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,7 +27,7 @@ setup: $(READY)  ## make .venv from pyproject.toml and constraints.txt
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
 	@touch $@
 
 train: known $(READY)  ## train EXP on DATA (ROOT=its folder, ARGS="overrides"; RESUME=1 goes on), sweep its depths
@@ -43,11 +45,14 @@ compare: $(READY)  ## compare RUNS (run folders, sweeps, checkpoints) on one tes
 results: $(READY)  ## train the study of RESULTS.md (hours; goes on where it stopped; ROOT=folder of fsdd), make its tables
 	$(BIN)/python -m studies.results $(if $(ROOT),--root=$(ROOT)) $(ARGS)
 
+docs: $(READY)  ## build the site of all pages in site/, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 test: $(READY)  ## run the tests (minutes)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-slow: $(READY)  ## run the slow tests too
-	$(BIN)/python -m pytest -m "not torture" $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not torture" $(ARGS)
 
 torture: $(READY)  ## kill runs, damage shards, fetch from a hostile server: tried / survived / lost (half an hour)
 	$(BIN)/python -m pytest -m torture -s tests/test_torture.py $(ARGS)
@@ -76,7 +81,7 @@ lock: $(READY)  ## write the versions in .venv to constraints.txt
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:  ## remove .venv and caches (runs and shards stay)
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 .PHONY: known
 known:

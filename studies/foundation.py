@@ -6,7 +6,8 @@ Trains wav2vec2_small_full on the default corpus and exports it: one foundation 
 that export it fine-tunes, for each seed and on both corpora, all 6 layers (full), 4 of them (compact) and 4 unfolded to
 6 (fold), each for the same updates, on the default corpus also for three times as many; the first seed also with other
 choices of the layers that stay, and without any fine-tuning. Every finished run leaves its records in
-studies/results/foundation/; the study goes on where it was interrupted, and fills its part of RESULTS.md.
+studies/results/; the study goes on where it was interrupted, and fills docs/results/foundation.md. `--page-only` makes
+the tables again, `--commands` prints how each run is trained.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from studies.results_page import comparison, figure, update_page
-from studies.runs import Run, fold, options_of, train_all
+from fold.report.compare.systems import System, mean_and_deviation
+from studies.results_page import PAGE, TABLES, comparison, figure, markdown, systems_of, update_pages
+from studies.runs import Run, commands, fold, options_of, train_all
 
 STUDY = "foundation"
-PAGE = Path("RESULTS.md")
 SOURCE = Path("runs") / "studies" / STUDY / "pretrained" / "huggingface"
 SEEDS = (1, 2, 3)
 MARGIN = 1.0  # of WER: what folding may cost
@@ -58,7 +59,7 @@ class Table:
         return [run(system, self.corpus, seed) for seed in self.seeds for system in self.systems]
 
 
-TABLES = {
+COMPARED = {
     "foundation commands": Table("commands", ("full", "compact", "fold"), SEEDS, "full"),
     "foundation fsdd": Table("fsdd", ("full", "compact", "fold"), SEEDS, "full"),
     "foundation untrained": Table(
@@ -70,14 +71,18 @@ TABLES = {
     "foundation other layers": Table("commands", ("fold", "fold_first", "fold_mean"), SEEDS[:1], "fold"),
     "foundation longer": Table("commands", ("full_longer", "compact_longer", "fold_longer"), SEEDS, "full_longer"),
 }
+IN_SHORT = {"commands, 1,200 updates": "commands", "commands, 3,600 updates": "longer", "fsdd, 400 updates": "fsdd"}
 
 
 def main() -> None:
     options = options_of(__doc__)
+    if options.commands:
+        print(commands(runs(), options.commands))
+        return
     if not options.page_only:
         pretrain(options.places["commands"])
         train_all(dict.fromkeys(runs()), options.places, options.jobs)
-    update_page(PAGE, parts())
+    update_pages({TABLES / "foundation.md": parts(), PAGE: {"D": in_short()}})
 
 
 def pretrain(places: Sequence[str]) -> None:
@@ -91,7 +96,7 @@ def pretrain(places: Sequence[str]) -> None:
 
 
 def runs() -> Iterator[Run]:
-    return (run for table in TABLES.values() for run in table.runs())
+    return (run for table in COMPARED.values() for run in table.runs())
 
 
 def run(system: str, corpus: str, seed: int) -> Run:
@@ -103,7 +108,7 @@ def run(system: str, corpus: str, seed: int) -> Run:
 def parts() -> dict[str, str]:
     """Of the page, made of what is finished."""
     made = {}
-    for name, table in TABLES.items():
+    for name, table in COMPARED.items():
         finished = [run for run in table.runs() if run.finished]
         made[name] = comparison(finished, table.against, MARGIN)
         if table.seeds == SEEDS:
@@ -111,6 +116,20 @@ def parts() -> dict[str, str]:
                 finished, name, f"Folded foundation model, {table.corpus}: WER on the test split"
             )
     return made
+
+
+def in_short() -> str:
+    """WER on test of full, compact and folded, one column per length of fine-tuning; empty until all are finished."""
+    tables = [COMPARED[f"foundation {name}"] for name in IN_SHORT.values()]
+    if not all(run.finished for table in tables for run in table.runs()):
+        return ""
+    names = [f"{system.label}, depth {depth}" for system, depth in rows(tables[0])]
+    columns = [[mean_and_deviation(system.wers(depth)) for system, depth in rows(table)] for table in tables]
+    return markdown(["system", *IN_SHORT], list(zip(names, *columns, strict=True)))
+
+
+def rows(table: Table) -> list[tuple[System, int]]:
+    return [(system, depth) for system in systems_of(table.runs()) for depth in system.depths]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 Part A holds a foldable model against individually trained ones, B leaves out or changes parts of the method, C tries
 what the paper does not have. Learning rates are chosen first, on dev. Every finished run leaves its records in
-studies/results/study/, so that the study goes on where it was interrupted; RESULTS.md has its tables from them.
+studies/results/, so that the study goes on where it was interrupted; RESULTS.md and docs/results/ have their tables
+from them. `--page-only` makes the tables again, `--commands` prints how each run is trained.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from statistics import fmean
 
 from studies.results_page import (
+    PAGE,
+    TABLES,
     beyond_table,
     claim_table,
     comparison,
@@ -22,14 +25,13 @@ from studies.results_page import (
     mean_wer,
     paths_table,
     rates_table,
-    update_page,
+    update_pages,
+    variants_in_short,
     variants_table,
 )
-from studies.runs import Run, fold, keep, options_of, train_all
+from studies.runs import Run, commands, fold, options_of, train_all
 
 STUDY = "study"
-PAGE = Path("RESULTS.md")
-CLAIM = Path("docs/one-model-or-many.md")
 UPDATES = {"fsdd": 1200, "commands": 2000}  # by corpus
 SEEDS = (1, 2, 3)
 SEEDS_OF_VARIANTS = {"fsdd": (1, 2), "commands": (1,)}
@@ -71,31 +73,38 @@ BEYOND: dict[str, tuple[str, ...]] = {  # C
 
 def main() -> None:
     options = options_of(__doc__)
+    if options.commands:
+        print(commands([*searches(), *(everything() if searched() else ())], options.commands))
+        return
     if not options.page_only:
         for stage in (searches, first_seeds, everything):  # each rests on those before
             train_all(dict.fromkeys(stage()), options.places, options.jobs)
         for run in folds("commands"):
             beyond_training(run)
-    update_page(PAGE, parts())
+    update_pages({TABLES / "learning-rates.md": {"learning rates": rates_table(finished(searches()))}})
     if searched():
-        update_page(CLAIM, {"A": claim_table({corpus: finished(claim(corpus)) for corpus in UPDATES})})
+        update_pages(parts())
 
 
-def parts() -> dict[str, str]:
-    """Of the page, made of what is finished."""
-    made = {"learning rates": rates_table(finished(searches()))}
-    if not searched():
-        return made
-    for corpus in UPDATES:
-        runs = finished(claim(corpus))
-        made |= {
-            f"A {corpus}": comparison(runs),
-            f"figure A {corpus}": figure(runs, f"A {corpus}", f"{corpus}: WER on the test split"),
-            **{f"{part} {corpus}": variants_table(varied(part, corpus)) for part in "BC"},
-        }
-    made["paths"] = paths_table({corpus: finished(folds(corpus)) for corpus in UPDATES})
-    made["improvements"] = variants_table(improvements())
-    return {**made, "beyond": beyond_table([run for run in folds("commands") if run.file("beyond").exists()])}
+def parts() -> dict[Path, dict[str, str]]:
+    """Of the pages, made of what is finished."""
+    claims = {corpus: finished(claim(corpus)) for corpus in UPDATES}
+    varied_by_corpus = {part: {corpus: varied(part, corpus) for corpus in UPDATES} for part in "BC"}
+    beyond = beyond_table([run for run in folds("commands") if run.evaluated("beyond")])
+    of_claim = {"paths": paths_table({corpus: finished(folds(corpus)) for corpus in UPDATES}), "beyond": beyond}
+    for corpus, runs in claims.items():
+        of_claim[f"A {corpus}"] = comparison(runs)
+        of_claim[f"figure A {corpus}"] = figure(runs, f"A {corpus}", f"{corpus}: WER on the test split")
+    of_parts = {
+        part: {f"{part} {corpus}": variants_table(variants) for corpus, variants in by_corpus.items()}
+        for part, by_corpus in varied_by_corpus.items()
+    }
+    return {
+        PAGE: {"A": claim_table(claims), **{part: variants_in_short(varied_by_corpus[part]) for part in "BC"}},
+        TABLES / "one-model-or-many.md": of_claim,
+        TABLES / "parts-of-the-method.md": of_parts["B"],
+        TABLES / "beyond-the-paper.md": {**of_parts["C"], "improvements": variants_table(improvements())},
+    }
 
 
 def searched() -> bool:
@@ -200,7 +209,7 @@ def variants(corpus: str) -> list[Run]:
 
 
 def first_seeds() -> list[Run]:
-    """One seed of each: what tells most, soonest."""
+    """One seed of each: what says most, soonest."""
     return [run for run in everything() if run.seed == SEEDS[0]]
 
 
@@ -211,11 +220,11 @@ def everything() -> list[Run]:
 
 def beyond_training(run: Run) -> None:
     """Sweeps the canonical paths of dev with every layer up to three times, where training had two."""
-    if not run.file("beyond").exists():
+    if not run.evaluated("beyond"):
         output = run.folder / "beyond"
         canonical = ("--max_repeats=3", "--paths_per_depth=0")
         fold("sweep", f"--ckpt_path={run.checkpoint}", "--split=dev", *canonical, f"--output={output}")
-        keep(output / "depth_sweep.json", run.file("beyond"))
+        run.keep("beyond", output / "depth_sweep.json")
 
 
 if __name__ == "__main__":

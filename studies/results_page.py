@@ -1,9 +1,8 @@
-"""The tables and figures of RESULTS.md, made of the records that the study left."""
+"""The tables and figures of RESULTS.md and docs/results/, made of the records that the studies left."""
 
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,22 +16,24 @@ from fold.report.compare import table as tables
 from fold.report.compare.systems import System, group, mean_and_deviation
 from fold.report.record import Record
 from fold.report.sweep import SweepRow
-from studies import runs as files
 from studies.runs import Run
 
+PAGE = Path("RESULTS.md")
+TABLES = Path("docs/results")
 MARGIN = 0.5  # of WER, within which systems count as equivalent
 LEFT_OUT = ("RTF", "hours")  # runs shared the machine, and processor time says more
 DIFFERENCE = "difference [95 %]"  # a heading of the comparison
-FACTS = ("parameters", "updates", "minutes", "of processor", "date")
+FACTS = ("parameters", "updates", "minutes", "processor minutes", "date")
 
 
-def update_page(page: Path, parts: Mapping[str, str]) -> None:
-    """Puts each part between its marks in the page; what is empty stays as it was. Ends the process if a mark is
+def update_pages(parts: Mapping[Path, Mapping[str, str]]) -> None:
+    """Puts each part between its marks in its page; what is empty stays as it was. Ends the process if a mark is
     missing."""
-    text = page.read_text(encoding="utf-8")
-    for name, content in parts.items():
-        text = filled(text, name, content)
-    page.write_text(text, encoding="utf-8")
+    for page, of_page in parts.items():
+        text = page.read_text(encoding="utf-8")
+        for name, content in of_page.items():
+            text = filled(text, name, content)
+        page.write_text(text, encoding="utf-8")
 
 
 def filled(text: str, name: str, content: str) -> str:
@@ -73,19 +74,19 @@ def facts(runs: Sequence[Run]) -> list[str]:
 
 
 def comparison(runs: Sequence[Run], against: str | None = None, margin: float = MARGIN) -> str:
-    """Runs on one test set: table, notes, facts and commands. against: the system that all are tested against (default:
+    """Runs on one test set: table, notes and facts. against: the system that all are tested against (default:
     each depth against the individually trained system of that depth)."""
     if not runs:
         return ""
     systems, named = systems_of(runs), by_name(runs)
+    trained = [[name, seeds(some), *facts(some)] for name, some in named.items()]
     table = tables.rows(systems, next((system for system in systems if system.label == against), None), margin)
     notes = [line for line in tables.notes(table, margin) if not line.startswith(LEFT_OUT)]
     return "\n\n".join(
         [
             formats.to_markdown(table, without=LEFT_OUT).strip(),
             "\n".join(f"- {line}" for line in [*tables.summary(systems), *notes]),
-            markdown(["system", "seeds", *FACTS], [[name, seeds(some), *facts(some)] for name, some in named.items()]),
-            commands(named),
+            markdown(["system", "random seeds", *FACTS], trained),
         ]
     )
 
@@ -114,12 +115,12 @@ def beside_counterpart(row: tables.Row) -> list[str]:
 
 
 def figure(runs: Sequence[Run], name: str, title: str) -> str:
-    """WER against depth, drawn beside the records in a file of that name."""
+    """WER against depth, drawn beside the pages of tables in a file of that name."""
     if not runs:
         return ""
-    file = files.RESULTS / f"{name.replace(' ', '-')}.png"
+    file = TABLES / f"{name.replace(' ', '-')}.png"
     figures.wer_by_depth(systems_of(runs), title).savefig(file)
-    return f"![WER against executed depth]({file.relative_to(files.RESULTS.parent.parent)})"
+    return f"![WER against executed depth]({file.name})"
 
 
 def systems_of(runs: Sequence[Run]) -> list[System]:
@@ -134,19 +135,9 @@ def seeds(runs: Sequence[Run]) -> str:
     return ", ".join(str(run.seed) for run in runs)
 
 
-def commands(named: Mapping[str, Sequence[Run]]) -> str:
-    """How each system was trained, folded away."""
-    lines = []
-    for name, runs in named.items():
-        arguments = [re.sub(r"(seed\w*)=\d+$", r"\1=SEED", shlex.quote(text)) for text in runs[0].arguments()]
-        lines += [f"# {name}: SEED {seeds(runs)}", f"python -m studies.variants fit {' '.join(arguments)}"]
-    block = "\n".join(["```bash", *lines, "```"])
-    return f"<details><summary>Commands</summary>\n\n{block}\n\n</details>"
-
-
 def variants_table(variants: Mapping[str, Sequence[Run]]) -> str:
-    """Part B or C: on dev and test the WER of the seed, the mean over all paths and the deepest, a value a run, and how
-    far the mean over canonical depths is from that of the first variant."""
+    """Part B or C: on dev and test the WER of the seed, the mean over paths and the deepest, one value per run, and
+    how far the mean over canonical depths is from that of the first variant."""
     variants = {name: finished for name, runs in variants.items() if (finished := [r for r in runs if r.finished])}
     if not variants:
         return ""
@@ -162,11 +153,27 @@ def variants_table(variants: Mapping[str, Sequence[Run]]) -> str:
             for cell in (*three_wers(runs, split), "" if runs is first else over_depths(runs, first, split))
         ]
         rows.append([name, *cells, *facts(runs)])
-    return f"{markdown([*headings, *FACTS], rows)}\n\n{commands(variants)}"
+    return markdown([*headings, *FACTS], rows)
+
+
+def variants_in_short(variants: Mapping[str, Mapping[str, Sequence[Run]]]) -> str:
+    """Part B or C: for each corpus and split how far the mean over canonical depths is from that of the first
+    variant."""
+    rows: dict[str, dict[str, str]] = {}
+    columns = [f"{corpus}, {split}" for corpus in variants for split in ("dev", "test")]
+    for corpus, of_corpus in variants.items():
+        done = {name: some for name, runs in of_corpus.items() if (some := [run for run in runs if run.finished])}
+        first = next(iter(done.values()), None)
+        for name, runs in list(done.items())[1:]:
+            for split in ("dev", "test"):
+                rows.setdefault(name, {})[f"{corpus}, {split}"] = over_depths(runs, first, split)
+    if not rows:
+        return ""
+    return markdown(["variant", *columns], [[name, *(of.get(c, "") for c in columns)] for name, of in rows.items()])
 
 
 def three_wers(runs: Sequence[Run], split: str) -> list[str]:
-    """WER of the seed, mean over all paths, of the deepest: a value a run."""
+    """WER of the seed, mean over all paths, of the deepest: one value per run."""
     records = [run.record(split) for run in runs]
     canonical = [list(record.canonical.values()) for record in records]
     values = (
@@ -187,7 +194,7 @@ def over_depths(runs: Sequence[Run], others: Sequence[Run], split: str) -> str:
 
 
 def paths_table(runs: Mapping[str, Sequence[Run]]) -> str:
-    """Dev WER of every path, a column for each corpus; the best of each depth first, by the mean over corpora."""
+    """Dev WER of every path, one column per corpus; the best of each depth first, by the mean over corpora."""
     records = {corpus: [run.record("dev") for run in some] for corpus, some in runs.items() if some}
     if not records:
         return ""

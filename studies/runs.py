@@ -1,28 +1,33 @@
-"""Runs of a study: each is trained once, and leaves its evaluations as small files in studies/results/."""
+"""Runs of a study: each is trained once, and leaves its evaluations in the archives of studies/results/."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 
 from tqdm import tqdm
 
-from fold.report.record import Record, read_record, write_record
+from fold.report.archive import SUFFIX, Archive, keep, read_archive
+from fold.report.record import Record, read_record
 
 RESULTS = Path(__file__).parent / "results"
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # a training each core: small layers use two threads badly
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # one training per core: small layers make poor use of two threads
 TRAINING = (
     "--trainer.devices=1",
     "--trainer.enable_progress_bar=false",
     "--data.num_workers=0",
 )
+SEED = "--random_seed=SEED"
 PLACES = ("shards", "root", "cache")
 
 
@@ -43,12 +48,17 @@ class Run:
         return f"{self.name.replace(' ', '_')}-{self.corpus}-seed{self.seed}"
 
     @property
+    def key(self) -> str:
+        """Names the run in an archive."""
+        return f"{self.study}/{self.name.replace(' ', '_')}/seed{self.seed}"
+
+    @property
     def folder(self) -> Path:
         return Path("runs") / "studies" / self.study / self.label
 
-    def file(self, split: str) -> Path:
-        """Where the record of an evaluation stays."""
-        return RESULTS / self.study / f"{self.label}-{split}.json"
+    def archive(self, split: str) -> Path:
+        """Where evaluations on a split of its corpus are kept, those of other runs too."""
+        return RESULTS / f"{self.corpus}-{split}{SUFFIX}"
 
     @property
     def checkpoint(self) -> Path:
@@ -56,10 +66,20 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return self.file("dev").exists() and self.file("test").exists()
+        return self.evaluated("dev") and self.evaluated("test")
+
+    def evaluated(self, split: str) -> bool:
+        return self.archive(split).exists() and self.key in opened(self.archive(split)).plain
 
     def record(self, split: str) -> Record:
-        return read_record(self.file(split))
+        return parsed(opened(self.archive(split)), self.key)
+
+    def keep(self, split: str, written: Path) -> None:
+        """Keeps a record in the archive of a split, without the places that its data had on this machine."""
+        record = read_record(written)
+        data = {name: value for name, value in record.settings["data"].items() if name not in PLACES}
+        settings = {**record.settings, "data": data}
+        keep(self.archive(split), {self.key: dataclasses.replace(record, settings=settings)})
 
     def arguments(self) -> list[str]:
         """Of `fold fit`, without what depends on the machine."""
@@ -68,20 +88,27 @@ class Run:
 
     def train(self, places: Sequence[str]) -> None:
         """Trains, sweeps test and dev, and keeps both records. An interrupted training goes on. places: options that
-        tell where the corpus lies."""
+        say where the corpus lies."""
         fold("fit", *self.arguments(), *places, "--ckpt_path=last", f"--run_dir={self.folder}")
         fold("sweep", f"--ckpt_path={self.checkpoint}", "--split=dev", f"--output={self.folder}/dev")
         for split, folder in (("test", self.folder), ("dev", self.folder / "dev")):
-            keep(folder / "depth_sweep.json", self.file(split))
+            self.keep(split, folder / "depth_sweep.json")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Of a study's command. jobs: trainings at a time; page_only: train nothing; places: of each corpus (see
-    `Run.train`)."""
+    """Of a study's command.
+
+    Attributes:
+        jobs: trainings at a time.
+        page_only: train nothing.
+        commands: print how the runs whose name matches are trained, and do nothing else.
+        places: of each corpus (see `Run.train`).
+    """
 
     jobs: int
     page_only: bool
+    commands: str | None
     places: dict[str, list[str]]
 
 
@@ -90,8 +117,29 @@ def options_of(description: str | None) -> Options:
     parser = parser_of(description)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
     parser.add_argument("--page-only", action="store_true", help="make the tables of what is finished, train nothing")
+    parser.add_argument(
+        "--commands",
+        nargs="?",
+        const="*",
+        metavar="NAME",
+        help="print the commands of all runs, or of those whose name matches a pattern such as 'physical*'",
+    )
     arguments = parser.parse_args()
-    return Options(arguments.jobs, arguments.page_only, places_of(arguments))
+    return Options(arguments.jobs, arguments.page_only, arguments.commands, places_of(arguments))
+
+
+def commands(runs: Iterable[Run], pattern: str) -> str:
+    """How the runs whose name matches are trained: a command for each system and corpus, of which SEED is the seed."""
+    systems: dict[tuple[str, str], list[Run]] = {}
+    for run in dict.fromkeys(runs):
+        if fnmatchcase(run.name, pattern):
+            systems.setdefault((run.name, run.corpus), []).append(run)
+    lines = []
+    for (name, corpus), alike in systems.items():
+        *arguments, _ = map(shlex.quote, alike[0].arguments())
+        seeds = ", ".join(str(run.seed) for run in alike)
+        lines += [f"# {name}, {corpus}: SEED {seeds}", f"python -m studies.variants fit {' '.join(arguments)} {SEED}"]
+    return "\n".join(lines) or f"no run is called {pattern}"
 
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:
@@ -109,11 +157,21 @@ def places_of(arguments: argparse.Namespace) -> dict[str, list[str]]:
     return {"commands": [shards], "fsdd": [shards, *root]}
 
 
-def keep(written: Path, file: Path) -> None:
-    """Keeps a record without the places that its data had on this machine."""
-    record = read_record(written)
-    data = {name: value for name, value in record.settings["data"].items() if name not in PLACES}
-    write_record(dataclasses.replace(record, settings={**record.settings, "data": data}), file)
+def opened(archive: Path) -> Archive:
+    """Reads an archive, once for each state of its file."""
+    state = archive.stat()
+    return _opened(archive, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def _opened(archive: Path, *state: int) -> Archive:
+    return read_archive(archive)
+
+
+@lru_cache(maxsize=512)
+def parsed(archive: Archive, key: str) -> Record:
+    """The evaluation of that name, taken apart and checked once."""
+    return archive.record(key)
 
 
 def fold(*arguments: str) -> None:

@@ -2,8 +2,8 @@
 
     python -m studies.significance
 
-Prints how often systems that err alike are told apart at p = 0.05, how often a real difference is found, how often the
-bootstrap's interval covers the truth, and in how many cases MAPSSWE equals NIST's.
+Prints how often systems that err alike are found to differ at p = 0.05, how often a real difference is found, how often
+the bootstrap's interval covers the truth, and in how many cases MAPSSWE equals NIST's.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def heard(reference: Sequence[str], rate: float, generator: random.Random, words
 
 
 def share_found(rate_a: float, rate_b: float, utterances: int, trials: int, generator: random.Random) -> float:
-    """Share of simulated pairs of systems that MAPSSWE tells apart."""
+    """Share of simulated pairs of systems that MAPSSWE finds to differ."""
     bar = tqdm(range(trials), desc="MAPSSWE", leave=False, disable=None)
     return sum(mapsswe(simulated(rate_a, rate_b, utterances, generator)).p < LEVEL for _ in bar) / trials
 
@@ -102,8 +102,8 @@ def nist(triples: Sequence[Triple]) -> tuple[float, ...]:
             lines = [f"{text} (speaker_{index:04d})\n" for index, text in enumerate(texts)]
             (Path(folder) / f"{name}.trn").write_text("".join(lines))
         aligned = "".join(_run(folder, f"sclite -r ref.trn trn -h {s}.trn trn -i rm -o sgml stdout") for s in "ab")
-        told = _run(folder, "sc_stats -p -t mapsswe -v -n -", aligned)
-    numbers = re.search(r"# segs: (\d+)\).*mean: (\S+)\) \(std dev: (\S+)\) \(Z Stat: (\S+)\)", told)
+        printed = _run(folder, "sc_stats -p -t mapsswe -v -n -", aligned)
+    numbers = re.search(r"# segs: (\d+)\).*mean: (\S+)\) \(std dev: (\S+)\) \(Z Stat: (\S+)\)", printed)
     return tuple(map(float, numbers.groups()))
 
 

@@ -8,19 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from tones import SAMPLE_RATE, Tones
 
+from fold import shipped
+from fold.checkpoint import Description
 from fold.cli import main
 from fold.data.prepare import prepare, prepared_name
-from fold.text.units import UnitsConfig
+from fold.export.huggingface import write_directory
+from fold.models import Foundation
+from fold.models.foundation import Shape
+from fold.paths import PathSpace
+from fold.text.units import CharUnits, UnitsConfig
 from fold.training.run_folder import STAMP
 
 REPOSITORY = Path(__file__).parent.parent
+SMALL_FOUNDATION = Path("runs/wav2vec2_small_full/latest/huggingface")  # what wav2vec2_small_fold starts from
 
 # In bf16, kernels of oneDNN 3.12 (of PyTorch 2.14) never end for some small shapes on some processors: seen with a
 # matrix product and a depthwise convolution on an Intel Xeon with avx512_bf16. Here its older kernels compute, also in
 # the processes that tests start; it reads this at its first use.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
+
+# Small layers use two threads badly, and tests run beside each other.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY_NETWORK = {
     "num_layers": 2,
@@ -105,10 +117,30 @@ def fold_process() -> Callable[..., Finished]:
 
     def run(folder: Path, *arguments: object) -> Finished:
         kept = {name: value for name, value in os.environ.items() if "WANDB" not in name and name != STAMP}
-        environment = {**kept, "PYTHONPATH": str(REPOSITORY / "tests"), "OMP_NUM_THREADS": "1"}
+        environment = {**kept, "PYTHONPATH": str(REPOSITORY / "tests")}
         command = [sys.executable, "-m", "fold", *map(str, arguments)]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr
         return Finished(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small_foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands in the header of wav2vec2_small_fold leave, without the training."""
+    settings = shipped.read(REPOSITORY / "experiments" / "wav2vec2_small_full.yaml")
+    shape = Shape(**settings["model"]["network"]["init_args"]["shape"])
+    units = CharUnits("abcdefghijklmnopqrstuvwxyz' ")
+    description = Description(Foundation(shape=shape), PathSpace(6, 1), units, 16000, shards="nowhere")
+    folder = tmp_path_factory.mktemp("exported")
+    write_directory(folder, description.build(), description, PathSpace(6, 1).seed)
+    return folder
+
+
+@pytest.fixture
+def beside_small_foundation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_foundation: Path) -> None:
+    """Works in a folder of its own, where wav2vec2_small_fold finds what it starts from."""
+    monkeypatch.chdir(tmp_path)
+    SMALL_FOUNDATION.parent.mkdir(parents=True)
+    SMALL_FOUNDATION.symlink_to(small_foundation)

@@ -1,21 +1,13 @@
-"""Every shipped YAML instantiates, and what the pages tell people to type exists."""
+"""Every shipped YAML instantiates."""
 
-import re
-import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
 
 from fold import shipped
-from fold.checkpoint import Description
-from fold.cli import COMMANDS, train
-from fold.export.huggingface import write_directory
-from fold.models import Foundation, empty_model
-from fold.models.foundation import Shape
-from fold.paths import PathSpace
-from fold.text.units import CharUnits
+from fold.cli import train
+from fold.models import empty_model
 
 EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*.yaml"))
 CORPORA = sorted((REPOSITORY / "data").glob("*.yaml"))
@@ -27,26 +19,7 @@ PAPER_PARAMETERS = {  # arXiv 2505.21237 and ESPnet's Switchboard Conformer: num
     "wav2vec2_compact": (32, 66_044_064 + 768),
     "wav2vec2_full": (32, 94_395_552 + 768),
 }
-SMALL_FOUNDATION = Path("runs/wav2vec2_small_full/latest/huggingface")  # what wav2vec2_small_fold starts from
-
-
-@pytest.fixture(scope="module")
-def small_foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the commands in the header of wav2vec2_small_fold leave, without the training."""
-    settings = shipped.read(REPOSITORY / "experiments" / "wav2vec2_small_full.yaml")
-    shape = Shape(**settings["model"]["network"]["init_args"]["shape"])
-    units = CharUnits("abcdefghijklmnopqrstuvwxyz' ")
-    description = Description(Foundation(shape=shape), PathSpace(6, 1), units, 16000, shards="nowhere")
-    folder = tmp_path_factory.mktemp("exported")
-    write_directory(folder, description.build(), description, PathSpace(6, 1).seed)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_foundation: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    SMALL_FOUNDATION.parent.mkdir(parents=True)
-    SMALL_FOUNDATION.symlink_to(small_foundation)
+pytestmark = pytest.mark.usefixtures("beside_small_foundation")
 
 
 def build(*arguments: str) -> train.FoldCLI:
@@ -93,48 +66,3 @@ def test_baselines_differ_from_their_experiment_in_unfolding_alone(fold: str, ba
         for of_unfolding in ("max_depth", "sampler", "objective"):
             settings["model"].pop(of_unfolding, None)
     assert both[0] == both[1]
-
-
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-
-
-def commands(page: Path) -> list[str]:
-    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(), re.S)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split("  #")[0].strip() for line in lines if line.startswith(("make ", "fold ", ".venv/bin/fold "))]
-
-
-@pytest.mark.parametrize("command", dict.fromkeys(command for page in PAGES for command in commands(page)))
-def test_command_of_a_page_parses(command: str) -> None:
-    words = shlex.split(command)
-    if words[0] == "make":
-        done = subprocess.run(["make", "-n", *words[1:]], cwd=REPOSITORY, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        [line] = [line for line in done.stdout.splitlines() if "bin/fold fit" in line] or [None]
-        if line is None:
-            return
-        options = shlex.split(line)[2:]
-        options = [str(REPOSITORY / o) if o.startswith(("experiments/", "data/")) else o for o in options]
-        build(*[option for option in options if not option.startswith("--trainer.devices")])
-    else:
-        assert words[1] in COMMANDS
-        help_text = subprocess.run(
-            [str(REPOSITORY / ".venv/bin/fold"), words[1], "--help-all"], capture_output=True, text=True
-        )
-        for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
-            assert option in help_text.stdout, option
-
-
-def test_pages_have_commands() -> None:
-    with_commands = {page.name for page in PAGES if commands(page)}
-    assert with_commands >= {"README.md", "runs.md", "data.md", "training.md", "foundation-models.md", "comparing.md"}
-
-
-@pytest.mark.parametrize("page", [*PAGES, REPOSITORY / "RESULTS.md"], ids=lambda page: page.name)
-def test_links_of_a_page_lead_somewhere(page: Path) -> None:
-    links = [link for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()) if not link.startswith("http")]
-    assert [link for link in links if not (page.parent / link).exists()] == []
-
-
-def test_the_readme_fits_two_screens() -> None:
-    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 120

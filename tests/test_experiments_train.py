@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import Finished
-from test_experiments import EXPERIMENTS, SMALL_FOUNDATION, small_foundation  # noqa: F401 (a fixture)
+from conftest import SMALL_FOUNDATION, Finished
+from test_experiments import EXPERIMENTS
 
 from fold.checkpoint import CONFIG, Description
 from fold.export.huggingface import write_directory
@@ -69,7 +69,7 @@ def smaller(settings: dict, pretrained: Path) -> list[str]:
 def test_every_experiment_trains(
     experiment: Path,
     pretrained: Path,
-    small_foundation: Path,  # noqa: F811
+    small_foundation: Path,
     tmp_path_factory: pytest.TempPathFactory,
     fold_command: Command,
     tmp_path: Path,

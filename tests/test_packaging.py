@@ -12,7 +12,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 from conftest import REPOSITORY
 
 import fold
@@ -56,8 +55,11 @@ def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
     assert "venv" in run(tmp_path, python, "-c", "import fold; print(fold.__file__)")
     command = python.parent / "fold"
     assert run(tmp_path, command, "--version") == f"fold {fold.__version__}\n"
-    printed = yaml.safe_load(run(tmp_path, command, "fit", "--config=debug", "--config=commands", "--print_config"))
-    assert printed["experiment"] == "debug"
+    sizes = {"hours": 0.02, "dev_utterances": 8, "test_utterances": 8}
+    few = [f"--data.corpus.init_args.{name}={size}" for name, size in sizes.items()]
+    run(tmp_path, command, "fit", "--config=debug", "--config=commands", *few, "--run_dir=run")
+    loading = "import fold; model = fold.load('run/checkpoints/last.ckpt'); print(*model.depths)"
+    assert run(tmp_path, python, "-c", loading) == "2 3 4\n"
     names = run(tmp_path, python, "-c", "from fold import shipped; print(*shipped.names())").split()
     assert names == [
         file.stem for kind in ("experiments", "data") for file in sorted((REPOSITORY / kind).glob("*.yaml"))

@@ -12,6 +12,7 @@ from fold.cli.parser import OneLineErrors
 from fold.data.cache import ShardCache
 from fold.errors import FoldError
 from fold.evaluation.checkpoint import Evaluation, Split, evaluate
+from fold.report.archive import read_archive, split_path
 from fold.report.compare import figures as draw
 from fold.report.compare import formats
 from fold.report.compare import table as tables
@@ -26,7 +27,9 @@ MARGIN = 0.5
 def run(arguments: list[str]) -> None:
     """Parses the arguments of `compare` and calls it."""
     parser = OneLineErrors(prog="fold compare", description="Systems side by side.")
-    parser.add_argument("runs", nargs="+", type=str, help="run folders, sweeps or checkpoints, perhaps as LABEL=PATH")
+    parser.add_argument(
+        "runs", nargs="+", type=str, help="run folders, sweeps, checkpoints or archives, each perhaps as LABEL=PATH"
+    )
     parser.add_function_arguments(compare, skip={"runs"})
     compare(**parser.instantiate(parser.parse_args(arguments)))
 
@@ -46,8 +49,9 @@ def compare(
     Of several subsets each is compared by itself, in a folder of its name.
 
     Args:
-        runs: run folders, depth_sweep.json or .csv files, or checkpoints, each perhaps as LABEL=PATH; those of equal
-            label, or that differ in their random seeds alone, are runs of one system.
+        runs: run folders, depth_sweep.json or .csv files, checkpoints, or an archive of evaluations (FILE.jsonl.xz, or
+            FILE.jsonl.xz/PATTERN for some of it), each perhaps as LABEL=PATH; those of equal label, or that differ
+            only in their random seeds, are runs of one system.
         output: folder for the results.
         against: label of the system that the others are tested against; by default a foldable system is tested at each
             depth against the one trained for that depth alone.
@@ -58,16 +62,16 @@ def compare(
         device: of checkpoints' evaluation: cpu, cuda, ...; by default an accelerator if there is one.
     """
     named = {Path(path).resolve(): (label, Path(path)) for label, path in map(_labelled, runs)}  # `latest` is a run too
-    labels = [label for label, _ in named.values()]
-    records = [find_record(path, split, device) for _, path in named.values()]
+    found = [(label, record) for label, path in named.values() for record in find_records(path, split, device)]
+    labels, records = [label for label, _ in found], [record for _, record in found]
     if pooled:
         records = [record.pooled() for record in records]
-    parts, found = by_subset(records), dict.fromkeys(s for r in records if len(r.subsets) > 1 for s in r.subsets)
+    parts, several = by_subset(records), dict.fromkeys(s for r in records if len(r.subsets) > 1 for s in r.subsets)
     for subset, of_subset in parts.items():
-        heading, folder = (f"{title}, {subset}", Path(output) / subset) if found else (title, Path(output))
+        heading, folder = (f"{title}, {subset}", Path(output) / subset) if several else (title, Path(output))
         _compare(group(of_subset, labels), against, margin, heading, folder)
-    if found.keys() - parts.keys():
-        print(f"left out: {', '.join(s for s in found if s not in parts)} (not every run was evaluated on it)")
+    if several.keys() - parts.keys():
+        print(f"left out: {', '.join(s for s in several if s not in parts)} (not every run was evaluated on it)")
 
 
 def _compare(systems: list[System], against: str | None, margin: float, title: str, folder: Path) -> None:
@@ -91,6 +95,14 @@ def _named(systems: list[System], label: str) -> System:
         if system.label == label:
             return system
     raise FoldError(f"--against={label}: no such system; there are {', '.join(system.label for system in systems)}")
+
+
+def find_records(path: Path, split: Split, device: str | None) -> list[Record]:
+    """The records that a path stands for: all in an archive that match its pattern, else one. Raises FoldError."""
+    if inside := split_path(path):
+        archive = read_archive(inside[0])
+        return [archive.record(name) for name in archive.names(inside[1])]
+    return [find_record(path, split, device)]
 
 
 def find_record(path: Path, split: Split, device: str | None) -> Record:

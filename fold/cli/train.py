@@ -199,6 +199,7 @@ def run(command: str, options: list[str]) -> None:
 
 
 def _execute(cli: FoldCLI, command: str) -> None:
+    cli.model.from_checkpoint = cli.config.ckpt_path is not None
     getattr(cli.trainer, command)(
         cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True
     )

@@ -17,6 +17,7 @@ from fold.data.batching import Batch, Rounding
 from fold.data.cache import ShardCache
 from fold.data.corpora import Corpus
 from fold.data.index import Index
+from fold.data.joining import Joiner, Joining
 from fold.data.location import Location
 from fold.data.plans import EvalPlan, Reference, TrainPlan
 from fold.data.prepare import prepare, prepared_name
@@ -67,7 +68,8 @@ class SpeechData(lightning.LightningDataModule):
         max_seconds: Longer training utterances are dropped, and counted in the log.
         shuffle_window: Number of shards that are shuffled together.
         speeds: Speed perturbation of training audio: one of these factors is drawn for each utterance; null: none.
-        random_seed: Of shuffling and speeds.
+        joining: Joins utterances of some training batches, so that longer speech is learnt too; null: none.
+        random_seed: Of shuffling, speeds and joining.
         num_workers: Processes that read for each loader.
         prepare_workers: Processes that prepare the corpus; null: one for each core.
 
@@ -91,6 +93,7 @@ class SpeechData(lightning.LightningDataModule):
         max_seconds: float = 30.0,
         shuffle_window: int = 16,
         speeds: list[float] | None = None,
+        joining: Joining | None = None,
         random_seed: int = 0,
         num_workers: int = 1,
         prepare_workers: int | None = None,
@@ -113,6 +116,7 @@ class SpeechData(lightning.LightningDataModule):
         self.max_seconds = max_seconds
         self.shuffle_window = shuffle_window
         self.speeds = speeds or [1.0]
+        self.joining = joining
         self.random_seed = random_seed
         self.num_workers = num_workers
         self.prepare_workers = prepare_workers
@@ -159,7 +163,7 @@ class SpeechData(lightning.LightningDataModule):
             log.warning(f"train: {dropped} of {split.utterances} utterances dropped: over {self.max_seconds} s")
         if not usable:
             raise FoldError(f"{self.location}: no training batch: every utterance is longer than {self.max_seconds} s")
-        data = self._split("train", self._takes.fits if self._takes else None)
+        data = self._split("train", self._takes.fits if self._takes else None, self.joining)
         plan = TrainPlan(
             data.lengths(self._samples(self.max_seconds)),
             [shard.seconds for shard in split.shards],
@@ -231,9 +235,13 @@ class SpeechData(lightning.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self._eval_loader("test")
 
-    def _split(self, name: str, fits: FitsAudio | None = None) -> ShardedSpeech:
+    def _split(self, name: str, fits: FitsAudio | None = None, joining: Joining | None = None) -> ShardedSpeech:
         rounding = Rounding.to_frames(self._takes.num_frames, self.round_frames) if self._takes else None
-        return ShardedSpeech(self.location, self.index.splits[name], self.sample_rate, self.units, fits, rounding)
+        joiner = None
+        if joining is not None:
+            joiner = Joiner(joining, self.sample_rate, self.units.encode, fits, self.random_seed)
+        split = self.index.splits[name]
+        return ShardedSpeech(self.location, split, self.sample_rate, self.units, fits, rounding, joiner)
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         data = self._split(name)

@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from fold.data.batching import Batch, Example, Rounding, collate
 from fold.data.faults import BadUtterance, Fault
 from fold.data.index import Split
+from fold.data.joining import Joiner
 from fold.data.location import Location
 from fold.data.plans import Reference
 from fold.data.shards import hash_id, load_sidecar
@@ -42,7 +43,7 @@ class ShardedSpeech(Dataset[Batch]):
 
     location: of the prepared corpus; split: its entry in the index; sample_rate: in Hz; units: encodes the transcripts;
     fits: what a training utterance must satisfy besides (None: nothing; any transcript will do for evaluation);
-    rounding: of the samples of a batch.
+    rounding: of the samples of a batch; joiner: joins utterances (None: leaves them apart).
     Utterances that cannot be used are left out of the batch and listed in its faults.
     """
 
@@ -54,6 +55,7 @@ class ShardedSpeech(Dataset[Batch]):
         units: Units,
         fits: FitsAudio | None = None,
         rounding: Rounding | None = None,
+        joiner: Joiner | None = None,
     ) -> None:
         self.location = location
         self.split = split
@@ -61,6 +63,7 @@ class ShardedSpeech(Dataset[Batch]):
         self.units = units
         self.fits = fits
         self.rounding = rounding
+        self.joiner = joiner
         self._readers: Readers | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -96,7 +99,7 @@ class ShardedSpeech(Dataset[Batch]):
                 examples.append(self.read(reference))
             except BadUtterance as error:
                 faults.append(error.fault)
-        return collate(examples, faults, self.rounding)
+        return collate(self.joiner(examples) if self.joiner else examples, faults, self.rounding)
 
     def read(self, reference: Reference) -> Example:
         """Reads, checks and decodes one utterance. Raises BadUtterance if it cannot be used."""

@@ -152,6 +152,11 @@ def read_record(file: str | Path) -> Record:
         plain = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FoldError(f"cannot read the record {file}: {getattr(error, 'strerror', None) or error}") from error
+    return parse_record(plain, file)
+
+
+def parse_record(plain: Any, file: str | Path) -> Record:
+    """The record that stands as plain JSON in a file. Raises FoldError, which names the file, if it is none."""
     found = plain.pop("format", None) if isinstance(plain, dict) else None
     if found not in (WITHOUT_SUBSETS, FORMAT):
         raise FoldError(

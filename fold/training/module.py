@@ -82,10 +82,11 @@ class FoldableASR(lightning.LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.updates = FiniteUpdates()
+        self.from_checkpoint = False  # set where one is about to be loaded, which needs no pre-trained weights
 
     def prepare_data(self) -> None:
         """One process of each machine downloads pre-trained weights, unless a checkpoint is about to be loaded."""
-        if self.trainer.ckpt_path is None:
+        if not self.from_checkpoint:
             self.network.fetch()
 
     def configure_model(self) -> None:
@@ -99,7 +100,7 @@ class FoldableASR(lightning.LightningModule):
             self.model = self.description.build()
             self.decoding.check(self.model)
             self.test_decoding.check(self.model, "test_decoding")
-            if self.trainer.ckpt_path is None:
+            if not self.from_checkpoint:
                 self.network.load_pretrained(self.model, sample_rate)
             if self.compile_layers:
                 for layer in self.model.unfolding.layers:

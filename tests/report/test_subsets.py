@@ -12,6 +12,7 @@ from rich.console import Console
 
 from fold.errors import FoldError
 from fold.metrics.errors import ErrorCounts, count_errors
+from fold.report.archive import SUFFIX, read_archive
 from fold.report.budget import Budget, choose
 from fold.report.figure import Baseline, plot_sweep
 from fold.report.record import read_record, record_of_sweep, write_record
@@ -86,10 +87,10 @@ def test_a_record_of_before_there_were_subsets_is_one(tmp_path: Path) -> None:
 
 
 def test_every_kept_record_of_a_study_can_be_read() -> None:
-    kept = sorted(RESULTS.rglob("*-seed1-*.json"))
-    assert len(kept) > 50
-    for file in kept:
-        record = read_record(file)
+    archives = [read_archive(file) for file in sorted(RESULTS.glob(f"*{SUFFIX}"))]
+    kept = [archive.record(name) for archive in archives for name in archive.names("*/seed1")]
+    assert len(kept) > 150
+    for record in kept:
         assert record.subsets == (record.split,) and record.split in ("dev", "test")
 
 

@@ -56,7 +56,7 @@ def test_two_processes_equal_one(
     model = Conformer(**TINY_NETWORK).build(len(data.units), SAMPLE_RATE)
     batch, space = next(iter(data.train_dataloader())), PathSpace(2)  # the whole update, as nothing accumulates
     assert len(set(batch.num_samples.tolist())) > 1  # lengths vary, over the ranks and within them
-    paths = DepthFirst().paths(space, 0, 1.0, step_generator(0, 0))
+    paths = DepthFirst().paths(space, 0, 1.0, step_generator(1, 0))
     objective = JointObjective(distillation=Distillation(0.5, 0.0, 0.0))
     outputs = model(batch.waveforms, batch.num_samples, paths.in_order)
     objective(paths, outputs, Targets(batch.units, batch.num_units), progress=0.0).total.backward()

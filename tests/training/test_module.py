@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,9 +62,9 @@ def test_a_new_run_fetches_pretrained_weights_and_a_resumed_one_does_not(monkeyp
     fetched = []
     monkeypatch.setattr(Conformer, "fetch", lambda network: fetched.append(network))
     module = make_module()
-    for ckpt_path in (None, "last.ckpt"):
-        module.trainer = SimpleNamespace(ckpt_path=ckpt_path)
-        module.prepare_data()
+    module.prepare_data()
+    module.from_checkpoint = True
+    module.prepare_data()
     assert fetched == [module.network]
 
 
