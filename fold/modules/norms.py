@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 ConvNorm = Literal["layer", "group", "batch"]
-EPSILON = 1e-5  # added to variances, as PyTorch's own norms do
 
 
 class _ScaledNorm(nn.Module):
@@ -17,6 +16,7 @@ class _ScaledNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.eps = 1e-5  # added to variances
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -25,7 +25,7 @@ class FrameLayerNorm(_ScaledNorm):
     """Normalises each frame by itself. x: (batch, time, channels)."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return nn.functional.layer_norm(x, self.weight.shape, self.weight, self.bias, EPSILON)
+        return nn.functional.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 class MaskedGroupNorm(_ScaledNorm):
@@ -42,7 +42,7 @@ class MaskedGroupNorm(_ScaledNorm):
         count = mask.sum(1).clamp(min=1)[:, None, None, None] * (channels // self.num_groups)
         mean = (grouped * valid).sum((1, 3), keepdim=True) / count
         var = ((grouped - mean) * valid).square().sum((1, 3), keepdim=True) / count
-        normed = ((grouped - mean) * torch.rsqrt(var + EPSILON)).reshape(x.shape)
+        normed = ((grouped - mean) * torch.rsqrt(var + self.eps)).reshape(x.shape)
         return (normed * self.weight + self.bias).to(x.dtype)
 
 
@@ -69,7 +69,7 @@ class MaskedBatchNorm(_ScaledNorm):
             mean, var = self._batch_statistics(x.float(), mask)
         else:
             mean, var = self.running_mean, self.running_var
-        normed = (x.float() - mean) * torch.rsqrt(var + EPSILON)
+        normed = (x.float() - mean) * torch.rsqrt(var + self.eps)
         return (normed * self.weight + self.bias).to(x.dtype)
 
     def _batch_statistics(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
