@@ -1,4 +1,8 @@
-"""Normalisations of the convolution module, each exact under padding: padded frames never enter a statistic."""
+"""Normalisations of the convolution module, each exact under padding: padded frames never enter a statistic.
+
+They are PyTorch's norms, so that whoever looks for these finds them, but are called as `norm(x, mask)`; mask: (batch,
+time).
+"""
 
 from __future__ import annotations
 
@@ -10,32 +14,17 @@ from torch import Tensor, nn
 ConvNorm = Literal["layer", "group", "batch"]
 
 
-class _ScaledNorm(nn.Module):
-    """A norm with a learned scale and shift of each channel, under the names of PyTorch's norms. Unlike these it is
-    called as `norm(x, mask)`; x: (batch, time, channels); mask: (batch, time)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.eps = 1e-5  # added to variances
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-
-class FrameLayerNorm(_ScaledNorm):
+class FrameLayerNorm(nn.LayerNorm):
     """Normalises each frame by itself. x: (batch, time, channels)."""
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return nn.functional.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # the mask is the point
+        return super().forward(x)
 
 
-class MaskedGroupNorm(_ScaledNorm):
+class MaskedGroupNorm(nn.GroupNorm):
     """Normalises each utterance by groups of channels, over its valid frames. x: (batch, time, channels)."""
 
-    def __init__(self, num_groups: int, num_channels: int) -> None:
-        super().__init__(num_channels)
-        self.num_groups = num_groups
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # the mask is the point
         batch, time, channels = x.shape
         grouped = x.float().view(batch, time, self.num_groups, -1)
         valid = mask[:, :, None, None]
@@ -46,25 +35,19 @@ class MaskedGroupNorm(_ScaledNorm):
         return (normed * self.weight + self.bias).to(x.dtype)
 
 
-class MaskedBatchNorm(_ScaledNorm):
+class MaskedBatchNorm(nn.BatchNorm1d):
     """Batch normalisation over the valid frames of a batch. x: (batch, time, channels).
 
     Its running statistics mix those of every repeat and path that shares the layer, which harms evaluation: the fault
     known from slimmable networks (Yu et al., 2019, arXiv 1812.08928).
     """
 
-    MOMENTUM = 0.1  # share of a batch in the running statistics
+    momentum: float  # not None, which PyTorch's own may be, as none of these
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-        self.register_buffer("num_batches_tracked", torch.tensor(0))
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # the mask is the point
         if self.training:
             mean, var = self._batch_statistics(x.float(), mask)
         else:
@@ -78,8 +61,8 @@ class MaskedBatchNorm(_ScaledNorm):
         var = ((x - mean) * valid).square().sum((0, 1)) / count
         with torch.no_grad():
             unbiased = var * count / (count - 1).clamp(min=1)
-            self.running_mean.lerp_(mean, self.MOMENTUM)
-            self.running_var.lerp_(unbiased, self.MOMENTUM)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(unbiased, self.momentum)
             self.num_batches_tracked += 1
         return mean, var
 
