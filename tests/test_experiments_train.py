@@ -11,6 +11,7 @@ import yaml
 from conftest import SMALL_FOUNDATION, Finished
 from test_experiments import EXPERIMENTS
 
+from fold import shipped
 from fold.checkpoint import CONFIG, Description
 from fold.export.huggingface import write_directory
 from fold.models import Foundation
@@ -76,7 +77,7 @@ def test_every_experiment_trains(
 ) -> None:
     SMALL_FOUNDATION.parent.mkdir(parents=True)
     SMALL_FOUNDATION.symlink_to(small_foundation)
-    settings = yaml.safe_load(experiment.read_text())
+    settings = shipped.read(experiment)
     fold_command(
         "fit",
         f"--config={experiment}",

@@ -63,6 +63,7 @@ def last(folder: Path) -> dict:
 
 
 def test_overrides_are_honoured_and_told(begun: list[str], fold_command: Command, tmp_path: Path) -> None:
+    time.sleep(1.1)  # W&B names the folders of offline runs by the second
     done = fold_command(*begun, "--model.optimizer.weight_decay=0.25", "--model.optimizer.lr=0.001")
     assert last(tmp_path)["global_step"] == 6
     [group] = last(tmp_path)["optimizer_states"][0]["param_groups"]
