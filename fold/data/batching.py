@@ -104,7 +104,8 @@ def pad(sequences: Sequence[Tensor], rounding: Rounding | None = None) -> Tensor
         padded = like.new_empty(number, longest)
     else:
         num_bytes = number * longest * like.element_size()
-        storage: torch.UntypedStorage = like.untyped_storage()._new_shared(num_bytes)  # type: ignore[no-untyped-call]
+        new = like.untyped_storage()._new_shared
+        storage: torch.UntypedStorage = new(num_bytes)  # type: ignore[no-untyped-call]  # as PyTorch leaves it
         padded = like.new_empty(0).set_(storage, 0, (number, longest), (longest, 1))
     for row, sequence in zip(padded, sequences, strict=True):
         row[: len(sequence)] = sequence

@@ -62,6 +62,6 @@ def skip_unless(finite: Tensor, optimizer: Optimizer) -> None:
     """
     if getattr(optimizer, "_step_supports_amp_scaling", False):
         optimizer.grad_scale = None  # type: ignore[attr-defined]  # fused ones read both, and declare neither
-        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]  # as above
     elif not finite:
         optimizer.zero_grad()
