@@ -16,7 +16,7 @@ CORPORA := $(sort $(basename $(notdir $(wildcard data/*.yaml))))
 PARALLEL := -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train prepare sweep compare export results docs test test-slow torture fuzz bench-data gpu-check lint format bench lock clean
+.PHONY: help setup train prepare sweep compare export results docs test test-slow torture fuzz bench-data gpu-check lint types format bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ lint: $(READY)  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+types: $(READY)  ## check types
+	$(BIN)/python -m mypy
+
 format: $(READY)  ## mend style and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -84,7 +87,7 @@ lock: $(READY)  ## write the versions in .venv to constraints.txt
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:  ## remove .venv and caches (runs and shards stay)
-	rm -rf $(VENV) site .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 .PHONY: known
 known:

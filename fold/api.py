@@ -97,8 +97,9 @@ class Model:
         """Of its audio, in Hz."""
         return self.description.sample_rate
 
+    # A file name is an Audio, and a sequence of str too: the first signature that fits counts, as in the body.
     @overload
-    def transcribe(
+    def transcribe(  # type: ignore[overload-overlap]
         self,
         audio: Audio,
         depth: int | None = ...,
@@ -122,7 +123,7 @@ class Model:
     ) -> list[str]: ...
 
     @overload
-    def transcribe(
+    def transcribe(  # type: ignore[overload-overlap]
         self,
         audio: Audio,
         depth: int | None = ...,
@@ -223,7 +224,8 @@ class Model:
             return samples
         if sample_rate < 1:
             raise FoldError(f"a sample rate of {sample_rate} Hz: expected that of the audio")
-        return soxr.resample(samples, sample_rate, self.sample_rate)
+        resampled: np.ndarray = soxr.resample(samples, sample_rate, self.sample_rate)
+        return resampled
 
     def _recognise(self, samples: np.ndarray, path: Path) -> tuple[list[int], PathOutput]:
         """The units of a recording, and what they were found in."""

@@ -6,8 +6,8 @@ Plain PyTorch: a model is loaded without Lightning, and no code from the file is
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 from typing import Any
 
 import torch
@@ -84,7 +84,7 @@ class Description:
             raise FoldError(f"model.network: a checkpoint of {name} would be loaded with other settings (`from_plain`)")
 
 
-def read(file: str | FilePath, map_location: Any = "cpu") -> dict[str, Any]:
+def read(file: str | os.PathLike[str], map_location: Any = "cpu") -> dict[str, Any]:
     """All that a checkpoint holds; map_location: where its tensors go, as for `torch.load`.
 
     Raises FoldError if the file is missing, truncated, corrupt, or no checkpoint of fold, and refuses one that holds
@@ -96,7 +96,7 @@ def read(file: str | FilePath, map_location: Any = "cpu") -> dict[str, Any]:
     return content
 
 
-def load(file: str | FilePath) -> tuple[Recogniser, Description]:
+def load(file: str | os.PathLike[str]) -> tuple[Recogniser, Description]:
     """The model of a checkpoint, in eval mode on the CPU, and its description.
 
     Raises FoldError as `read` does, and if description and weights do not fit together.
@@ -104,7 +104,7 @@ def load(file: str | FilePath) -> tuple[Recogniser, Description]:
     return restore(read(file), file)
 
 
-def restore(content: dict[str, Any], file: str | FilePath) -> tuple[Recogniser, Description]:
+def restore(content: dict[str, Any], file: str | os.PathLike[str]) -> tuple[Recogniser, Description]:
     """As `load`, from what `read` gave of a file."""
     try:
         description = Description.from_dict(content[KEY])

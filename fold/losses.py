@@ -71,7 +71,13 @@ def ctc_losses(log_probs: Tensor, num_frames: Tensor, targets: Targets) -> Tenso
     """
     # Lengths as numbers: with tensors PyTorch would fetch the transcripts from a GPU once more.
     lengths = num_frames.tolist(), targets.num_units.tolist()
-    return F.ctc_loss(log_probs.transpose(0, 1), targets.units, *lengths, reduction="none", zero_infinity=True)
+    return F.ctc_loss(
+        log_probs.transpose(0, 1),
+        targets.units,
+        *lengths,  # type: ignore[arg-type]  # it takes numbers too, as its page says
+        reduction="none",
+        zero_infinity=True,
+    )
 
 
 def ctc_fits(units: Sequence[int], num_frames: int) -> bool:

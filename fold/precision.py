@@ -24,7 +24,7 @@ def choose_precision(device: torch.device, wanted: Precision = "auto") -> Precis
     return "bf16" if device.type == "cpu" and bf16_pays_on_cpu() else "fp32"
 
 
-def computing_in(device: torch.device, precision: Precision = "auto") -> AbstractContextManager:
+def computing_in(device: torch.device, precision: Precision = "auto") -> AbstractContextManager[object]:
     """A context in which models compute in that precision (as `choose_precision`); their weights stay in fp32."""
     bf16 = choose_precision(device, precision) == "bf16"
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)

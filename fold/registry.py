@@ -137,13 +137,13 @@ def unpack(hint: Any, plain: Any) -> Any:
     return plain
 
 
-def unpack_fields(kind: type, plain: Mapping[str, Any]) -> Any:
+def unpack_fields(kind: type[Kind], plain: Mapping[str, Any]) -> Kind:
     """An instance of a dataclass from its packed fields; those that are missing have their defaults."""
     hints = typing.get_type_hints(kind)
     return kind(**{name: unpack(hints.get(name), entry) for name, entry in plain.items() if name != KIND})
 
 
-def _settings_class(hint: Any, plain: Mapping[str, Any]) -> type | None:
+def _settings_class(hint: Any, plain: Mapping[str, Any]) -> type[Any] | None:
     """The dataclass whose fields `plain` has, if it is one of the types of a hint."""
     for option in _options(hint):
         registry = registry_of(option)

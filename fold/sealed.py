@@ -10,7 +10,6 @@ import os
 import pickle
 import re
 import zipfile
-from pathlib import Path
 from typing import IO, Any
 
 import torch
@@ -46,14 +45,14 @@ def write(content: Any, stream: IO[bytes]) -> None:
     """Writes tensors and plain values, and the seal. Raises OSError as the stream does, when a disk is full say."""
     hashed = _Hashed(stream)
     try:
-        torch.save(content, hashed)
+        torch.save(content, hashed)  # type: ignore[arg-type]  # it takes whatever has `write` and `flush`
     finally:
         if hashed.failure:
             raise hashed.failure
     stream.write(SEAL + hashed.sha256.digest())
 
 
-def verify(file: str | Path) -> None:
+def verify(file: str | os.PathLike[str]) -> None:
     """Raises FoldError if a checkpoint is missing or not whole: truncated, or changed after it was written.
 
     One without a seal, of another program, is left to the checksums that the zip format has for its members.
@@ -76,7 +75,7 @@ def verify(file: str | Path) -> None:
         raise FoldError(f"checkpoint {file}: corrupt, its bytes are not those that were written (checksum)")
 
 
-def read(file: str | Path, map_location: Any = "cpu") -> Any:
+def read(file: str | os.PathLike[str], map_location: Any = "cpu") -> Any:
     """What `write` wrote; map_location: where its tensors go, as for `torch.load`.
 
     Raises FoldError if the file is missing, is not whole, or holds anything but tensors and plain values.
@@ -85,7 +84,7 @@ def read(file: str | Path, map_location: Any = "cpu") -> Any:
     return load_plain(file, map_location)
 
 
-def load_plain(file: str | Path, map_location: Any = "cpu", mmap: bool = False) -> Any:
+def load_plain(file: str | os.PathLike[str], map_location: Any = "cpu", mmap: bool = False) -> Any:
     """As `read`, without looking at the seal; mmap: leaves the tensors on disk."""
     try:
         return torch.load(file, map_location=map_location, weights_only=True, mmap=mmap)

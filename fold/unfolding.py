@@ -97,7 +97,7 @@ class Unfolding(nn.Module):
             nodes, inputs = zip(*waiting.pop(call), strict=True)
             rows = [arg.repeat(len(nodes), *[1] * (arg.dim() - 1)) for arg in row_args]
             outputs = self._call(self.layer_at(*call), torch.cat(inputs), *rows, *shared_args)
-            for node, output in zip(nodes, outputs.split(len(x)), strict=True):
+            for node, output in zip(nodes, torch.split(outputs, len(x)), strict=True):
                 _note(hidden, node, output)
                 arrive(node, output)
         return [results[index] for index in range(len(paths))]
@@ -139,12 +139,13 @@ class Unfolding(nn.Module):
                 raise FoldError(f"path {path}: this model has {len(self.layers)} physical layers")
 
     def _call(self, layer: nn.Module, x: Tensor, *args: object) -> Tensor:
-        if self.checkpoint_activations and self.training:
-            return checkpoint(layer, x, *args, use_reentrant=False)
-        return layer(x, *args)
+        again = self.checkpoint_activations and self.training
+        output: Tensor = checkpoint(layer, x, *args, use_reentrant=False) if again else layer(x, *args)
+        return output
 
 
 def _note(hidden: list[list[Tensor]] | None, node: PrefixNode, state: Tensor) -> None:
     """Adds a state to those of each path that passes a node."""
-    for index in node.passed if hidden is not None else ():
-        hidden[index].append(state)
+    if hidden is not None:
+        for index in node.passed:
+            hidden[index].append(state)

@@ -44,11 +44,13 @@ def find(name: str) -> Command:
     """The function of a command; no other is imported. Raises FoldError if there is none, or it cannot be loaded."""
     if name in COMMANDS:
         module, _, function = COMMANDS[name][0].partition(":")
-        return getattr(importlib.import_module(module), function)
+        own: Command = getattr(importlib.import_module(module), function)
+        return own
     others = offered()
     if name not in others:
         raise FoldError(f"no such command; there are {', '.join(listed())}")
     try:
-        return others[name].load()
+        other: Command = others[name].load()
     except Exception as error:  # whatever a stranger's module does
         raise FoldError(f"the entry point {name} = {others[name].value} cannot be loaded: {error}") from error
+    return other

@@ -58,7 +58,7 @@ NAME_WIDTH, MOST_WIDTH = 30, 100
 def short_help(parser: ArgumentParser, shown: Callable[[str], bool]) -> str:
     """The help of a command. shown: whether a setting, by its name, is in it; groups within groups are a line each."""
     width = min(shutil.get_terminal_size().columns, MOST_WIDTH)
-    arguments = " ".join(action.metavar or action.dest.upper() for action in _positional(parser))
+    arguments = " ".join(_placeholder(action) for action in _positional(parser))
     lines = [f"usage: {parser.prog} {arguments + ' ' if arguments else ''}[--SETTING=VALUE ...]", ""]
     if parser.description:
         told = parser.description[0].upper() + parser.description[1:].rstrip(".")
@@ -72,6 +72,10 @@ def short_help(parser: ArgumentParser, shown: Callable[[str], bool]) -> str:
 
 def _positional(parser: ArgumentParser) -> list[Action]:
     return [action for action in parser._actions if not action.option_strings and action.help != SUPPRESS]
+
+
+def _placeholder(action: Action) -> str:
+    return str(action.metavar or action.dest.upper())
 
 
 def _groups(parser: ArgumentParser, shown: Callable[[str], bool]) -> dict[str, list[tuple[str, str]]]:
@@ -110,7 +114,7 @@ def _title_of(parser: ArgumentParser, name: str) -> str:
 
 def _option(action: Action) -> str:
     if not action.option_strings:
-        return action.metavar or action.dest.upper()
+        return _placeholder(action)
     return ", ".join(option for option in action.option_strings if not option.endswith("+"))
 
 

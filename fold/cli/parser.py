@@ -4,6 +4,7 @@ and errors of one line."""
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,10 +20,12 @@ from fold.errors import FoldError
 class NamedConfig(ActionConfigFile):
     """A file of settings, or the name of one that comes with fold; with `base:` it builds on another."""
 
-    def __call__(self, parser: ArgumentParser, config: Any, value: str, option: str | None = None) -> None:
-        file = str(shipped.find(value))
+    def __call__(
+        self, parser: argparse.ArgumentParser, config: Any, value: str | Sequence[Any] | None, option: str | None = None
+    ) -> None:
+        file = str(shipped.find(str(value)))
         try:
-            super().__call__(parser, config, file, option)
+            super().__call__(parser, config, file, option)  # type: ignore[no-untyped-call]  # which jsonargparse leaves so
         except UnicodeDecodeError:
             raise FoldError(f"{file}: not UTF-8; expected a YAML file of settings") from None
 
@@ -31,10 +34,11 @@ class HelpAll(argparse.Action):
     """Shows every setting and ends."""
 
     def __init__(self, option_strings: list[str], dest: str, **kwargs: Any) -> None:
-        shown = {"nargs": 0, "default": argparse.SUPPRESS, "help": "Show every setting and exit."}
-        super().__init__(option_strings, dest, **shown)
+        text = "Show every setting and exit."
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=text)
 
-    def __call__(self, parser: OneLineErrors, *_: Any) -> NoReturn:
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        assert isinstance(parser, OneLineErrors)
         print(parser.whole_help(), end="")
         parser.exit()
 
@@ -59,8 +63,8 @@ class OneLineErrors(ArgumentParser):
         """Whether the short help tells of a setting."""
         return True
 
-    def format_help(self) -> str:
-        return short_help(self, self.shown) if self.by_hand else super().format_help()
+    def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
+        return short_help(self, self.shown) if self.by_hand else super().format_help(formatter)
 
     def whole_help(self) -> str:
         """The help of every setting."""
@@ -87,7 +91,8 @@ class OneLineErrors(ArgumentParser):
             return content  # refused by who parses it next
         if not isinstance(settings, dict) or shipped.BASE not in settings:
             return content
-        return yaml.safe_dump(shipped.compose(settings, file), sort_keys=False)
+        composed: str = yaml.safe_dump(shipped.compose(settings, file), sort_keys=False)
+        return composed
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:

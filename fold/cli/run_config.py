@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from fold.checkpoint import CONFIG
 from fold.settings import current_names, differences
 from fold.training import run_folder, wandb_run
+from fold.training.parts import data_of
 from fold.training.resume import move_to
 
 WANDB_ID = "wandb_id"  # in a checkpoint
@@ -50,7 +51,7 @@ class SaveRunConfig(SaveConfigCallback):
     def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         if trainer.state.fn != "fit":
             return
-        step = trainer.datamodule.moved_to  # known by now: Lightning restores the model, the data, then callbacks
+        step = data_of(trainer).moved_to  # known by now: Lightning restores the model, the data, then callbacks
         if step is not None:
             move_to(checkpoint, step, trainer.accumulate_grad_batches)
         if trainer.is_global_zero and CONFIG in checkpoint:

@@ -12,7 +12,7 @@ from typing import Any
 import lightning
 import torch
 import yaml
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -90,7 +90,7 @@ class FoldCLI(LightningCLI):
     def _set_seed(self) -> None:  # of LightningCLI, whose setting has another name
         lightning.seed_everything(self.config.random_seed, workers=True, verbose=False)
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: list[str] | None) -> None:
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """As LightningCLI, but `--ckpt_path last` becomes a file, and a run's folder is not given to another."""
         super().parse_arguments(parser, args)
         if self.command == "fit":

@@ -103,8 +103,10 @@ def pad(sequences: Sequence[Tensor], rounding: Rounding | None = None) -> Tensor
     if get_worker_info() is None:
         padded = like.new_empty(number, longest)
     else:
-        storage = like.untyped_storage()._new_shared(number * longest * like.element_size())
-        padded = like.new_empty(0).set_(storage, 0, (number, longest))
+        num_bytes = number * longest * like.element_size()
+        new = like.untyped_storage()._new_shared
+        storage: torch.UntypedStorage = new(num_bytes)  # type: ignore[no-untyped-call]  # as PyTorch leaves it
+        padded = like.new_empty(0).set_(storage, 0, (number, longest), (longest, 1))
     for row, sequence in zip(padded, sequences, strict=True):
         row[: len(sequence)] = sequence
         row[len(sequence) :] = 0

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning
 import torch
@@ -29,6 +29,8 @@ from fold.text.normalise import Normaliser
 from fold.text.units import Units, UnitsConfig, units_from_dict
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PADDING = 1.02  # of a batch of utterances of similar length
 
@@ -166,7 +168,7 @@ class SpeechData(lightning.LightningDataModule):
             log.warning(f"train: {dropped} of {split.utterances} utterances dropped: over {self.max_seconds} s")
         if not usable:
             raise FoldError(f"{self.location}: no training batch: every utterance is longer than {self.max_seconds} s")
-        data = self._split("train", self._takes and self._takes.fits, self.joining)
+        data = self._split("train", self._takes.fits if self._takes else None, self.joining)
         plan = TrainPlan(
             data.lengths(self._samples(self.max_seconds)),
             [shard.seconds for shard in split.shards],
@@ -184,7 +186,9 @@ class SpeechData(lightning.LightningDataModule):
 
     def accumulation(self, world_size: int) -> int | None:
         """Batches that each rank accumulates for an update, where `update_seconds` decides that."""
-        return self.update_seconds and _whole(self.update_seconds / (self.batch_seconds * world_size))
+        if self.update_seconds is None:
+            return None
+        return _whole(self.update_seconds / (self.batch_seconds * world_size))
 
     def steps_per_epoch(self) -> int:
         """Updates that hold the training audio: known from the index, and the same in every epoch."""
@@ -207,7 +211,7 @@ class SpeechData(lightning.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """The position in the epoch, for a checkpoint."""
-        if self._plan is None:
+        if self._plan is None or self.trainer is None:
             return {}
         batches, accumulate = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready, self._accumulate()
         position = {"epoch": self._plan.epoch, "step": batches // accumulate, "accumulate": accumulate}
@@ -215,7 +219,7 @@ class SpeechData(lightning.LightningDataModule):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on at the position saved; if the plan has changed since, at the start of that epoch."""
-        if self.trainer.state.fn != "fit" or not state:
+        if self.trainer is None or self.trainer.state.fn != "fit" or not state:
             return
         changed = differences(_current_names(state["plan"]), self.plan_settings())
         if changed:
@@ -238,7 +242,9 @@ class SpeechData(lightning.LightningDataModule):
 
     def _split(self, name: str, fits: FitsAudio | None = None, joining: Joining | None = None) -> ShardedSpeech:
         rounding = Rounding.to_frames(self._takes.num_frames, self.round_frames) if self._takes else None
-        joiner = joining and Joiner(joining, self.sample_rate, self.units.encode, fits, self.random_seed)
+        joiner = None
+        if joining is not None:
+            joiner = Joiner(joining, self.sample_rate, self.units.encode, fits, self.random_seed)
         split = self.index.splits[name]
         return ShardedSpeech(
             self.location, split, self.sample_rate, self.units, fits, rounding, joiner, speeds=self.speeds
@@ -287,5 +293,5 @@ def _current_names(plan: dict[str, Any]) -> dict[str, Any]:
     return {"random_seed" if name == "seed" else name: value for name, value in plan.items()}
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: T) -> T:
     return batch

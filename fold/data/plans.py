@@ -151,7 +151,7 @@ class EvalPlan(Sampler[list[Reference]]):
         return iter(self.batches)
 
 
-def flatten(lengths: Lengths, shards: Sequence[int]) -> tuple[list[Reference], np.ndarray]:
+def flatten(lengths: Lengths, shards: Sequence[int] | np.ndarray) -> tuple[list[Reference], np.ndarray]:
     """References and lengths of the usable utterances of `shards`."""
     by_shard = [(int(shard), lengths(shard)) for shard in shards]
     references = [Reference(shard, row) for shard, flat in by_shard for row in np.flatnonzero(flat >= 0).tolist()]

@@ -38,7 +38,7 @@ FitsAudio = Callable[[Sequence[int], int], bool]
 """Whether audio of so many samples can hold a transcript of these units."""
 
 
-class ShardedSpeech(Dataset):
+class ShardedSpeech(Dataset[Batch]):
     """A prepared split as a data set of batches: indexed with a plan's item, it gives that batch.
 
     location: of the prepared corpus; split: its entry in the index; sample_rate: in Hz; units: encodes the transcripts;
@@ -226,6 +226,7 @@ def parse_meta(content: bytes, row: np.void, check: Check) -> tuple[str, str]:
 
 def decode(content: bytes, sample_rate: int, num_samples: int, check: Check) -> np.ndarray:
     """Decodes audio: (num_samples,) float32 in [-1, 1)."""
+    samples: np.ndarray
     try:
         samples, rate = soundfile.read(io.BytesIO(content), dtype="float32")
     except (soundfile.SoundFileError, OSError, ValueError) as error:
@@ -239,5 +240,5 @@ def decode(content: bytes, sample_rate: int, num_samples: int, check: Check) -> 
     check.that(math.isfinite(peak), "invalid samples", "NaN or infinite")
     if peak >= FULL_SCALE:
         clipped = np.count_nonzero(np.abs(samples) >= FULL_SCALE) / len(samples)
-        check.that(clipped <= MAX_CLIPPED_SHARE, "clipped audio", f"{clipped:.0%} of the samples at full scale")
+        check.that(bool(clipped <= MAX_CLIPPED_SHARE), "clipped audio", f"{clipped:.0%} of the samples at full scale")
     return samples

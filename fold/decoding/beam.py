@@ -85,6 +85,7 @@ def beam_search(
             return [search.finished for search in searches]
         dead = scores.isinf() | (units == sos_eos)
         states = [scorer.extend(state, parents, units) for (_, scorer), state in zip(scorers, states, strict=True)]
+    raise AssertionError("every search is over at its greatest length")
 
 
 @dataclass

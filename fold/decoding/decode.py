@@ -71,9 +71,10 @@ class Decoding:
             return [ctc_greedy(output.ctc_log_probs, output.num_frames) for output in outputs]
         encoded, log_probs = torch.cat([o.encoded for o in outputs]), torch.cat([o.ctc_log_probs for o in outputs])
         num_frames = torch.cat([output.num_frames for output in outputs])
-        each = self._searched_at_once(*log_probs.shape[1:], encoded.shape[-1])
-        parts = zip(encoded.split(each), log_probs.split(each), num_frames.split(each), strict=True)
-        found = [units for part in parts for units in self._search(model, *part)]
+        [_, frames, units], dim = log_probs.shape, encoded.shape[-1]
+        each = self._searched_at_once(frames, units, dim)
+        parts = zip(*(torch.split(whole, each) for whole in (encoded, log_probs, num_frames)), strict=True)
+        found = [ids for part in parts for ids in self._search(model, *part)]
         batch = len(outputs[0].encoded)
         return [found[first : first + batch] for first in range(0, len(found), batch)]
 
@@ -89,6 +90,7 @@ class Decoding:
         if self.ctc_weight > 0:
             scorers.append((self.ctc_weight, CTCPrefixScorer(log_probs, num_frames, sos_eos)))
         if self.ctc_weight < 1:
+            assert model.decoder is not None  # see `check`
             scorers.append((1 - self.ctc_weight, AttentionScorer(model.decoder, encoded, num_frames, sos_eos)))
         found = beam_search(scorers, lengths, beam_size=self.beam_size, sos_eos=sos_eos)
         return [list(hypotheses[0].tokens) if hypotheses else [] for hypotheses in found]

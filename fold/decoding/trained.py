@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 import yaml
@@ -12,7 +12,7 @@ from fold.decoding.decode import Decoding
 from fold.errors import FoldError
 
 
-def trained_decoding(content: dict[str, Any], file: str | Path) -> Decoding:
+def trained_decoding(content: dict[str, Any], file: str | os.PathLike[str]) -> Decoding:
     """The decoding of the test that followed a checkpoint's training; greedy if the checkpoint does not say.
 
     content: what `checkpoint.read` gave of `file`. Raises FoldError if its settings make no decoding.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fold.decoding.words import FrameTimes
 from fold.errors import FoldError
-from fold.models import Architecture, PathOutput, Recogniser
+from fold.models import Architecture, PathOutput, PathOutputs, Recogniser
 from fold.paths import Path
 
 MIN_SECONDS = 0.1  # shorter audio is padded with zeros: it would give no encoded frame
@@ -86,5 +86,5 @@ def encode(
 
 
 def _encode(model: Recogniser, waveform: Tensor, path: Path) -> PathOutput:
-    [output] = model(waveform, torch.tensor([waveform.shape[1]]), [path])
-    return output
+    outputs: PathOutputs = model(waveform, torch.tensor([waveform.shape[1]]), [path])
+    return outputs[0]

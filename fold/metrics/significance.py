@@ -14,7 +14,7 @@ from statistics import NormalDist, fmean, median, stdev
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from rapidfuzz.distance import Levenshtein
 
 from fold.errors import FoldError
@@ -144,7 +144,7 @@ def bootstrap(
     return Bootstrap(difference, low, high, low90, high90, min(1.0, 2 * float(min(sides))), int(lengths.sum()))
 
 
-def _of_resamples(values: NDArray, resamples: int, seed: int) -> NDArray:
+def _of_resamples(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """Sums over resampled utterances, (runs, resamples); values: (runs, utterances)."""
     values = values.astype(np.float32)  # whole numbers, exact up to 2 ** 24
     return np.concatenate(
@@ -153,7 +153,7 @@ def _of_resamples(values: NDArray, resamples: int, seed: int) -> NDArray:
 
 
 @lru_cache(maxsize=1)
-def _resamples(utterances: int, resamples: int, seed: int) -> list[NDArray]:
+def _resamples(utterances: int, resamples: int, seed: int) -> list[np.ndarray]:
     """How often each utterance is drawn, (some resamples, utterances) each."""
     generator = np.random.default_rng(seed)
     found = []
@@ -164,9 +164,11 @@ def _resamples(utterances: int, resamples: int, seed: int) -> list[NDArray]:
     return found
 
 
-def _mean_of_drawn(errors: NDArray, generator: np.random.Generator) -> NDArray:
+def _mean_of_drawn(errors: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Mean over as many runs as there are, drawn with replacement; errors: (runs, resamples)."""
-    return np.take_along_axis(errors, generator.integers(len(errors), size=errors.shape), axis=0).mean(0)
+    drawn = np.take_along_axis(errors, generator.integers(len(errors), size=errors.shape), axis=0)
+    means: np.ndarray = drawn.mean(0)
+    return means
 
 
 def word_errors(references: Iterable[str], hypotheses: Iterable[str]) -> list[int]:

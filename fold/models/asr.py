@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +72,15 @@ class PathOutputs(Sequence[PathOutput]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> PathOutput:
+    @overload
+    def __getitem__(self, index: int) -> PathOutput: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PathOutput]: ...
+
+    def __getitem__(self, index: int | slice) -> PathOutput | Sequence[PathOutput]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
         return PathOutput(
             self.paths[index],
             self.encoded[index],
@@ -135,7 +143,7 @@ class Recogniser(nn.Module):
         if self.decoder is not None and prefixes is not None:
             each = len(paths)
             rows = self.decode_prefixes(prefixes.repeat(each, 1), encoded.flatten(0, 1), stem.num_frames.repeat(each))
-            decoder_log_probs = rows.unflatten(0, encoded.shape[:2])
+            decoder_log_probs = torch.unflatten(rows, 0, encoded.shape[:2])
         return PathOutputs(paths, encoded, stem.num_frames, ctc_log_probs, decoder_log_probs, hidden)
 
     def walk(self, waveforms: Tensor, num_samples: Tensor, paths: Sequence[Path]) -> Iterator[tuple[int, PathOutput]]:
@@ -148,16 +156,20 @@ class Recogniser(nn.Module):
 
     def _ctc(self, encoded: Tensor) -> Tensor:
         """CTC log-probabilities in fp32."""
-        return self.ctc_head(encoded).float().log_softmax(-1)
+        logits: Tensor = self.ctc_head(encoded)
+        return logits.float().log_softmax(-1)
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Parameters of all but the heads."""
         return [parameter for part in (self.stem, self.unfolding, self.final_norm) for parameter in part.parameters()]
 
     def decode_prefixes(self, prefixes: Tensor, encoded: Tensor, num_frames: Tensor) -> Tensor:
-        """The decoder's log-probabilities after each prefix: (batch, length, vocab_size) fp32."""
+        """The decoder's log-probabilities after each prefix: (batch, length, vocab_size) fp32. Of a model that has a
+        decoder."""
+        assert self.decoder is not None
         mask = length_mask(num_frames, encoded.shape[1], encoded.device)
-        return self.decoder(prefixes, encoded, mask).float().log_softmax(-1)
+        logits: Tensor = self.decoder(prefixes, encoded, mask)
+        return logits.float().log_softmax(-1)
 
     def num_parameters(self) -> int:
         """Number of parameters: the same at every depth."""
@@ -177,7 +189,8 @@ class _NoGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, ...]:
-        return (None,) * ctx.inputs
+        inputs: int = ctx.inputs
+        return (None,) * inputs
 
 
 class Architecture(ABC):
@@ -190,7 +203,7 @@ class Architecture(ABC):
     num_layers: int
     """Number of physical layers that can be unfolded."""
 
-    CHANGEABLE = ()
+    CHANGEABLE: tuple[str, ...] = ()
     """Settings that no weight depends on: a resumed run may change them."""
 
     @abstractmethod

@@ -29,6 +29,9 @@ class Fbank(nn.Module):
     Equals `torchaudio.compliance.kaldi.fbank(waveform * 2**15, dither=0)`: Kaldi works on the 16-bit integer range.
     """
 
+    window: Tensor
+    filters: Tensor
+
     def __init__(self, sample_rate: int, num_mels: int) -> None:
         super().__init__()
         self.sample_rate = sample_rate
@@ -54,7 +57,8 @@ class Fbank(nn.Module):
         frames = frames - frames.mean(-1, keepdim=True)
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
         spectrum = torch.fft.rfft((frames - 0.97 * previous) * self.window, n=self.fft_size)
-        return (spectrum.abs().square() @ self.filters).clamp(min=LOG_FLOOR).log()
+        energies: Tensor = spectrum.abs().square() @ self.filters
+        return energies.clamp(min=LOG_FLOOR).log()
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,9 @@ class Frontend(nn.Module):
     normalisation: "utterance": zero mean and unit variance in each mel bin of an utterance;
     "global": by the `mean` and `std` buffers, set once from training data with `fit_statistics`.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -120,7 +127,8 @@ class Frontend(nn.Module):
     @torch.no_grad()
     def fit_statistics(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Sets the global mean and std of each mel bin from batches of training speech, (waveforms, num_samples)."""
-        count, total, squares = 0, 0.0, 0.0
+        count, total = 0, torch.zeros_like(self.mean, dtype=torch.float64)
+        squares = torch.zeros_like(total)
         for waveforms, num_samples in batches:
             features = self.fbank(waveforms.float())
             mask = length_mask(self.fbank.num_frames(num_samples), features.shape[1], features.device)

@@ -60,4 +60,5 @@ class RelativeSelfAttention(nn.Module):
         padding = torch.zeros_like(mask, dtype=x.dtype).masked_fill(~mask, torch.finfo(x.dtype).min)
         scores = by_content + shift_relative(by_distance) + padding[:, None, None, :]
         attended = self.dropout(scores.softmax(-1)) @ value.transpose(1, 2)
-        return self.output(attended.transpose(1, 2).reshape(batch, time, dim))
+        projected: Tensor = self.output(attended.transpose(1, 2).reshape(batch, time, dim))
+        return projected

@@ -35,4 +35,5 @@ class ConformerLayer(nn.Module):
         x = x + self.dropout(self.attention(self.attention_norm(x), mask, positions))
         x = x + self.dropout(self.convolution(self.convolution_norm(x), mask))
         x = x + 0.5 * self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-        return self.final_norm(x)
+        normed: Tensor = self.final_norm(x)
+        return normed

@@ -14,8 +14,12 @@ class DepthwiseConv(nn.Conv1d):
     Padded frames must be zero: it then sees what an unpadded utterance has at its edges.
     """
 
+    bias: nn.Parameter  # never None, as it may be in nn.Conv1d
+
     def __init__(self, dim: int, kernel_size: int) -> None:
-        super().__init__(dim, dim, kernel_size, padding=(kernel_size - 1) // 2, groups=dim)
+        reach = (kernel_size - 1) // 2
+        super().__init__(dim, dim, kernel_size, padding=reach, groups=dim)
+        self.reach = reach  # frames seen on either side
 
     def forward(self, x: Tensor) -> Tensor:
         # As a 2-d convolution of height 1: its channels-last kernels read (batch, time, dim) as it lies in memory.
@@ -26,7 +30,7 @@ class DepthwiseConv(nn.Conv1d):
                 image.transpose(1, 2).unsqueeze(2),
                 self.weight.unsqueeze(2),
                 self.bias,
-                padding=(0, self.padding[0]),
+                padding=(0, self.reach),
                 groups=self.groups,
             )
         return convolved.squeeze(2).transpose(1, 2)
@@ -46,4 +50,5 @@ class ConvolutionModule(nn.Module):
         """x: (batch, time, dim); mask: (batch, time). Returns x's shape."""
         x = nn.functional.glu(self.expand(x), dim=-1)
         x = self.depthwise(x * mask[:, :, None])
-        return self.project(nn.functional.silu(self.norm(x, mask)))
+        projected: Tensor = self.project(nn.functional.silu(self.norm(x, mask)))
+        return projected

@@ -63,11 +63,12 @@ class AttentionDecoder(nn.Module):
         future = torch.ones(length, length, dtype=torch.bool, device=tokens.device).triu(1)
         for layer in self.layers:
             x = layer(x, memory, tgt_mask=future, memory_key_padding_mask=~memory_mask)
-        return self.output(self.final_norm(x))
+        logits: Tensor = self.output(self.final_norm(x))
+        return logits
 
     def start(self, memory: Tensor, memory_mask: Tensor) -> DecoderCache:
         """The cache before the first step, with one hypothesis an utterance; arguments as of `forward`."""
-        encoded = tuple(_project(layer.multihead_attn, memory, KEYS_AND_VALUES) for layer in self.layers)
+        encoded = tuple(_project(layer.multihead_attn, memory, KEYS_AND_VALUES) for layer in self._layers())
         mask = torch.zeros_like(memory_mask, dtype=encoded[0].dtype).masked_fill(~memory_mask, -torch.inf)
         return DecoderCache(encoded, mask[:, None, None], tuple(pairs[..., :0, :] for pairs in encoded))
 
@@ -80,7 +81,7 @@ class AttentionDecoder(nn.Module):
         position = torch.full((1,), cache.tokens[0].shape[-2], device=tokens.device)
         x = self._embed(tokens, position)
         grown = []
-        for layer, encoded, earlier in zip(self.layers, cache.encoded, cache.tokens, strict=True):
+        for layer, encoded, earlier in zip(self._layers(), cache.encoded, cache.tokens, strict=True):
             own = _project(layer.self_attn, layer.norm1(x).flatten(0, 1).unsqueeze(1), ALL)
             grown.append(torch.cat([earlier, own[1:]], dim=-2))
             x = x + _attend(layer.self_attn, own[0], grown[-1]).view_as(x)
@@ -89,9 +90,13 @@ class AttentionDecoder(nn.Module):
             x = x + layer.linear2(layer.activation(layer.linear1(layer.norm3(x))))
         return self.output(self.final_norm(x)), DecoderCache(cache.encoded, cache.mask, tuple(grown))
 
+    def _layers(self) -> list[nn.TransformerDecoderLayer]:
+        """The layers by the type that they are built with."""
+        return [layer for layer in self.layers if isinstance(layer, nn.TransformerDecoderLayer)]
+
     def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """tokens: (batch, length); positions: (length,), or one of all tokens. Returns (batch, length, dim)."""
-        embedded = self.embedding(tokens)
+        embedded: Tensor = self.embedding(tokens)
         dim = embedded.shape[-1]
         return embedded * math.sqrt(dim) + sinusoids(positions, dim).to(embedded.dtype)
 
@@ -104,12 +109,14 @@ def _project(attention: nn.MultiheadAttention, x: Tensor, parts: slice) -> Tenso
     """x: (batch, length, dim). Returns (parts, batch, heads, length, dim / heads)."""
     rows = slice(parts.start * attention.embed_dim, parts.stop * attention.embed_dim)
     projected = F.linear(x, attention.in_proj_weight[rows], attention.in_proj_bias[rows])
-    return projected.unflatten(-1, (-1, attention.num_heads, attention.head_dim)).permute(2, 0, 3, 1, 4)
+    return torch.unflatten(projected, -1, (-1, attention.num_heads, attention.head_dim)).permute(2, 0, 3, 1, 4)
 
 
 def _attend(
     attention: nn.MultiheadAttention, query: Tensor, keys_and_values: Tensor, mask: Tensor | None = None
 ) -> Tensor:
     """query: (batch, heads, length, dim / heads). Returns (batch, length, dim)."""
-    attended = F.scaled_dot_product_attention(query, *keys_and_values, attn_mask=mask)
-    return attention.out_proj(attended.transpose(1, 2).flatten(2))
+    keys, values = keys_and_values
+    attended = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+    projected: Tensor = attention.out_proj(attended.transpose(1, 2).flatten(2))
+    return projected

@@ -28,7 +28,8 @@ class ConvolutionalGatingMLP(nn.Module):
         """x: (batch, time, dim); mask: (batch, time). Returns x's shape."""
         kept, gate = nn.functional.gelu(self.expand(x)).chunk(2, dim=-1)
         gate = self.gate_conv(self.gate_norm(gate) * mask[:, :, None])
-        return self.project(self.dropout(kept * gate))
+        projected: Tensor = self.project(self.dropout(kept * gate))
+        return projected
 
 
 class EBranchformerLayer(nn.Module):
@@ -62,4 +63,5 @@ class EBranchformerLayer(nn.Module):
         both = torch.cat([attended, local], dim=-1) * mask[:, :, None]
         x = x + self.dropout(self.merge(both + self.merge_conv(both)))
         x = x + 0.5 * self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-        return self.final_norm(x)
+        normed: Tensor = self.final_norm(x)
+        return normed

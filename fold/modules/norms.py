@@ -1,4 +1,8 @@
-"""Normalisations of the convolution module, each exact under padding: padded frames never enter a statistic."""
+"""Normalisations of the convolution module, each exact under padding: padded frames never enter a statistic.
+
+They are PyTorch's norms, so that whoever looks for these finds them, but are called as `norm(x, mask)`; mask: (batch,
+time).
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,14 @@ ConvNorm = Literal["layer", "group", "batch"]
 class FrameLayerNorm(nn.LayerNorm):
     """Normalises each frame by itself. x: (batch, time, channels)."""
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # the mask is the point
         return super().forward(x)
 
 
 class MaskedGroupNorm(nn.GroupNorm):
     """Normalises each utterance by groups of channels, over its valid frames. x: (batch, time, channels)."""
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # the mask is the point
         batch, time, channels = x.shape
         grouped = x.float().view(batch, time, self.num_groups, -1)
         valid = mask[:, :, None, None]
@@ -38,7 +42,12 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     known from slimmable networks (Yu et al., 2019, arXiv 1812.08928).
     """
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    momentum: float  # not None, which PyTorch's own may be, as none of these
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # the mask is the point
         if self.training:
             mean, var = self._batch_statistics(x.float(), mask)
         else:

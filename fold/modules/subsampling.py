@@ -1,6 +1,10 @@
 """4x convolutional subsampling of filterbank features."""
 
+from typing import TypeVar
+
 from torch import Tensor, nn
+
+Length = TypeVar("Length", int, Tensor)
 
 
 class ConvSubsampling(nn.Module):
@@ -22,11 +26,12 @@ class ConvSubsampling(nn.Module):
         self.linear = nn.Linear(channels * self.output_length(num_mels), dim)
 
     @staticmethod
-    def output_length(length):
+    def output_length(length: Length) -> Length:
         """Output frames (or mel bins) for `length` input ones: an int or an integer tensor."""
         return ((length - 1) // 2 - 1) // 2
 
     def forward(self, features: Tensor) -> Tensor:
         """features: (batch, time, num_mels). Returns (batch, output_length(time), dim)."""
         x = self.convs(features.unsqueeze(1))
-        return self.linear(x.transpose(1, 2).flatten(2))
+        projected: Tensor = self.linear(x.transpose(1, 2).flatten(2))
+        return projected

@@ -71,9 +71,11 @@ def merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for name, value in own.items():
         before = result.get(name)
-        both = isinstance(before, dict) and isinstance(value, dict)
-        same_class = both and value.get("class_path", before.get("class_path")) == before.get("class_path")
-        result[name] = merged(before, value) if same_class else value
+        result[name] = value
+        if isinstance(before, dict) and isinstance(value, dict):
+            class_path = before.get("class_path")
+            if value.get("class_path", class_path) == class_path:
+                result[name] = merged(before, value)
     return result
 
 

@@ -22,7 +22,10 @@ class Agreement:
         """Called by all ranks, and followed by `result` on all."""
         self._values = torch.tensor(values, dtype=torch.int32)
         if dist.is_initialized() and dist.get_world_size() > 1:
-            self._group = self._group or dist.new_group(backend="gloo")
+            if self._group is None:
+                group = dist.new_group(backend="gloo")
+                assert isinstance(group, dist.ProcessGroup)  # not the number that ranks outside of a group get
+                self._group = group
             self._exchange = dist.all_reduce(self._values, dist.ReduceOp.MAX, self._group, async_op=True)
 
     def result(self) -> list[int]:

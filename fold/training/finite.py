@@ -31,8 +31,8 @@ class FiniteUpdates:
 
         Raises FoldError after MOST_IN_A_ROW skipped updates in a row, found at every LOOK_EVERYth update.
         """
-        parameters = [parameter for parameter in parameters if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+        parameters = list(parameters)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if max_norm:
             torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
         finite = norm.isfinite()
@@ -41,7 +41,7 @@ class FiniteUpdates:
         return norm
 
     def _count(self, bad: Tensor) -> None:
-        if self.skipped is None:
+        if self.skipped is None or self._in_a_row is None:
             self.skipped = self._in_a_row = torch.zeros_like(bad, dtype=torch.long)
         self.skipped = self.skipped + bad
         self._in_a_row = (self._in_a_row + 1) * bad
@@ -61,6 +61,7 @@ def skip_unless(finite: Tensor, optimizer: Optimizer) -> None:
     taken away, for which the host waits.
     """
     if getattr(optimizer, "_step_supports_amp_scaling", False):
-        optimizer.grad_scale, optimizer.found_inf = None, (~finite).float()
+        optimizer.grad_scale = None  # type: ignore[attr-defined]  # fused ones read both, and declare neither
+        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]  # as above
     elif not finite:
         optimizer.zero_grad()

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 import torch.distributed
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
@@ -29,6 +31,7 @@ from fold.training import method
 from fold.training.finite import FiniteUpdates
 from fold.training.method import Method
 from fold.training.parameter_groups import apply_rates, check_kept, parameter_groups
+from fold.training.parts import data_of
 from fold.training.resume import check_fits, refresh_schedule
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
@@ -52,6 +55,9 @@ class FoldableASR(lightning.LightningModule):
         learning_rates: Of parts of the model, as multiples of the optimizer's, by how the names of its weights begin:
             `{ctc_head: 10, stem.mask: 10}`.
     """
+
+    description: Description  # both are there once the corpus is: see `configure_model`
+    model: Recogniser
 
     def __init__(
         self,
@@ -80,8 +86,6 @@ class FoldableASR(lightning.LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.learning_rates = learning_rates or {}
-        self.description: Description | None = None
-        self.model: Recogniser | None = None
         self.updates = FiniteUpdates()
         self.from_checkpoint = False  # set where one is about to be loaded, which needs no pre-trained weights
 
@@ -92,8 +96,8 @@ class FoldableASR(lightning.LightningModule):
 
     def configure_model(self) -> None:
         """Builds the model once the corpus, and so the units, are known. Further calls do nothing."""
-        if self.model is None:
-            data = self.trainer.datamodule
+        if not hasattr(self, "model"):
+            data = data_of(self.trainer)
             units, sample_rate = self.network.units(data.units), data.sample_rate
             self.description = Description(self.network, self.space, units, sample_rate, shards=str(data.location))
             self.description.check()
@@ -109,18 +113,22 @@ class FoldableASR(lightning.LightningModule):
             num_frames = partial(self.network.num_frames, sample_rate=sample_rate)
             data.serve(ModelInput(units, FitsCTC(self.network, sample_rate), num_frames))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        optimizer, scheduler = self._optimizer_and_schedule()
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"}}
+
+    def _optimizer_and_schedule(self) -> tuple[Optimizer, LRScheduler]:
         optimizer = self.optimizer(parameter_groups(self, self.learning_rates))
         apply_rates(optimizer)
         scheduler = self.lr_scheduler(optimizer)
         check_kept(optimizer, scheduler)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"}}
+        return optimizer, scheduler
 
     def on_fit_start(self) -> None:
         """Global feature normalisation takes its statistics from the first training batches of a new run."""
         frontend = getattr(self.model.stem, "frontend", None)
         if frontend is not None and frontend.normalisation == "global" and self.global_step == 0:
-            batches = itertools.islice(self.trainer.datamodule.train_dataloader(), STATISTICS_BATCHES)
+            batches = itertools.islice(data_of(self.trainer).train_dataloader(), STATISTICS_BATCHES)
             frontend.fit_statistics((b.waveforms.to(self.device), b.num_samples.to(self.device)) for b in batches)
             for statistic in (frontend.mean, frontend.std):
                 statistic.copy_(self.trainer.strategy.broadcast(statistic))
@@ -137,10 +145,12 @@ class FoldableASR(lightning.LightningModule):
         if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
             scaler.unscale_(optimizer)
         norm = self.updates.clip(self.parameters(), optimizer, gradient_clip_val)
-        self.log_dict({"train/grad_norm": norm, "train/skipped_updates": self.updates.skipped.float()})
+        skipped = self.updates.skipped
+        assert skipped is not None  # from the first update on
+        self.log_dict({"train/grad_norm": norm, "train/skipped_updates": skipped.float()})
 
     def on_train_start(self) -> None:
-        refresh_schedule(self.trainer, self)
+        refresh_schedule(self.trainer, *self._optimizer_and_schedule())
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Dropout and SpecAugment depend on (seed, update, which of its batches) alone, so that a resumed run draws the
@@ -210,3 +220,9 @@ class FoldableASR(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = self.description.to_dict()
         checkpoint[method.KEY] = pack(self.method)
+
+
+def foldable(module: lightning.LightningModule) -> FoldableASR:
+    """The module that callbacks are handed, by its type."""
+    assert isinstance(module, FoldableASR)
+    return module

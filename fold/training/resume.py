@@ -6,6 +6,8 @@ import warnings
 from typing import Any
 
 import lightning
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from fold.checkpoint import KEY, Description
 from fold.errors import FoldError
@@ -54,14 +56,12 @@ def set_validation(checkpoint: dict[str, Any], ahead: bool) -> None:
         counts.update(ready=done + ahead, started=done + ahead, processed=done)
 
 
-def refresh_schedule(trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+def refresh_schedule(trainer: lightning.Trainer, fresh: Optimizer, scheduler: LRScheduler) -> None:
     """Replaces what the optimizer and the schedule restored by the settings given now, at the step restored.
 
-    Raises FoldError if the schedule ends before that step.
+    fresh, scheduler: new ones, of the settings given now. Raises FoldError if the schedule ends before that step.
     """
     [optimizer], [config] = trainer.optimizers, trainer.lr_scheduler_configs
-    settings = module.configure_optimizers()
-    scheduler = settings["lr_scheduler"]["scheduler"]
     steps = config.scheduler.last_epoch
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # there is no optimizer step between these
@@ -72,6 +72,6 @@ def refresh_schedule(trainer: lightning.Trainer, module: lightning.LightningModu
             raise FoldError(
                 f"the checkpoint stands at step {steps}, which the schedule does not reach: {error}"
             ) from None
-    for group, fresh in zip(optimizer.param_groups, settings["optimizer"].param_groups, strict=True):
-        group.update({name: value for name, value in fresh.items() if name != "params"})
+    for group, given in zip(optimizer.param_groups, fresh.param_groups, strict=True):
+        group.update({name: value for name, value in given.items() if name != "params"})
     config.scheduler.load_state_dict(scheduler.state_dict())

@@ -72,7 +72,7 @@ def check_same_run(
     before, now: the settings of the run that the folder holds, and of the one that would go on;
     changeable: of the network's settings, those that may differ.
     """
-    differing = differences(*(_known_by(settings, changeable) for settings in (before, now)))
+    differing = differences(_known_by(before, changeable), _known_by(now, changeable))
     if differing and not allow_changes:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise FoldError(

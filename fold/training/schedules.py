@@ -19,7 +19,8 @@ class WarmupInverseSqrt(LambdaLR):
 
     def factor(self, step: int) -> float:
         """Share of the peak learning rate at `step`, counted from 0."""
-        return min((step + 1) / self.warmup_steps, (self.warmup_steps / (step + 1)) ** 0.5)
+        decay: float = (self.warmup_steps / (step + 1)) ** 0.5
+        return min((step + 1) / self.warmup_steps, decay)
 
 
 class TriStage(LambdaLR):
@@ -53,4 +54,5 @@ class TriStage(LambdaLR):
         if progress < self.warmup:
             return self.initial + (1 - self.initial) * progress / self.warmup
         decayed = (progress - self.warmup - self.hold) / max(1 - self.warmup - self.hold, 1e-9)
-        return self.final ** min(max(decayed, 0.0), 1.0)
+        share: float = self.final ** min(max(decayed, 0.0), 1.0)
+        return share

@@ -75,16 +75,18 @@ def by_depth_scalars(record: Record) -> list[dict[str, float]]:
     for subset in record.subsets:
         of_subset = f"{subset}/" if len(record.subsets) > 1 else ""
         for row in by_depth(record.of(subset)):
+            depth = row["depth"]
+            assert depth is not None  # other values may be
             for name, value in row.items():
                 part = "" if name in SHARED else of_subset
                 if value is not None:
-                    found.setdefault(row["depth"], {})[f"by_depth/{part}{name}"] = value
+                    found.setdefault(depth, {})[f"by_depth/{part}{name}"] = value
     return list(found.values())
 
 
 def _line(record: Record) -> Any:
     """The chart of WER against depth, a line a subset."""
-    columns = ["subset", *BY_DEPTH]
+    columns: list[str | int] = ["subset", *BY_DEPTH]  # as wandb.Table wants them
     rows = [[subset, *row.values()] for subset in record.subsets for row in by_depth(record.of(subset))]
     stroke = "subset" if len(record.subsets) > 1 else None
     points = wandb.Table(columns=columns, data=rows)
@@ -114,7 +116,7 @@ def by_depth(record: Record) -> list[dict[str, float | None]]:
     ]
 
 
-def _transcripts(record: Record) -> tuple[list[str], list[list[str]]]:
+def _transcripts(record: Record) -> tuple[list[str | int], list[list[str]]]:
     """Columns and rows of a table: of each subset some utterances that any depth has wrong, and what each depth made of
     them."""
     rows = []

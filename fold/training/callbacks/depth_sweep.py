@@ -21,7 +21,8 @@ from fold.report.sweep import SweepRow, by_subset, summarise, write_sweep
 from fold.training import wandb_run
 from fold.training.callbacks.run_settings import settings_of
 from fold.training.callbacks.training_time import TrainingTime
-from fold.training.module import FoldableASR
+from fold.training.module import FoldableASR, foldable
+from fold.training.parts import callbacks_of, data_of
 
 
 class DepthSweep(lightning.Callback):
@@ -54,83 +55,86 @@ class DepthSweep(lightning.Callback):
         self.rows: list[SweepRow] = []
         self._trials: list[Trial] = []
 
-    def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        depths = pl_module.space.depths
+    def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        module = foldable(pl_module)
+        depths = module.space.depths
         chosen = self.val_depths or sorted({depths[0], depths[len(depths) // 2], depths[-1]})
-        subsets = trainer.datamodule.index.splits["dev"].subsets
-        paths = sweep_paths(pl_module.space, chosen, paths_per_depth=0)
-        self._start(pl_module, [Trial(path, pl_module.decoding) for path in paths], subsets)
+        subsets = data_of(trainer).index.splits["dev"].subsets
+        paths = sweep_paths(module.space, chosen, paths_per_depth=0)
+        self._start(module, [Trial(path, module.decoding) for path in paths], subsets)
 
-    def on_test_epoch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        evaluation = Evaluation("test", paths_per_depth=self.paths_per_depth)
-        trials = evaluation.trials(pl_module.space, pl_module.test_decoding)
-        self._start(pl_module, trials, trainer.datamodule.index.splits["test"].subsets)
+    def on_test_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        module, evaluation = foldable(pl_module), Evaluation("test", paths_per_depth=self.paths_per_depth)
+        trials = evaluation.trials(module.space, module.test_decoding)
+        self._start(module, trials, data_of(trainer).index.splits["test"].subsets)
 
-    def _start(self, pl_module: FoldableASR, trials: list[Trial], subsets: Sequence[str]) -> None:
+    def _start(self, module: FoldableASR, trials: list[Trial], subsets: Sequence[str]) -> None:
         self._trials = trials
-        self._errors = PathErrors(subsets, len(trials)).to(pl_module.device)
-        self._transcripts = Transcripts(pl_module.space, trials)
+        self._errors = PathErrors(subsets, len(trials)).to(module.device)
+        self._transcripts = Transcripts(module.space, trials)
 
     def on_validation_batch_end(
-        self, trainer: lightning.Trainer, pl_module: FoldableASR, outputs: None, batch: Batch, *_: int
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
-        self._evaluate(trainer, pl_module, batch)
+        self._evaluate(trainer, foldable(pl_module), batch)
 
     def on_test_batch_end(
-        self, trainer: lightning.Trainer, pl_module: FoldableASR, outputs: None, batch: Batch, *_: int
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
-        self._transcripts.add(batch, self._evaluate(trainer, pl_module, batch))
+        self._transcripts.add(batch, self._evaluate(trainer, foldable(pl_module), batch))
 
-    def _evaluate(self, trainer: lightning.Trainer, pl_module: FoldableASR, batch: Batch) -> list[list[str]]:
+    def _evaluate(self, trainer: lightning.Trainer, module: FoldableASR, batch: Batch) -> list[list[str]]:
         """Counts the errors of each trial; returns the transcripts."""
         with trainer.precision_plugin.forward_context():
-            found = pl_module.transcribe(batch, self._trials)
+            found = module.transcribe(batch, self._trials)
         for index, texts in enumerate(found):
             self._errors.update(index, batch.texts, texts, batch.subsets)
         return found
 
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        self._finish(pl_module)
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._finish(foldable(pl_module))
         shown = scalars("val", self.rows)
         several = len(self._errors.subsets) > 1  # too many values to stand beside a progress bar
         pl_module.log_dict(shown, prog_bar=not several)
         pl_module.log("val/wer/mean", sum(shown.values()) / len(shown), prog_bar=several)
 
-    def on_test_epoch_end(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        self._finish(pl_module)
-        pl_module.log_dict(scalars("test", self.rows))
+    def on_test_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        module = foldable(pl_module)
+        self._finish(module)
+        module.log_dict(scalars("test", self.rows))
         if trainer.world_size > 1:
             shares: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(shares, self._transcripts.share())
             for share in shares:
                 self._transcripts.merge(*share)
         with trainer.precision_plugin.forward_context():  # in which devices are timed
-            record = self._record(trainer, pl_module)
-        self._report(trainer, record)
+            record = self._record(trainer, module)
+        if record is not None:
+            self._report(trainer, record)
 
-    def _finish(self, pl_module: FoldableASR) -> None:
+    def _finish(self, module: FoldableASR) -> None:
         counts = self._errors.compute()
-        num_params = pl_module.model.num_parameters()
-        self.rows = sweep_rows(pl_module.space, self._trials, counts, num_params)
+        num_params = module.model.num_parameters()
+        self.rows = sweep_rows(module.space, self._trials, counts, num_params)
 
     @rank_zero_only
-    def _record(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> Record:
-        description, model = pl_module.description, pl_module.model
-        took = next((c.training(trainer) for c in trainer.callbacks if isinstance(c, TrainingTime)), None)
+    def _record(self, trainer: lightning.Trainer, module: FoldableASR) -> Record:
+        """The first rank's record; None on the others."""
+        description, model = module.description, module.model
+        took = next((c.training(trainer) for c in callbacks_of(trainer) if isinstance(c, TrainingTime)), None)
         return make_record(
             model,
             self.rows,
             self._transcripts,
-            real_time_factors(model, description, self._transcripts.timed, pl_module.test_decoding),
+            real_time_factors(model, description, self._transcripts.timed, module.test_decoding),
             name=self.experiment,
-            corpus=trainer.datamodule.index.corpus["class"],
+            corpus=data_of(trainer).index.corpus["class"],
             split="test",
             training=took,
             settings=settings_of(trainer),
-            decoding=pl_module.test_decoding,
+            decoding=module.test_decoding,
         )
 
-    @rank_zero_only
     def _report(self, trainer: lightning.Trainer, record: Record) -> None:
         write_sweep(self.rows, self.folder / "depth_sweep.csv")
         write_record(record, self.folder / "depth_sweep.json")

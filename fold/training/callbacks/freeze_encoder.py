@@ -5,7 +5,7 @@ from typing import Any
 import lightning
 import torch
 
-from fold.training.module import FoldableASR
+from fold.training.module import foldable
 
 
 class FreezeEncoder(lightning.Callback):
@@ -21,12 +21,13 @@ class FreezeEncoder(lightning.Callback):
     def __init__(self, steps: int) -> None:
         self.steps = steps
 
-    def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR, *_: Any) -> None:
-        pl_module.model.encoder_frozen = trainer.global_step < self.steps
+    def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+        foldable(pl_module).model.encoder_frozen = trainer.global_step < self.steps
 
     def on_before_optimizer_step(
-        self, trainer: lightning.Trainer, pl_module: FoldableASR, optimizer: torch.optim.Optimizer
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        if pl_module.model.encoder_frozen:
-            for parameter in pl_module.model.encoder_parameters():
+        model = foldable(pl_module).model
+        if model.encoder_frozen:
+            for parameter in model.encoder_parameters():
                 parameter.grad = None  # of zeros, where ranks average: an optimizer would count it as a step

@@ -6,7 +6,7 @@ import lightning
 import torch
 from torch.optim import Optimizer
 
-from fold.training.module import FoldableASR
+from fold.training.module import foldable
 
 
 class GradientNorms(lightning.Callback):
@@ -20,10 +20,10 @@ class GradientNorms(lightning.Callback):
         self.every_n_steps = every_n_steps
 
     def on_before_optimizer_step(
-        self, trainer: lightning.Trainer, pl_module: FoldableASR, optimizer: Optimizer
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, optimizer: Optimizer
     ) -> None:
         if trainer.global_step % self.every_n_steps:
             return
-        for number, layer in enumerate(pl_module.model.unfolding.layers, start=1):
+        for number, layer in enumerate(foldable(pl_module).model.unfolding.layers, start=1):
             gradients = [p.grad for p in layer.parameters() if p.grad is not None]
             pl_module.log(f"grad_norm/layer_{number:02d}", torch.nn.utils.get_total_norm(gradients))

@@ -49,9 +49,11 @@ class RunCheckpoint(ModelCheckpoint):
         self._before_validation = False
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        # Lightning's handlers talk to the other ranks from within, and it asks after SIGTERM by a blocking broadcast.
-        trainer._signal_connector.register_signal_handlers = lambda: None
-        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+        # Lightning's handlers talk to the other ranks from within, and it asks after SIGTERM by a blocking broadcast:
+        # both are replaced in this trainer alone, which types have no word for.
+        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+        loop = trainer.fit_loop.epoch_loop
+        loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
         self._fits = True
         self._signals.watch()
 
@@ -89,18 +91,17 @@ class RunCheckpoint(ModelCheckpoint):
             self._before_validation = False
         self._end_if_told(trainer, "training")
 
-    def on_validation_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        if self._fits:
-            self._agreement.propose(self._signals.received)
-
-    on_test_batch_start = on_validation_batch_start
+    def on_validation_batch_start(self, *_: Any) -> None:
+        self._before_evaluating()
 
     def on_validation_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        if self._fits:
-            [self._signal] = self._agreement.result()
-            self._end_if_told(trainer, "the final sweep" if trainer.testing else "a validation")
+        self._after_evaluating(trainer, "a validation")
 
-    on_test_batch_end = on_validation_batch_end
+    def on_test_batch_start(self, *_: Any) -> None:
+        self._before_evaluating()
+
+    def on_test_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self._after_evaluating(trainer, "the final sweep")
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if trainer.global_step > self._written_step:  # ended by other means than max_steps
@@ -115,10 +116,20 @@ class RunCheckpoint(ModelCheckpoint):
 
     def write_last(self, trainer: lightning.Trainer) -> None:
         """Writes `last.ckpt`, from which on `latest` names this run."""
+        assert self.dirpath is not None  # one of a run's settings
         trainer.save_checkpoint(Path(self.dirpath) / LAST)
         self._written_step, self._written_time, self._due = trainer.global_step, time.monotonic(), 0
         if trainer.is_global_zero:
             point_latest(Path(trainer.default_root_dir))
+
+    def _before_evaluating(self) -> None:
+        if self._fits:
+            self._agreement.propose(self._signals.received)
+
+    def _after_evaluating(self, trainer: lightning.Trainer, phase: str) -> None:
+        if self._fits:
+            [self._signal] = self._agreement.result()
+            self._end_if_told(trainer, phase)
 
     def _end_if_told(self, trainer: lightning.Trainer, phase: str) -> None:
         """Raises Ended if any rank had a signal."""
@@ -133,5 +144,6 @@ class RunCheckpoint(ModelCheckpoint):
 
     @staticmethod
     def _validation_is_due(trainer: lightning.Trainer) -> bool:
-        loop = trainer.fit_loop.epoch_loop
-        return loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+        fetcher = trainer.fit_loop._data_fetcher
+        assert fetcher is not None  # there is one while it trains
+        return trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)

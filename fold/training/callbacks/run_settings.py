@@ -6,6 +6,8 @@ from typing import Any
 
 import lightning
 
+from fold.training.parts import callbacks_of
+
 
 class RunSettings(lightning.Callback):
     """Holds what a run computes.
@@ -20,4 +22,4 @@ class RunSettings(lightning.Callback):
 
 def settings_of(trainer: lightning.Trainer) -> dict[str, Any]:
     """The settings of the run of a trainer; none if nobody states them."""
-    return next((callback.settings for callback in trainer.callbacks if isinstance(callback, RunSettings)), {})
+    return next((callback.settings for callback in callbacks_of(trainer) if isinstance(callback, RunSettings)), {})

@@ -10,6 +10,7 @@ import lightning
 import torch
 
 from fold.data.batching import Batch
+from fold.training.parts import data_of
 
 
 class Throughput(lightning.Callback):
@@ -45,10 +46,10 @@ class Throughput(lightning.Callback):
         self._ended = time.perf_counter()
         self._samples += int(batch.num_samples.sum())
         self._steps += 1
-        if self._steps < trainer.log_every_n_steps:
+        if self._steps < trainer.log_every_n_steps:  # type: ignore[attr-defined]  # set by one of its connectors
             return
         seconds = self._ended - self._since
-        audio = self._samples / trainer.datamodule.sample_rate * trainer.world_size
+        audio = self._samples / data_of(trainer).sample_rate * trainer.world_size
         pl_module.log("train/audio_per_second", audio / seconds, prog_bar=True)
         pl_module.log("train/waiting_share", self._waited / seconds)
         pl_module.log("train/peak_memory_gb", peak_memory(trainer.strategy.root_device) / 1e9)

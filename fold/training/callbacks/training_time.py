@@ -11,6 +11,7 @@ import lightning
 from fold.checkpoint import TRAINING
 from fold.evaluation.sweep import device_name
 from fold.report.record import Training
+from fold.training.parts import data_of
 
 
 class TrainingTime(lightning.Callback):
@@ -24,16 +25,25 @@ class TrainingTime(lightning.Callback):
         self._wall = self._cpu = 0.0  # seconds since
         self._since: tuple[float, float] | None = None  # both clocks, while they run
 
+    def on_train_start(self, *_: Any) -> None:
+        self._start()
+
     def on_train_batch_start(self, *_: Any) -> None:
+        self._start()
+
+    def on_validation_start(self, *_: Any) -> None:
+        self._stop()
+
+    def on_train_end(self, *_: Any) -> None:
+        self._stop()
+
+    def _start(self) -> None:
         if self._since is None:
             self._since = time.perf_counter(), time.process_time()
 
-    def on_train_end(self, *_: Any) -> None:
+    def _stop(self) -> None:
         self._count()
         self._since = None
-
-    on_train_start = on_train_batch_start
-    on_validation_start = on_train_end
 
     def _count(self) -> None:
         if self._since is not None:
@@ -56,7 +66,7 @@ class TrainingTime(lightning.Callback):
             cpu_hours=before.cpu_hours + self._cpu / 3600,
             processes=trainer.world_size,
             device=" + ".join(dict.fromkeys(filter(None, devices))),
-            data=trainer.datamodule.index.splits["train"].fingerprint,
+            data=data_of(trainer).index.splits["train"].fingerprint,
         )
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
