@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import REPOSITORY
@@ -69,6 +70,16 @@ def test_its_command_runs_and_is_listed(site: Path, run: Path) -> None:
     counted = fold(site, run.parent, "count", "run/checkpoints/last.ckpt")
     assert counted.stdout.splitlines() == ["2 1", "3 2", "4 1"], counted.stderr
     assert "count" in fold(site, run.parent, "--help").stdout
+
+
+def test_its_export_target_writes_and_is_listed(site: Path, run: Path) -> None:
+    folder = run.parent / "arrays"
+    command = ("export", "--to=arrays", "--ckpt_path=run/checkpoints/last.ckpt", f"--output={folder}", "--half=true")
+    done = fold(site, run.parent, *command)
+    assert re.fullmatch(rf"{folder}: \d+ arrays for depths 2 to 4\n", done.stdout), done.stderr
+    with np.load(folder / "weights.npz") as written:
+        assert written["ctc_head.weight"].dtype == np.float16
+    assert "arrays: from mine" in " ".join(fold(site, run.parent, "export", "--help").stdout.split())
 
 
 def test_without_the_package_its_checkpoint_is_refused_in_one_line(run: Path, tmp_path: Path) -> None:

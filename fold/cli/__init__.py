@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from fold import __version__
-from fold.cli import commands
 from fold.cli.allocator import keep_freed_memory
 from fold.cli.commands import COMMANDS as COMMANDS
+from fold.cli.commands import OFFERED
 from fold.errors import FoldError
 
 
@@ -18,13 +18,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, *arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if command in ("-h", "--help"):
         print("usage: fold COMMAND [options]    (fold COMMAND --help describes them)\n")
-        print("\n".join(f"  {name:13}{text}" for name, text in commands.listed().items()))
+        print("\n".join(f"  {name:13}{text}" for name, text in OFFERED.listed().items()))
         return 0
     if command == "--version":
         print(f"fold {__version__}")
         return 0
     try:
-        commands.find(command)(arguments)
+        OFFERED.find(command)(arguments)
     except FoldError as error:
         print(f"fold {command}: {error}", file=sys.stderr)
         return 2

@@ -2,107 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
 from fold import checkpoint
+from fold.cli.offered import Offered
 from fold.cli.parser import OneLineErrors
 from fold.errors import FoldError
-from fold.export import onnx_module
-from fold.models import Foundation, Recogniser
 
-if TYPE_CHECKING:
-    from fold.checkpoint import Description
-
-Target = Literal["onnx", "sherpa", "huggingface"]
-Storage = Literal["fp32", "fp16", "int8", "int4"]
-Given = dict[str, Any]  # settings that were given, by name
+TARGETS = Offered(
+    "target",
+    "fold.exporters",
+    {
+        "onnx": ("fold.export.targets:onnx", "one graph that runs every depth, for ONNX runtimes"),
+        "sherpa": ("fold.export.targets:sherpa", "for sherpa-onnx, its depth fixed in the file"),
+        "huggingface": ("fold.export.targets:huggingface", "a foundation model at one depth, for transformers"),
+    },
+)
 
 
 def run(arguments: list[str]) -> None:
-    """Parses the arguments of `export` and calls it."""
-    parser = OneLineErrors(prog="fold export", description="A model for runtimes other than PyTorch.")
-    parser.add_function_arguments(export)
-    export(**parser.instantiate(parser.parse_args(arguments)))
+    """Writes a folder with a model in the form that another library loads, and says what is in it.
 
-
-def export(
-    to: Target,
-    ckpt_path: str,
-    output: str | None = None,
-    depth: int | None = None,
-    path: str | None = None,
-    storage: Storage | list[Storage] | None = None,
-    input: Literal["waveform", "features"] | None = None,
-) -> None:
-    """Writes a folder with a model in the form that another library loads.
-
-    Args:
-        to: onnx: one graph that runs every depth, each weight in it once, with a JSON beside it; sherpa: for
-            sherpa-onnx, its depth fixed in the file (`fold set-depth` changes it); huggingface: a foundation model at
-            one depth, for transformers.
-        ckpt_path: a checkpoint of `fold fit`.
-        output: the folder; by default one named as the target beside the checkpoint's folder.
-        depth: executed depth, along its canonical path, of a form that has one; by default the deepest.
-        path: an unfolding path such as 1-1-2-3, instead of a depth.
-        storage: how weights are stored, one way or several: fp32; fp16, half the bytes; int8, a third; int4, a
-            quarter. By default int8.
-        input: what the graph takes: waveforms, or filterbanks that the runtime computes. By default waveforms.
+    Which settings there are depends on the target: those that its function takes.
     """
-    write, takes = TARGETS[to]
-    given = {"depth": depth, "path": path, "storage": storage, "input": input}
-    given = {name: value for name, value in given.items() if value is not None}
-    for name in given:
-        if name not in takes:
-            raise FoldError(f"--{name} has no meaning for --to={to}; {' and '.join(f'--{t}' for t in takes)} have")
+    parser = OneLineErrors(prog="fold export", description="A model for runtimes other than PyTorch.")
+    told = "; ".join(f"{name}: {text}" for name, text in TARGETS.listed().items())
+    parser.add_argument("--to", type=str, required=True, help=f"The target, whose settings --help then shows. {told}.")
+    parser.add_argument("--ckpt_path", type=str, required=True, help="A checkpoint of `fold fit`.")
+    parser.add_argument(
+        "--output", type=str, help="The folder; by default one named as the target, beside the checkpoint's folder."
+    )
+    to = _target(arguments)
+    if to is None:
+        parser.parse_args(arguments)  # shows the help, or refuses
+        return
+    try:
+        write = TARGETS.find(to)
+    except FoldError as error:
+        raise FoldError(f"--to={to}: {error}") from None
+    parser.add_function_arguments(write, skip={"folder", "model", "description"})
+    settings = parser.instantiate(parser.parse_args(arguments)).as_dict()
+    del settings["to"]
+    ckpt_path, output = settings.pop("ckpt_path"), settings.pop("output")
     model, description = checkpoint.load(ckpt_path)
     folder = Path(output) if output else Path(ckpt_path).parent.parent / to
-    print(f"{folder}: {write(folder, model, description, given)}")
+    print(f"{folder}: {write(folder, model, description, **settings)}")
 
 
-def _onnx(folder: Path, model: Recogniser, description: Description, given: Given) -> str:
-    write_folder = onnx_module("folder").write_folder
-    known = write_folder(folder, model, description, _storages(given), given.get("input", "waveform"))
-    _tell_of_decoder(model)
-    sizes = ", ".join(f"{storage} {files['bytes'] / 1e6:.2f} MB" for storage, files in known["models"].items())
-    return f"depths {description.space.depths[0]} to {description.space.depths[-1]}, {sizes}"
-
-
-def _sherpa(folder: Path, model: Recogniser, description: Description, given: Given) -> str:
-    write_sherpa = onnx_module("sherpa").write_sherpa
-    chosen = description.space.choose(given.get("depth"), given.get("path"))
-    files = write_sherpa(folder, model, description, _storages(given), chosen)
-    _tell_of_decoder(model)
-    bins = onnx_module("description").num_mels(description.architecture)
-    return f"{', '.join(file.name for file in files)}: path {chosen}, depth {chosen.depth}, {bins} mel bins"
-
-
-def _storages(given: Given) -> list[Storage]:
-    storages: Storage | list[Storage] = given.get("storage", "int8")
-    return [storages] if isinstance(storages, str) else list(dict.fromkeys(storages))
-
-
-def _tell_of_decoder(model: Recogniser) -> None:
-    if model.decoder is not None:
-        print("the attention decoder is left out: the graph ends at the CTC head")
-
-
-def _huggingface(folder: Path, model: Recogniser, description: Description, given: Given) -> str:
-    from fold.export.huggingface import write_directory
-
-    if not isinstance(description.architecture, Foundation):
-        kind = type(description.architecture).__name__
-        raise FoldError(
-            f"--to=huggingface: the checkpoint holds a {kind}; transformers has a format for Foundation alone"
-        )
-    chosen = description.space.choose(given.get("depth"), given.get("path"))
-    write_directory(folder, model, description, chosen)
-    return f"path {chosen}, depth {chosen.depth}"
-
-
-TARGETS: dict[Target, tuple[Callable[[Path, Recogniser, Description, Given], str], tuple[str, ...]]] = {
-    "onnx": (_onnx, ("storage", "input")),
-    "sherpa": (_sherpa, ("storage", "depth", "path")),
-    "huggingface": (_huggingface, ("depth", "path")),
-}
+def _target(arguments: list[str]) -> str | None:
+    """The target among the arguments, if one is given."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--to", nargs="?")
+    to: str | None = first.parse_known_args(arguments)[0].to
+    return to

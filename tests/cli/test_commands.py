@@ -10,13 +10,13 @@ import pytest
 from conftest import Finished
 
 import fold
-from fold.cli import commands
+from fold.cli.commands import COMMANDS
 
 Command = Callable[..., Finished]
 SCREENS = 170  # lines
 
 
-@pytest.mark.parametrize("name", commands.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_a_command_is_short_and_begins_with_examples(
     name: str, fold_command: Command, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -26,16 +26,17 @@ def test_the_help_of_a_command_is_short_and_begins_with_examples(
     assert len(told.splitlines()) <= SCREENS and max(map(len, told.splitlines())) <= 100
     examples = told.split("examples:\n")[1].split("\n\n")[0].splitlines()
     assert examples and all(example.startswith(f"  fold {name} ") for example in examples)
-    with pytest.raises(SystemExit):
-        fold_command(name, "--help-all")
-    whole = capfd.readouterr().out
-    for option in re.findall(r"--(\w+)", " ".join(examples)):
-        assert re.search(rf"--{option}\b", whole), option
+    for example in examples:
+        with pytest.raises(SystemExit):
+            fold_command(name, *re.findall(r"--to=\w+", example), "--help-all")
+        whole = capfd.readouterr().out
+        for option in re.findall(r"--(\w+)", example):
+            assert re.search(rf"--{option}\b", whole), option
 
 
 def test_help_and_version(fold_command: Command) -> None:
     listed = fold_command("--help").stdout
-    assert all(re.search(rf"^  {name} +\w", listed, re.M) for name in commands.COMMANDS)
+    assert all(re.search(rf"^  {name} +\w", listed, re.M) for name in COMMANDS)
     assert fold_command("--version").stdout == f"fold {fold.__version__}\n"
 
 

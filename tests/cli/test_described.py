@@ -11,7 +11,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 import fold
-from fold.cli import commands
+from fold.cli.commands import COMMANDS, OFFERED
 from fold.data.corpora import Corpus
 from fold.models import Architecture
 from fold.training.run_folder import STAMP
@@ -34,10 +34,10 @@ def parsers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ArgumentParse
 
     monkeypatch.setattr(ArgumentParser, "parse_args", stop)
     found = {}
-    for name in commands.COMMANDS:
+    for name in COMMANDS:
         monkeypatch.setenv(STAMP, "stamp")
         with pytest.raises(Parsed) as caught:
-            commands.find(name)([])
+            OFFERED.find(name)([])
         found[name] = caught.value.args[0]
     return found
 

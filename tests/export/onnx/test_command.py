@@ -104,10 +104,10 @@ def test_the_command_says_one_line(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "a depth": (["--to=onnx", "--depth=3"], "--depth has no meaning for --to=onnx"),
-    "a storage": (["--to=huggingface", "--storage=int8"], "--storage has no meaning for --to=huggingface"),
-    "no target": ([], "to"),
-    "an unknown target": (["--to=tflite"], "to is tflite: expected onnx or"),
+    "a depth": (["--to=onnx", "--depth=3"], "no setting 'depth'"),
+    "a storage": (["--to=huggingface", "--storage=int8"], "no setting 'storage'"),
+    "no target": ([], "missing: to"),
+    "an unknown target": (["--to=tflite"], "--to=tflite: no such target; there are onnx"),
     "an unknown storage": (["--to=onnx", "--storage=int2"], "storage"),
     "a Conformer for transformers": (["--to=huggingface"], "holds a Conformer"),
     "a folder that is a file": (["--to=onnx", "--output=taken", "--storage=fp32"], "taken"),
