@@ -15,6 +15,7 @@ from fold.cli import COMMANDS, train
 from fold.report.archive import read_archive, split_path
 
 TYPED = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+HEADED = [*sorted((REPOSITORY / "experiments").glob("*.yaml")), *sorted((REPOSITORY / "data").glob("*.yaml"))]
 PAGES = [*TYPED, REPOSITORY / "RESULTS.md", *sorted((REPOSITORY / "docs" / "results").glob("*.md"))]
 LIMITS = {"README.md": 120, "RESULTS.md": 150}  # lines
 MODULE = re.compile(r"python\s-m\s(\S+)((?:\s-\S+)*)")
@@ -23,9 +24,12 @@ pytestmark = pytest.mark.usefixtures("beside_pretrained")
 
 
 def commands(page: Path) -> list[str]:
-    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(), re.S)
+    if page in HEADED:
+        blocks = [re.sub(r"^# *", "", page.read_text(), flags=re.M)]
+    else:
+        blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(), re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split("  #")[0].strip() for line in lines if line.startswith(("make ", "fold ", ".venv/bin/fold "))]
+    return [re.split(r" {2,}#| {3,}", line)[0].strip() for line in lines if line.startswith(("make ", "fold ", ".venv/bin/fold "))]
 
 
 @cache
@@ -35,7 +39,7 @@ def output_of(program: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("command", dict.fromkeys(command for page in TYPED for command in commands(page)))
+@pytest.mark.parametrize("command", dict.fromkeys(command for page in [*TYPED, *HEADED] for command in commands(page)))
 def test_command_of_a_page_parses(command: str) -> None:
     words = shlex.split(command)
     if words[0] == "make":
@@ -52,8 +56,10 @@ def test_command_of_a_page_parses(command: str) -> None:
         assert output_of("fold", *words[1:])
     else:
         assert words[1] in COMMANDS
+        target = re.findall(r"--to[= ]\w+", command)
+        assert bool(target) == (words[1] == "export")
         for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
-            assert option in output_of("fold", words[1], "--help-all"), option
+            assert option in output_of("fold", words[1], *" ".join(target).split(), "--help-all"), option
         for inside in filter(None, (split_path(REPOSITORY / word.split("=")[-1]) for word in words[2:])):
             assert read_archive(inside[0]).names(inside[1])
 

@@ -80,7 +80,7 @@ def test_through_every_command(experiment: Path, fold_command: Command, tmp_path
     assert fold_command("transcribe", f"--ckpt_path={last}", *windows, tmp_path / "a.wav").stdout.startswith(
         str(tmp_path)
     )
-    fold_command("export", f"--ckpt_path={last}", "--path=1-2-2")
+    fold_command("export", "--to=huggingface", f"--ckpt_path={last}", "--path=1-2-2")
     assert json.loads((two / "huggingface" / "config.json").read_text())["num_hidden_layers"] == 3
 
 
