@@ -73,7 +73,7 @@ lint: $(READY)  ## check style and formatting
 types: $(READY)  ## check types
 	$(BIN)/python -m mypy
 
-format: $(READY)  ## mend style and formatting
+format: $(READY)  ## fix style and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -4,7 +4,7 @@
 class FoldError(Exception):
     """A bad input (configuration, path, shard, audio, checkpoint), told in one line.
 
-    The command line prints the message alone; a stack trace of this exception never reaches a user.
+    The command line prints only the message; a stack trace of this exception never reaches a user.
     """
 
     def __str__(self) -> str:

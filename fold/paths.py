@@ -51,7 +51,7 @@ class Path:
 class PathSpace:
     """All paths that run each of `num_layers` layers 1 to `max_repeats` times, in order, up to `max_depth`.
 
-    max_repeats: one number for all layers, or one a layer.
+    max_repeats: one number for all layers, or one per layer.
     max_depth: the deepest logical depth; None for the sum of `max_repeats`.
     Raises FoldError if the numbers contradict one another.
     """
@@ -66,7 +66,7 @@ class PathSpace:
         if len(self.limits) != self.num_layers or min(self.limits) < 1:
             raise FoldError(
                 f"max_repeats is {self.max_repeats}: expected one number of at least 1, or {self.num_layers} such "
-                f"numbers (one a physical layer)"
+                f"numbers (one per physical layer)"
             )
         if self.max_depth is not None and not self.num_layers <= self.max_depth <= sum(self.limits):
             raise FoldError(
@@ -108,7 +108,7 @@ class PathSpace:
         Raises FoldError for both together, and for a depth or a path outside the space.
         """
         if depth is not None and path is not None:
-            raise FoldError("depth and path exclude each other: a path has its depth")
+            raise FoldError("depth and path exclude each other: give one of the two")
         if path is None:
             return self.canonical(self.depths[-1] if depth is None else depth)
         path = Path.parse(path) if isinstance(path, str) else path

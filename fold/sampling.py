@@ -1,6 +1,6 @@
 """Which paths a training step trains.
 
-The module asks its sampler at every step. A sampler draws from the generator that it is given alone, which depends on
+The module asks its sampler at every step. A sampler draws only from the generator that it is given, which depends on
 the random seed and the step: so every rank, and every resumed run, trains the same paths.
 """
 
@@ -37,7 +37,7 @@ class StepPaths:
 
 
 def step_generator(random_seed: int, step: int) -> random.Random:
-    """The chance of a step: it depends on these two alone, so every rank and every resumed run draws the same."""
+    """The chance of a step: it depends only on these two, so every rank and every resumed run draws the same."""
     return random.Random(f"fold {random_seed} {step}")
 
 
@@ -56,7 +56,7 @@ class PathSampler(ABC):
             space: all paths of the model.
             step: number of the update, from 0.
             progress: share of the training updates that are done, 0 to 1.
-            generator: depends on the random seed and the step alone; the only source of chance.
+            generator: depends only on the random seed and the step; the only source of chance.
         """
 
 

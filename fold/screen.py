@@ -37,7 +37,7 @@ def say(line: str) -> None:
 @contextmanager
 def whole_lines() -> Iterator[None]:
     """Within, log messages and warnings are lines on standard error that tear no progress bar; those that say nothing
-    of use are left out, and of several processes the first speaks alone unless it is an error."""
+    of use are left out, and of several processes only the first speaks, unless it is an error."""
     handler, show = _Handler(), warnings.showwarning
     before = [(logger, logger.handlers[:]) for logger in map(logging.getLogger, LOGGERS)]
     for logger, handlers in before:

@@ -58,7 +58,7 @@ def compare(
             only in their random seeds, are runs of one system.
         output: folder for the results.
         against: label of the system that the others are tested against; by default a foldable system is tested at each
-            depth against the one trained for that depth alone.
+            depth against the one trained only for that depth.
         margin: difference in WER, in percent, that counts as equivalent.
         title: of the page and its figures.
         split: of the corpus that checkpoints are evaluated on.

@@ -28,7 +28,7 @@ def demo(model: str, output: str = "demo", serve: bool = True, port: int = 8000,
     Args:
         model: a folder that `fold export --to onnx` wrote.
         output: folder for the page; any server of files can show it.
-        serve: whether to show it; else it is written alone.
+        serve: whether to show it; else it is only written.
         port: to serve at; 0 for any that is free.
         sentences: file of what one may say, a sentence in each line; by default commands of the default corpus.
     """

@@ -202,7 +202,7 @@ def _run(command: str, options: list[str]) -> None:
     except RuntimeError as error:
         if cli.trainer.world_size == 1 or "closed by peer" not in str(error):
             raise
-        raise FoldError("another rank failed and told why above") from None
+        raise FoldError("another rank failed; its error is above") from None
     finally:
         end_workers()
     offline = wandb_run.finish()
@@ -217,7 +217,7 @@ def _execute(cli: FoldCLI, command: str) -> None:
     )
     if command == "fit":  # one command shows the result: every depth, with the weights that training ended with
         last = Path(cli.config.checkpoint.dirpath) / LAST
-        if last.exists():  # resumed at its very end, training changes nothing, and the averages are in the file alone
+        if last.exists():  # resumed at its very end, training changes nothing, and the averages are only in the file
             cli.model.model.load_state_dict(checkpoint.load(last)[0].state_dict())
         cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
 

@@ -30,7 +30,7 @@ def transcribe_files(
     precision: Precision = "auto",
     channel: Channel = "mix",
 ) -> None:
-    """Prints a line a file: its name, a tab, its text. A bad file among others is told, and the others are still done.
+    """Prints a line per file: its name, a tab, its text. A bad file among others is reported; those are still done.
 
     Args:
         files: audio files that libsndfile reads (wav, flac, ogg, mp3, ...).

@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     """Utterances of similar length.
 
     waveforms: (batch, samples) fp32 in [-1, 1], zero past each end; num_samples: (batch,);
-    units: (batch, length) padded transcripts; num_units: (batch,); ids, texts, subsets: one an utterance; faults: of
+    units: (batch, length) padded transcripts; num_units: (batch,); ids, texts, subsets: one per utterance; faults: of
     utterances left out. A batch without utterances has one row of silence without units, which has no part in a loss:
     all ranks must take each step, whatever they have for it.
     """

@@ -47,7 +47,7 @@ class ShardCache:
     """Local copies of remote files, for any number of processes and corpora at once.
 
     Attributes:
-        folder: of the copies; whatever else lies in it is left alone.
+        folder: of the copies; other files in it are left untouched.
         max_bytes: what the copies may fill, those still being fetched included. Exceeded, with a warning, where
             what is being fetched at one time is larger.
         since: when the run began, in seconds since the epoch; failures before that are forgotten.
@@ -128,7 +128,7 @@ class ShardCache:
 
 
 def _use(path: Path) -> IO[bytes]:
-    """Open a file and note when, for eviction (whether reading alone would be noted depends on the file system)."""
+    """Open a file and note when, for eviction (whether a mere read would be noted depends on the file system)."""
     stream = path.open("rb")
     now = time.time_ns()
     os.utime(stream.fileno(), ns=(now, now))

@@ -1,4 +1,4 @@
-"""Downloads that try again, go on where they broke off, and are checked; over http, https and s3 alone."""
+"""Downloads that try again, go on where they broke off, and are checked; only over http, https and s3."""
 
 import logging
 import os

@@ -69,7 +69,7 @@ class Joiner:
     random_seed: int
 
     def __call__(self, examples: Sequence[Example]) -> list[Example]:
-        """The same utterances, some of them joined. The draw depends on the batch and the seed alone, so that any
+        """The same utterances, some of them joined. The draw depends only on the batch and the seed, so that any
         worker and a resumed run make the same; another number of devices cuts other batches, and joins others."""
         if len(examples) < 2:
             return list(examples)

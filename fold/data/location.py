@@ -92,7 +92,7 @@ class _Remote(Location):
         return self.url
 
     def index(self) -> Index:
-        # Never from the cache: the index alone tells that a corpus was prepared anew.
+        # Never from the cache: only the index tells that a corpus was prepared anew.
         with TemporaryDirectory() as folder:
             file = Path(folder) / INDEX_FILE
             complete(f"{self.url}/{INDEX_FILE}", file, sha256=None, max_bytes=MAX_INDEX_BYTES, quiet=True)

@@ -1,6 +1,6 @@
-"""Which utterances make which batch: planned from durations alone, before any audio is read.
+"""Which utterances make which batch: planned from durations, before any audio is read.
 
-A plan is a sampler whose items are whole batches (lists of `Reference`s). Plans depend on (seed, epoch) alone; every
+A plan is a sampler whose items are whole batches (lists of `Reference`s). Plans depend only on (seed, epoch); every
 rank computes the same plan and takes its own share of each step. Durations are read window by window, so that start-up
 and memory do not grow with the corpus, and a plan can start anywhere in an epoch.
 """

@@ -49,7 +49,7 @@ def prepare(
     """Write a corpus as shards into `folder`; a folder already finished is returned at once.
 
     May be interrupted at any moment: the next call reuses the finished shards. Where recordings or transcripts have
-    changed since, they alone are prepared anew. Of two calls at once, the second waits for the first. The bytes do not
+    changed since, only they are prepared anew. Of two calls at once, the second waits for the first. The bytes do not
     depend on `num_workers`.
 
     Args:
@@ -135,7 +135,7 @@ def _stale(folder: Path, jobs: Sequence[ShardJob], finished: bool, trusted: bool
     total = sum(len(job.recipes) for job in jobs)
     if found.same < min(total, found.stored) / 2:
         raise _other_recordings(folder, f"only {found.same} of {total} utterances are the same")
-    print(f"{folder}: changes since it was prepared: {len(found.changes)}; they alone are prepared anew")
+    print(f"{folder}: changes since it was prepared: {len(found.changes)}; only they are prepared anew")
     print("\n".join(_some(found.changes)))
     return stale
 

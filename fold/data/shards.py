@@ -40,7 +40,7 @@ SIDECAR_DTYPE = np.dtype(
 def write_shard(path: Path, utterances: Iterable[Utterance], sample_rate: int) -> Shard:
     """Write a tar and its sidecar, each all or nothing, the sidecar last: where it is, the tar is complete.
 
-    The bytes depend on the utterances alone. All must have the stated sample rate, in Hz.
+    The bytes depend only on the utterances. All must have the stated sample rate, in Hz.
 
     Raises:
         FoldError: an id cannot name a WebDataset member.

@@ -91,7 +91,7 @@ class ShardedSpeech(Dataset[Batch]):
             try:
                 n = self.readers.sidecar(shard)["num_samples"].astype(np.int64)
             except OSError as error:
-                raise FoldError(f"{self.location}: no batch can be planned: {error}") from error
+                raise FoldError(f"{self.location}: batches cannot be planned: {error}") from error
             return np.where(n > max_samples, -1, n)
 
         return read

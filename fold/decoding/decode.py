@@ -29,7 +29,7 @@ class Decoding:
     Args:
         method: `greedy` takes the best CTC unit of each frame, `beam` searches over whole sequences.
         beam_size: Hypotheses kept by a beam search.
-        ctc_weight: Of a beam search: 1 is CTC alone, 0 the attention decoder alone, between them both.
+        ctc_weight: Of a beam search: 1 is only CTC, 0 only the attention decoder, between them both.
 
     Raises:
         FoldError: A beam size or weight is out of range.
@@ -43,9 +43,7 @@ class Decoding:
         if self.beam_size < 1:
             raise FoldError(f"beam_size is {self.beam_size}: it must be at least 1")
         if not 0 <= self.ctc_weight <= 1:
-            raise FoldError(
-                f"ctc_weight is {self.ctc_weight}: it must lie in [0, 1], from attention alone to CTC alone"
-            )
+            raise FoldError(f"ctc_weight is {self.ctc_weight}: it must be between 0 (attention only) and 1 (CTC only)")
 
     def __str__(self) -> str:
         return self.method if self.method == "greedy" else f"beam {self.beam_size} ctc {self.ctc_weight:g}"
@@ -108,7 +106,7 @@ class Trial:
 def transcribe(
     model: Recogniser, units: Units, waveforms: Tensor, num_samples: Tensor, trials: Sequence[Trial]
 ) -> list[list[str]]:
-    """Transcripts of a batch, a list a trial.
+    """Transcripts of a batch, a list per trial.
 
     waveforms: (batch, samples) in [-1, 1] at the model's sample rate; num_samples: (batch,). The paths run together,
     common prefixes once; each is decoded greedily as soon as it is there, and searches run together in the end.

@@ -1,1 +1,1 @@
-"""A page on which an exported model listens, in the browser alone, at the depth of a slider."""
+"""A page on which an exported model listens, in the browser itself, at the depth of a slider."""

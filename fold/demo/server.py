@@ -1,4 +1,4 @@
-"""Shows a folder to browsers on this machine alone."""
+"""Shows a folder only to browsers on this machine."""
 
 from __future__ import annotations
 

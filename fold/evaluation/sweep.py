@@ -31,7 +31,7 @@ REDUCED = {torch.bfloat16: "bf16", torch.float16: "fp16"}
 def sweep_paths(space: PathSpace, depths: Iterable[int], paths_per_depth: int, seed: int = 0) -> list[Path]:
     """The canonical path of each depth and up to `paths_per_depth` others, drawn without replacement.
 
-    The draw depends on (seed, depth) alone. Paths of a depth stand together, the canonical one first.
+    The draw depends only on (seed, depth). Paths of a depth stand together, the canonical one first.
     """
     chosen: list[Path] = []
     for depth in depths:
@@ -54,7 +54,7 @@ def sweep_trials(space: PathSpace, depths: Sequence[int], paths_per_depth: int, 
 def sweep_rows(
     space: PathSpace, trials: Sequence[Trial], counts: Mapping[str, Sequence[ErrorCounts]], num_params: int
 ) -> list[SweepRow]:
-    """One row a subset and trial; counts: of `PathErrors`."""
+    """One row per subset and trial; counts: of `PathErrors`."""
     return [
         SweepRow.from_counts(
             depth=trial.path.depth,
@@ -87,7 +87,7 @@ class Transcripts:
         self.timed: list[Tensor] = []
 
     def add(self, batch: Batch, transcripts: Sequence[Sequence[str]]) -> None:
-        """transcripts: one a trial and utterance."""
+        """transcripts: one per trial and utterance."""
         references = dict(zip(batch.ids, map(one_spaced, batch.texts), strict=True))
         self.references.update(references)
         self.subset_of.update(zip(batch.ids, batch.subsets, strict=True))

@@ -33,7 +33,7 @@ def write_directory(folder: FilePath, model: Recogniser, description: Descriptio
     """
     network, units = description.architecture, description.units
     if not isinstance(units, CharUnits):
-        raise FoldError("export: transformers' tokenizer of these models has characters for units, this model has not")
+        raise FoldError("export: transformers' tokenizer of these models needs characters as units, not pieces")
     family = find_family(network.shape.family)
     processor = {"processor_class": "Wav2Vec2BertProcessor" if family.kind == "Wav2Vec2Bert" else "Wav2Vec2Processor"}
     # Where the delimiter is a character, a space stands for itself: transformers 5 forgets any other delimiter.

@@ -81,7 +81,7 @@ def huggingface(
     if not isinstance(description.architecture, Foundation):
         kind = type(description.architecture).__name__
         raise FoldError(
-            f"--to=huggingface: the checkpoint holds a {kind}; transformers has a format for Foundation alone"
+            f"--to=huggingface: the checkpoint holds a {kind}; only foundation models can be exported to transformers"
         )
     chosen = description.space.choose(depth, path)
     write_directory(folder, model, description, chosen)

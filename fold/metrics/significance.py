@@ -128,11 +128,11 @@ def bootstrap(
     are resampled too, so that the interval is that of systems and not of these very runs.
 
     errors_a, errors_b: word errors, (runs, utterances), where the numbers of runs may differ; words: of the
-    references, (utterances,). Raises FoldError if the references have no word.
+    references, (utterances,). Raises FoldError if the references contain no words.
     """
     a, b, lengths = np.asarray(errors_a), np.asarray(errors_b), np.asarray(words)
     if not lengths.sum():
-        raise FoldError("the references have no word: there is nothing to compare")
+        raise FoldError("the references contain no words: there is nothing to compare")
     generator = np.random.default_rng([seed, 1])  # not the draws of utterances
     drawn_a, drawn_b, drawn_words = (_of_resamples(values, resamples, seed) for values in (a, b, lengths[None]))
     difference = _mean_of_drawn(drawn_a, generator) - _mean_of_drawn(drawn_b, generator)

@@ -76,7 +76,7 @@ class EBranchformerLayers(LayerKind):
 
     def build(self, shape: LayerShape) -> nn.Module:
         if shape.conv_norm != "layer":
-            raise FoldError(f"conv_norm is {shape.conv_norm}: E-Branchformer layers have LayerNorm alone (layer)")
+            raise FoldError(f"conv_norm is {shape.conv_norm}: E-Branchformer layers have only LayerNorm (layer)")
         return EBranchformerLayer(
             shape.dim,
             shape.num_heads,

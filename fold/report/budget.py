@@ -14,7 +14,7 @@ class Budget:
     """What a depth may cost.
 
     Args:
-        within: Percent that its WER may lie above the lowest, relative to it; null: it must be the lowest.
+        within: Percent that its WER may exceed the lowest WER, relative to it; null: it must be the lowest.
         real_time_factor: Seconds of computing that a second of audio may take on this machine; null: any.
     """
 

@@ -60,7 +60,7 @@ class Record:
     """The evaluation of one model on one split, whose subsets are test sets of their own.
 
     name: of the experiment; corpus, split: that it was evaluated on; num_layers: physical layers; num_params:
-    parameters; stored_bytes: of its weights and buffers; rows: one a path and subset, the same paths of each; where
+    parameters; stored_bytes: of its weights and buffers; rows: one per path and subset, the same paths of each; where
     canonical paths were decoded greedily and otherwise, one for each;
     references: transcripts by utterance id;
     errors: for the canonical path of each depth, by its text form: the hypotheses that differ from their reference, by
@@ -104,7 +104,7 @@ class Record:
         return tuple(by_subset(self.rows))
 
     def of(self, subset: str) -> Record:
-        """The evaluation on one subset alone."""
+        """The evaluation on one subset."""
         if self.subsets == (subset,):
             return self
         ids = set(self.utterances.get(subset, ()))
@@ -184,7 +184,7 @@ def parse_record(plain: Any, file: str | Path) -> Record:
     found = plain.pop("format", None) if isinstance(plain, dict) else None
     if found not in (WITHOUT_SUBSETS, FORMAT):
         raise FoldError(
-            f"{file} is no record of an evaluation, as `fold sweep` writes: its format is {found}, not {FORMAT}"
+            f"{file} is not a record of an evaluation, as `fold sweep` writes: its format is {found}, not {FORMAT}"
         )
     try:
         record = TypeAdapter(Record).validate_python(plain)
@@ -192,7 +192,7 @@ def parse_record(plain: Any, file: str | Path) -> Record:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise FoldError(
-            f"{file} is no record of an evaluation, as `fold sweep` writes: {place}: {first['msg']}"
+            f"{file} is not a record of an evaluation, as `fold sweep` writes: {place}: {first['msg']}"
         ) from error
     if found == WITHOUT_SUBSETS:
         rows = tuple(dataclasses.replace(row, subset=record.split) for row in record.rows)
@@ -234,7 +234,7 @@ def _word_errors(reference: str, hypothesis: str) -> int:
 
 
 def record_of_sweep(file: str | Path) -> Record:
-    """What a `depth_sweep.csv` alone tells: no transcripts, times or settings. Raises FoldError as `read_sweep`."""
+    """What a `depth_sweep.csv` tells by itself: no transcripts, times or settings. Raises FoldError as `read_sweep`."""
     rows = read_sweep(file)
     if not rows:
         raise FoldError(f"{file}: no path was evaluated")

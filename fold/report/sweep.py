@@ -89,7 +89,7 @@ def read_sweep(file: str | Path) -> list[SweepRow]:
     """Read what `write_sweep` wrote.
 
     Raises:
-        FoldError: the file is missing, or is no depth sweep.
+        FoldError: the file is missing, or is not a depth sweep.
     """
     try:
         with Path(file).open(newline="", encoding="utf-8") as stream:
@@ -97,7 +97,7 @@ def read_sweep(file: str | Path) -> list[SweepRow]:
             header = next(reader, [])
             if len(header) > len(set(header)) or not NEEDED <= set(header) <= set(COLUMNS):
                 found = ",".join(header)[:80] or "nothing"
-                raise FoldError(f"{file} is no depth sweep: its columns are {found}, not {','.join(COLUMNS)}")
+                raise FoldError(f"{file} is not a depth sweep: its columns are {found}, not {','.join(COLUMNS)}")
             return [_parse(header, cells, f"{file}, line {reader.line_num}") for cells in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FoldError(f"cannot read the depth sweep {file}: {_one_line(error)}") from error

@@ -65,7 +65,7 @@ class Units(ABC):
 
     @abstractmethod
     def _plain(self) -> dict[str, Any]:
-        """Return the values of `to_dict` that are of this kind of units alone."""
+        """Return the values of `to_dict` that only this kind of units has."""
 
 
 class CharUnits(Units):
@@ -195,7 +195,7 @@ def train_units(config: UnitsConfig, texts: Sequence[str], normaliser: Normalise
     """
     if config.kind == "char":
         if config.vocab_size is not None:
-            raise FoldError("units of kind 'char' are counted in the transcripts; leave out vocab_size")
+            raise FoldError("units of kind 'char' are taken from the transcripts; leave out vocab_size")
         return CharUnits.train(texts, normaliser)
     if config.vocab_size is None:
         raise FoldError("units of kind 'sentencepiece' need a vocab_size, e.g. 500")

@@ -46,7 +46,7 @@ def check_kernels(device: torch.device) -> None:
 
 def has_kernels(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
     """Whether code built for some architectures runs on a GPU: kernels (`sm_86`) on those of the same major version and
-    no lower minor one, intermediate code (`compute_86`) on all later ones, what ends in a letter on that one alone."""
+    no lower minor one, intermediate code (`compute_86`) on all later ones, what ends in a letter only on that one."""
     for kind, major, minor, exact in re.findall(r"(sm|compute)_(\d+)(\d)([a-z]?)", " ".join(architectures)):
         built = int(major), int(minor)
         if built == capability or (

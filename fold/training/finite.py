@@ -49,7 +49,7 @@ class FiniteUpdates:
         if self._seen % LOOK_EVERY == 0 and self._in_a_row >= MOST_IN_A_ROW:
             raise FoldError(
                 f"the gradients of {int(self._in_a_row)} updates in a row were not finite: training has diverged; "
-                "expected a lower learning rate or, with precision 16-mixed, bf16-mixed. Nothing of these updates was "
+                "try a lower learning rate or, with precision 16-mixed, bf16-mixed. Nothing of these updates was "
                 "saved: last.ckpt is from before"
             )
 

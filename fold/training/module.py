@@ -153,7 +153,7 @@ class FoldableASR(lightning.LightningModule):
         refresh_schedule(self.trainer, *self._optimizer_and_schedule())
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Dropout and SpecAugment depend on (seed, update, which of its batches) alone, so that a resumed run draws the
+        """Dropout and SpecAugment depend only on (seed, update, which of its batches), so that a resumed run draws the
         same, and one on other devices too."""
         within = batch_idx % self.trainer.accumulate_grad_batches
         number = within * self.trainer.world_size + self.global_rank
@@ -161,7 +161,7 @@ class FoldableASR(lightning.LightningModule):
         torch.manual_seed(int(drawn[0]))
 
     def training_paths(self, step: int, progress: float) -> StepPaths:
-        """The paths of an update, which depend on the random seed and the update alone: every rank, and every resumed
+        """The paths of an update, which depend only on the random seed and the update: every rank, and every resumed
         run, draws the same.
 
         step: updates before; progress: share of the training updates.

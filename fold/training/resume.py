@@ -69,9 +69,7 @@ def refresh_schedule(trainer: lightning.Trainer, fresh: Optimizer, scheduler: LR
             for _ in range(steps):
                 scheduler.step()
         except ValueError as error:
-            raise FoldError(
-                f"the checkpoint stands at step {steps}, which the schedule does not reach: {error}"
-            ) from None
+            raise FoldError(f"the checkpoint is at step {steps}, which the schedule does not reach: {error}") from None
     for group, given in zip(optimizer.param_groups, fresh.param_groups, strict=True):
         group.update({name: value for name, value in given.items() if name != "params"})
     config.scheduler.load_state_dict(scheduler.state_dict())

@@ -40,9 +40,9 @@ def log_config(trainer: lightning.Trainer, config: dict[str, Any]) -> None:
 def log_sweep(trainer: lightning.Trainer, record: Record, figure: Figure) -> None:
     """Puts a depth sweep into the run.
 
-    A table with a row a path, its figure, a chart of WER against depth, transcripts that differ from what was said, and
-    scalars under `by_depth/` (of several subsets `by_depth/<subset>/`) logged once a depth, with `by_depth/depth` as
-    their axis: charts of them overlay runs.
+    A table with a row per path, its figure, a chart of WER against depth, transcripts that differ from what was said,
+    and scalars under `by_depth/` (of several subsets `by_depth/<subset>/`) logged once per depth, with `by_depth/depth`
+    as their axis: charts of them overlay runs.
     """
     for run in _runs(trainer):
         table = wandb.Table(columns=list(COLUMNS), data=[list(dataclasses.astuple(row)) for row in record.rows])
@@ -85,7 +85,7 @@ def by_depth_scalars(record: Record) -> list[dict[str, float]]:
 
 
 def _line(record: Record) -> Any:
-    """The chart of WER against depth, a line a subset."""
+    """The chart of WER against depth, a line per subset."""
     columns: list[str | int] = ["subset", *BY_DEPTH]  # as wandb.Table wants them
     rows = [[subset, *row.values()] for subset in record.subsets for row in by_depth(record.of(subset))]
     stroke = "subset" if len(record.subsets) > 1 else None
@@ -130,7 +130,7 @@ def _transcripts(record: Record) -> tuple[list[str | int], list[list[str]]]:
 
 
 def log_bad_data(trainer: lightning.Trainer, kind: str, counts: FaultCounts) -> None:
-    """Puts what was skipped into the run: a table with a row a reason and shard."""
+    """Puts what was skipped into the run: a table with a row per reason and shard."""
     rows = [[reason, shard, number] for (reason, shard), number in counts.counts.most_common()]
     for run in _runs(trainer):
         run.log({f"bad_data/{kind}": wandb.Table(columns=["reason", "shard", "utterances"], data=rows)})

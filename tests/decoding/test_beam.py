@@ -77,7 +77,7 @@ class History:
 
 
 class Autoregressive:
-    """Scores by functions of the whole history, one an utterance."""
+    """Scores by functions of the whole history, one per utterance."""
 
     def __init__(self, functions: Sequence[Callable[[Tensor], Tensor]]) -> None:
         self.functions = functions

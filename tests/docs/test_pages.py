@@ -29,7 +29,8 @@ def commands(page: Path) -> list[str]:
     else:
         blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(), re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [re.split(r" {2,}#| {3,}", line)[0].strip() for line in lines if line.startswith(("make ", "fold ", ".venv/bin/fold "))]
+    typed = [line for line in lines if line.startswith(("make ", "fold ", ".venv/bin/fold "))]
+    return [re.split(r" {2,}#| {3,}", line)[0].strip() for line in typed]
 
 
 @cache

@@ -122,13 +122,13 @@ def is_valid_id(id: str) -> bool:
 
 
 def generator(*key: int | str) -> np.random.Generator:
-    """Return a random generator that depends on `key` alone (a seed, a split, an index ...)."""
+    """Return a random generator that depends only on `key` (a seed, a split, an index ...)."""
     digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
 
 
 def shuffled(recipes: Sequence[Recipe], *key: int | str) -> list[Recipe]:
-    """Return the recipes in a random order that depends on `key` alone."""
+    """Return the recipes in a random order that depends only on `key`."""
     return [recipes[i] for i in generator("order", *key).permutation(len(recipes))]
 
 

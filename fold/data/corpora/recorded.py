@@ -30,7 +30,7 @@ class Recording(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedCorpus(Corpus):
-    """A corpus of recordings, one an utterance.
+    """A corpus of recordings, one per utterance.
 
     Args:
         channel: Which channel of a recording is read: `mix` for the mean of all, `left`, `right`, or a number from 1.

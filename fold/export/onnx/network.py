@@ -17,7 +17,7 @@ from fold.unfolding import Unfolding
 class ElasticRecogniser(nn.Module):
     """A recogniser whose layers run as often as its last input says.
 
-    stem: as of a `Recogniser`; model: the recogniser, of whose heads the CTC head alone is used.
+    stem: as of a `Recogniser`; model: the recogniser, of whose heads only the CTC head is used.
     """
 
     def __init__(self, stem: nn.Module, model: Recogniser) -> None:

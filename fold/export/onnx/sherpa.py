@@ -54,7 +54,7 @@ def write_sherpa(
 
 
 def token_lines(units: Units) -> str:
-    """A line a unit: its text and its index. sherpa-onnx takes an index alone for that of the space."""
+    """A line per unit: its text and its index. sherpa-onnx takes a line with only an index for that of the space."""
     texts = describe_units(units)["units"]
     texts = [texts[0], UNKNOWN_TEXT, *texts[2:-1], END]
     return "".join(f"{text} {index}\n" for index, text in enumerate(texts))

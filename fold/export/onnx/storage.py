@@ -23,8 +23,8 @@ INT8_COMPUTE = 4  # the accuracy level of MatMulNBits at which it multiplies in 
 def stored(model: ir.Model, storage: Storage) -> ir.Model:
     """The graph with its weights stored so; the one given stays as it is.
 
-    fp16: matrices in 16 bits, computed in 32; int8: matrices in 8 bits, a scale an output, multiplied in integers with
-    activations that are quantised as they come; int4: matrices in 4 bits, a scale a block of 32.
+    fp16: matrices in 16 bits, computed in 32; int8: matrices in 8 bits, a scale per output, multiplied in integers with
+    activations that are quantised as they come; int4: matrices in 4 bits, a scale per block of 32.
     """
     return CONVERSIONS[storage](model.clone())
 

@@ -29,7 +29,7 @@ class WaveformEncoder(nn.Module):
     """The convolutions on the waveform ("feature encoder"). Padding changes nothing.
 
     GroupNorm averages over time: torchaudio and transformers let padding into it, so that what a batch says of an
-    utterance depends on the others. Here it sees an utterance's own frames alone, as it would without a batch.
+    utterance depends on the others. Here it sees only an utterance's own frames, as it would without a batch.
 
     extractor: torchaudio's; shape: of the model.
     """

@@ -44,13 +44,13 @@ class Shape:
         conv_kernels: Their kernel sizes.
         conv_strides: Their strides.
         conv_bias: Whether they have a bias.
-        conv_norm: After them, `group` (base: of the first alone, over time) or `layer` (large).
+        conv_norm: After them, `group` (base: only of the first, over time) or `layer` (large).
         pre_norm: Norms before attention and feed-forward (large) or after (base).
         position_kernel: Kernel size of the positional convolution.
         position_groups: Its groups.
         normalise: Whether waveforms are brought to zero mean and unit variance.
-        num_buckets: Of relative positions (wavlm alone).
-        max_distance: Farthest relative position with a bucket of its own (wavlm alone).
+        num_buckets: Of relative positions (only wavlm).
+        max_distance: Farthest relative position with a bucket of its own (only wavlm).
         epsilon: Added to the variance of a waveform that is normalised: 1e-5 in torchaudio, 1e-7 in transformers.
         projection_norm: Whether the features are normalised before their projection (DistilHuBERT does not).
         adapter_dim: Inner features of the adapter after each layer (MMS; needs pre_norm); null: no adapter.
@@ -83,7 +83,9 @@ class Shape:
         for name in ("conv_channels", "conv_kernels", "conv_strides"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # lists, as YAML and JSON have them
         if not len(self.conv_channels) == len(self.conv_kernels) == len(self.conv_strides) > 0:
-            raise FoldError("conv_channels, conv_kernels and conv_strides must be as many: one a convolution")
+            raise FoldError(
+                "conv_channels, conv_kernels and conv_strides must be of one length: a value per convolution"
+            )
         for part in ("num_heads", "position_groups"):
             if self.dim % getattr(self, part):
                 raise FoldError(f"dim is {self.dim}: it must be a multiple of {part} ({getattr(self, part)})")
@@ -116,7 +118,7 @@ class Dropouts:
         ffn: Inside the feed-forward modules.
         features: After the projection of the feature encoder.
         head: Before the CTC head.
-        conv: After the convolution modules (of conformers alone).
+        conv: After the convolution modules (only of conformers).
     """
 
     hidden: float | None = None

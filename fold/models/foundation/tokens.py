@@ -43,7 +43,7 @@ def units_of_head(vocabulary: Vocabulary, corpus: Units, source: str | None) -> 
     """
     advice = "--model.network.keep_head=false trains a head of its own"
     if not isinstance(corpus, CharUnits):
-        raise FoldError(f"source {source}: its CTC head has characters for units; --data.units.kind=char, or {advice}")
+        raise FoldError(f"source {source}: its CTC head was trained on characters; --data.units.kind=char, or {advice}")
     wanted = set("".join(corpus.characters)) - set(vocabulary.separator)
     cases = [list(vocabulary.units), [u.lower() for u in vocabulary.units], [u.upper() for u in vocabulary.units]]
     letters = min((case for case in cases if len(set(case)) == len(case)), key=lambda case: len(_missing(wanted, case)))

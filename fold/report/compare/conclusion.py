@@ -57,7 +57,7 @@ def _verdicts(system: System, rows: Sequence[Row]) -> Iterator[str]:
         return
     others = list(dict.fromkeys(row.pair.other.system.label for row in rows if row.pair))
     told = [f"{words} at {_depths(found[verdict])}" for verdict, words in VERDICTS.items() if verdict in found]
-    beside = others[0] if len(others) == 1 else "the system trained for that depth alone"
+    beside = others[0] if len(others) == 1 else "the system trained only for that depth"
     yield f"{system.label} beside {beside}: {', '.join(told)}."
 
 

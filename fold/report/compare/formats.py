@@ -49,7 +49,7 @@ PAIR_COLUMNS = (
 
 
 def to_terminal(table: Sequence[Row]) -> list[str]:
-    """Lines of at most 80 characters, unless a label is long: a heading a system, then a line a depth."""
+    """Lines of at most 80 characters, unless a label is long: a heading per system, then a line per depth."""
     lines = []
     for row in table:
         cells = dict(zip(HEADINGS, row.cells(), strict=True))
@@ -87,7 +87,7 @@ def to_latex(table: Sequence[Row]) -> str:
 
 
 def to_csv(table: Sequence[Row]) -> str:
-    """Numbers in full precision, a line a system, depth and run; p and verdict are those of the system."""
+    """Numbers in full precision, a line per system, depth and run; p and verdict are those of the system."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)

@@ -62,7 +62,7 @@ def compare(node: Node, other: Node, margin: float) -> Pair | None:
 def counterpart(node: Node, systems: Sequence[System], against: System | None) -> Node | None:
     """What a node is held against: the system `against` at its depth (or its deepest, where it has not that depth).
 
-    Without it, a foldable system is held against the one trained for that depth alone, if there is just one.
+    Without it, a foldable system is held against the one trained only for that depth, if there is just one.
     """
     if against is not None:
         if node.system is against:

@@ -1,4 +1,4 @@
-"""From records to systems: runs that differ in their seeds alone are one system, named by what sets it apart."""
+"""From records to systems: runs that differ only in their random seeds are one system, named by what sets it apart."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Times:
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """Runs that differ in their random seeds alone.
+    """Runs that differ only in their random seeds.
 
     Attributes:
         label: names it in tables and figures.
@@ -77,7 +77,7 @@ class System:
 
     @cached_property
     def word_errors(self) -> dict[int, list[list[int]]]:
-        """By depth: word errors of the canonical path, a list a run, in the order of `ordered_references`."""
+        """By depth: word errors of the canonical path, a list per run, in the order of `ordered_references`."""
         return {depth: [self._word_errors(record, depth) for record in self.records] for depth in self.depths}
 
     def _word_errors(self, record: Record, depth: int) -> list[int]:
@@ -121,7 +121,7 @@ def times_compare(systems: Sequence[System]) -> bool:
 
 
 def mean_and_deviation(values: Sequence[float], digits: int = 2) -> str:
-    """`4.03 ± 0.21`; the mean alone of a single value."""
+    """`4.03 ± 0.21`; only the mean of a single value."""
     shown = f"{fmean(values):.{digits}f}"
     return shown if len(values) == 1 else f"{shown} ± {stdev(values):.{digits}f}"
 
@@ -138,7 +138,7 @@ def by_subset(records: Sequence[Record]) -> dict[str, list[Record]]:
     shared = [subset for subset in first.subsets if all(subset in record.subsets for record in others)]
     if not shared:
         told = " against ".join(dict.fromkeys(", ".join(record.subsets) for record in records))
-        raise FoldError(f"the systems were evaluated on different subsets: {told}; --pooled=true compares the whole")
+        raise FoldError(f"the systems were evaluated on different subsets: {told}; --pooled=true compares them as one")
     return {subset: [record.of(subset) for record in records] for subset in shared}
 
 
@@ -213,7 +213,7 @@ def compared_settings(record: Record) -> dict[str, Any]:
 
 
 def _key(record: Record, index: int) -> tuple[Any, ...]:
-    """Equal for runs of one system. What came without settings stands alone."""
+    """Equal for runs of one system. What came without settings is a system of its own."""
     if not record.settings:
         return (index,)
     return (record.num_layers, repr(sorted(compared_settings(record).items())))

@@ -20,7 +20,7 @@ from fold.training import wandb_run
 SPLITS = {"train": "train", "val": "dev", "test": "test", "predict": "test"}
 KINDS = {**SPLITS, "train": "training"}  # what utterances are called
 KEY = "bad_data"  # of the counts in a checkpoint
-LIST = "skipped.tsv"  # in the run folder: a line an utterance
+LIST = "skipped.tsv"  # in the run folder: a line per utterance
 LISTED = 1000  # utterances, of a process
 
 
@@ -106,7 +106,7 @@ class BadData(lightning.Callback):
                 wandb_run.log_bad_data(trainer, KINDS[stage], counts)
 
     def on_exception(self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException) -> None:
-        for stage, counts in self.totals.items():  # of this rank alone: the others may be gone
+        for stage, counts in self.totals.items():  # of this rank only: the others may be gone
             tell(KINDS[stage], counts, trainer)
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:

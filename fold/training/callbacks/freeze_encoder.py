@@ -9,13 +9,13 @@ from fold.training.module import foldable
 
 
 class FreezeEncoder(lightning.Callback):
-    """Trains the heads alone for the first steps, so that their first, random gradients do not spoil what is below.
+    """Trains only the heads for the first steps, so that their first, random gradients do not spoil what is below.
 
-    No gradient of the encoder is computed in them. What is frozen depends on the step alone, so that it resumes
+    No gradient of the encoder is computed in them. What is frozen depends only on the step, so that it resumes
     anywhere.
 
     Args:
-        steps: Optimizer steps in which the heads alone are trained.
+        steps: Optimizer steps in which only the heads are trained.
     """
 
     def __init__(self, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""One progress bar for a whole training: steps, rate, time left, losses and dev WER. In a file: a line a validation."""
+"""One progress bar for a whole training: steps, rate, time left, losses, dev WER. In a file: a line per validation."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from fold.training.module import FoldableASR
 
 
 class TranscriptWriter(BasePredictionWriter):
-    """Writes `transcripts.tsv` (id, tab, text; one file a rank, numbered, where there are several) as batches are done.
+    """Writes `transcripts.tsv` (id, tab, text; one numbered file per rank if there are several) as batches are done.
 
     Args:
         folder: Where to.
