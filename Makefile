@@ -26,6 +26,7 @@ help:  ## list the targets
 setup: $(READY)  ## make .venv from pyproject.toml and constraints.txt
 
 $(READY): pyproject.toml constraints.txt
+	@echo "installing into $(VENV): 7 GB, most of it PyTorch with CUDA (see docs/install.md for less)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
 	@touch $@

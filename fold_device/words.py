@@ -77,9 +77,9 @@ class Units:
     def text(self, symbols: Sequence[Symbol]) -> str:
         """As `fold transcribe` writes it."""
         texts = [self._texts[symbol.unit] for symbol in symbols]
-        if self._joiner == "characters":
-            return " ".join("".join(texts).split())
-        return "".join(f" {text} " if text == UNKNOWN else text for text in texts).replace(WORD_START, " ").strip()
+        if self._joiner == "sentencepiece":
+            texts = [f" {text} " if text == UNKNOWN else text.replace(WORD_START, " ") for text in texts]
+        return " ".join("".join(texts).split())
 
     def words(self, symbols: Sequence[Symbol], frame_seconds: float, offset: float = 0.0) -> list[Word]:
         """Words with their times. offset: of the first frame, in seconds."""

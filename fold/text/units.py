@@ -98,7 +98,7 @@ class CharUnits(Units):
         return [self._index.get(unit, self.unk) for unit in units if unit]
 
     def _text(self, ids: Sequence[int]) -> str:
-        return " ".join(self.separator.join(map(self._symbol, ids)).split())
+        return self.separator.join(map(self._symbol, ids)).strip()
 
     def _plain(self) -> dict[str, Any]:
         separator = {"separator": self.separator} if self.separator else {}

@@ -19,6 +19,7 @@ from fold.demo.runtime import runtime_files
 from fold.errors import FoldError
 from fold.models import Conformer
 from fold.paths import PathSpace
+from fold.text.normalise import Normaliser
 from fold.text.units import CharUnits
 from fold_device.cli import main
 from fold_device.description import read_description
@@ -48,7 +49,7 @@ const [names, depth, done] = arguments;
 def checkpoint(tmp_path: Path) -> Path:
     """An untrained model's checkpoint, whose head is steep, so that it says something."""
     torch.manual_seed(0)
-    units = CharUnits(" abcdefghij")
+    units = CharUnits(" abcdefghij", Normaliser())
     description = Description(Conformer(**TINY_NETWORK), PathSpace(2), units, RATE, shards="nowhere")
     weights = {PREFIX + name: value for name, value in description.build().state_dict().items()}
     torch.save({KEY: description.to_dict(), "state_dict": weights}, tmp_path / "model.ckpt")

@@ -9,6 +9,7 @@ import torch
 import fold.text.units
 from fold.decoding.greedy import ctc_greedy
 from fold.export.onnx.description import describe_units
+from fold.text.normalise import Normaliser
 from fold.text.units import CharUnits, SentencePieceUnits
 from fold_device.words import Symbol, Units, best_path
 
@@ -23,7 +24,11 @@ def random_log_probs(num_units: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "units",
-    [CharUnits.train(TEXTS), CharUnits(["t", "tʃ", "eʊ"], separator=" "), SentencePieceUnits.train(TEXTS, 23)],
+    [
+        CharUnits.train(TEXTS, Normaliser()),
+        CharUnits(["t", "tʃ", "eʊ"], Normaliser(), separator=" "),
+        SentencePieceUnits.train(TEXTS, 23, Normaliser()),
+    ],
     ids=["characters", "phonemes", "sentencepiece"],
 )
 def test_text_is_that_of_fold(units: fold.text.units.Units) -> None:

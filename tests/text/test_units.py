@@ -104,7 +104,7 @@ def test_a_separator_stands_between_units_alone():
 
 
 def test_one_space_stands_between_words_and_none_around_a_text():
-    units = CharUnits(" ab")
+    units = CharUnits(" ab", Normaliser())
     assert units.decode([2, 3, 2, 2, 4, 2]) == "a b"
 
 

@@ -34,9 +34,10 @@ export class Units {
 
   /** The text of symbols. */
   text(symbols) {
-    const texts = symbols.map(({ unit }) => this.texts[unit]);
-    if (this.joiner === "characters") return texts.join("").split(/\s+/).join(" ").trim();
-    return texts.map((text) => (text === UNKNOWN ? ` ${text} ` : text)).join("").replaceAll(WORD_START, " ").trim();
+    let texts = symbols.map(({ unit }) => this.texts[unit]);
+    if (this.joiner === "sentencepiece")
+      texts = texts.map((text) => (text === UNKNOWN ? ` ${text} ` : text.replaceAll(WORD_START, " ")));
+    return texts.join("").split(/\s+/).join(" ").trim();
   }
 
   /** Words: {text, start, end, confidence}, times in seconds; offset: that of the first frame. */

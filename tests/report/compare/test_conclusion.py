@@ -22,7 +22,7 @@ def test_a_foldable_system_beside_those_trained_for_one_depth() -> None:
     first, last = (runs[0].canonical[depth].wer for depth in (2, 4))
     assert f"{first:.2f} % WER at depth 2, {last:.2f} % at depth 4" in unfolding
     assert f"{100 * (1 - last / first):.0f} % fewer word errors" in unfolding
-    assert verdicts == "ours beside the system trained for that depth alone: significantly worse at depth 2, " + (
+    assert verdicts == "ours beside the system trained only for that depth: significantly worse at depth 2, " + (
         "equivalent at depth 4."
     )
     assert stored.endswith("together 6,000, of which that is 17 %.")
