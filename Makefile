@@ -32,10 +32,10 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 train: known $(READY)  ## train EXP on DATA (ROOT=its folder, ARGS="overrides"; RESUME=1 goes on), sweep its depths
-	$(BIN)/fold fit --config experiments/$(EXP).yaml --config data/$(DATA).yaml $(if $(ROOT),--data.root=$(ROOT)) $(if $(RESUME),--ckpt_path=last) $(ARGS)
+	$(BIN)/fold fit --config experiments/$(EXP).yaml --config data/$(DATA).yaml $(if $(ROOT),--data.root="$(ROOT)") $(if $(RESUME),--ckpt_path=last) $(ARGS)
 
 prepare: known $(READY)  ## write the shards of DATA (ROOT=folder of the corpus, ARGS="overrides")
-	$(BIN)/fold prepare --config data/$(DATA).yaml $(if $(ROOT),--data.root=$(ROOT)) $(ARGS)
+	$(BIN)/fold prepare --config data/$(DATA).yaml $(if $(ROOT),--data.root="$(ROOT)") $(ARGS)
 
 sweep: known $(READY)  ## WER per depth of the newest run of EXP (ARGS="overrides")
 	$(BIN)/fold sweep --ckpt_path runs/$(EXP)/latest/checkpoints/last.ckpt $(ARGS)
@@ -47,7 +47,7 @@ export: $(READY)  ## write the newest run of EXP for devices, int8 (ARGS="--stor
 	$(BIN)/fold export --to onnx --ckpt_path runs/$(EXP)/latest/checkpoints/last.ckpt $(ARGS)
 
 results: $(READY)  ## train the study of RESULTS.md (hours; goes on where it stopped; ROOT=folder of fsdd), make its tables
-	$(BIN)/python -m studies.results $(if $(ROOT),--root=$(ROOT)) $(ARGS)
+	$(BIN)/python -m studies.results $(if $(ROOT),--root="$(ROOT)") $(ARGS)
 
 docs: $(READY)  ## build the site of all pages in site/, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet

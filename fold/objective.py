@@ -9,6 +9,7 @@ package offers it as an entry point of the group `fold.terms`.
 
 from __future__ import annotations
 
+import math
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal
@@ -87,7 +88,7 @@ class Ramp:
         end: Share of the training updates at which it is `weight`; equal to `start` for a step, 0 for a constant.
 
     Raises:
-        FoldError: The shares are not in order.
+        FoldError: The shares are not in order, or the weight is negative or infinite.
     """
 
     weight: float = 1.0
@@ -97,6 +98,8 @@ class Ramp:
     def __post_init__(self) -> None:
         if not 0 <= self.start <= self.end <= 1:
             raise FoldError(f"a ramp from {self.start} to {self.end}: expected shares with 0 <= start <= end <= 1")
+        if not 0 <= self.weight < math.inf:
+            raise FoldError(f"a weight of {self.weight} in the objective: it must be 0 or more")
 
     def at(self, progress: float) -> float:
         """The weight at `progress`, a share of the training updates."""
@@ -191,7 +194,7 @@ class JointObjective:
         label_smoothing: Of the attention decoder's targets.
 
     Raises:
-        FoldError: A further term has the name of another.
+        FoldError: A setting is out of range, or a further term has the name of another.
     """
 
     deepest: DeepestTask = DeepestTask()
@@ -203,6 +206,10 @@ class JointObjective:
     label_smoothing: float = 0.1
 
     def __post_init__(self) -> None:
+        if not 0 <= self.ctc_weight <= 1:
+            raise FoldError(f"model.objective.ctc_weight is {self.ctc_weight}: expected a share, 0 to 1")
+        if not 0 <= self.label_smoothing < 1:
+            raise FoldError(f"model.objective.label_smoothing is {self.label_smoothing}: expected 0 to below 1")
         own = self._own()
         if taken := [name for name in self.further if name in own]:
             raise FoldError(f"model.objective.further: {taken[0]} is a term already; give yours another name")

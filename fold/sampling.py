@@ -103,6 +103,10 @@ class _GrowingSampler(PathSampler):
     num_paths: int = 1
     growth: Growth = Growth()
 
+    def __post_init__(self) -> None:
+        if self.num_paths < 0:
+            raise FoldError(f"model.sampler.num_paths is {self.num_paths}: it must be 0 or more")
+
     def paths(self, space: PathSpace, step: int, progress: float, generator: random.Random) -> StepPaths:
         grown = self.growth.space(space, progress)
         if grown.deepest == grown.seed:

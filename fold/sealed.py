@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import zipfile
+from pathlib import Path
 from typing import IO, Any
 
 import torch
@@ -69,6 +70,12 @@ def verify(file: str | os.PathLike[str]) -> None:
                     damaged = archive.testzip() is not None
     except FileNotFoundError:
         raise FoldError(f"checkpoint {file}: no such file") from None
+    except IsADirectoryError:
+        held = Path(file) / "checkpoints" / "last.ckpt"
+        meant = (
+            f"of this run it is {held}" if held.exists() else "expected a file, such as checkpoints/last.ckpt of a run"
+        )
+        raise FoldError(f"checkpoint {file}: a folder; {meant}") from None
     except Exception as error:  # damaged bytes make a reader of zip archives raise nearly anything
         raise FoldError(f"checkpoint {file}: cannot be read, truncated or no checkpoint ({reason(error)})") from None
     if damaged:

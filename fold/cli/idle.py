@@ -6,6 +6,7 @@ from typing import Any
 
 from fold.errors import FoldError
 
+TUNERS = {"LearningRateFinder": "model.optimizer.lr", "BatchSizeFinder": "data.batch_seconds"}
 PEAKS = {"OneCycleLR": "max_lr", "CyclicLR": "base_lr"}  # schedules that put their own rate in the optimizer's place
 
 
@@ -13,16 +14,38 @@ def check_effective(config: Any) -> None:
     """Raises FoldError for the settings of a training that would be ignored. config: all of them, resolved."""
     _check_rates(config.model.optimizer, config.model.lr_scheduler)
     trainer = config.trainer
+    _check_callbacks(trainer.callbacks)
     if trainer.gradient_clip_algorithm not in (None, "norm"):
         raise FoldError(
             f"trainer.gradient_clip_algorithm is {trainer.gradient_clip_algorithm}, which would do nothing: gradients "
             "are clipped by their global norm; leave it out"
+        )
+    if trainer.gradient_clip_val is not None and not trainer.gradient_clip_val >= 0:
+        raise FoldError(f"trainer.gradient_clip_val is {trainer.gradient_clip_val}: expected 0 (no clipping) or more")
+    if trainer.limit_train_batches == 0:
+        raise FoldError(
+            "trainer.limit_train_batches is 0: nothing would be trained; `fold test` only evaluates"
+        )
+    if trainer.overfit_batches:
+        raise FoldError(
+            f"trainer.overfit_batches is {trainer.overfit_batches}, which would do nothing: batches are planned anew "
+            "in each epoch; for a few utterances give a corpus that has no others"
         )
     if trainer.use_distributed_sampler:
         raise FoldError(
             "trainer.use_distributed_sampler is true, which would do nothing: the data share batches out over ranks; "
             "leave it out"
         )
+
+
+def _check_callbacks(callbacks: Any) -> None:
+    given = callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
+    for name in (callback.class_path.rpartition(".")[2] for callback in given):
+        if name in TUNERS:
+            raise FoldError(
+                f"trainer.callbacks: {name} changes a setting that models here have not; try values of {TUNERS[name]} "
+                "in runs of their own"
+            )
 
 
 def _check_rates(optimizer: Any, lr_scheduler: Any) -> None:

@@ -4,6 +4,7 @@ and errors of one line."""
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +15,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser
 from fold import shipped
 from fold.cli.help import short_help
 from fold.cli.refusals import refusal
-from fold.errors import FoldError
+from fold.errors import FoldError, one_line
 
 
 class NamedConfig(ActionConfigFile):
@@ -24,10 +25,23 @@ class NamedConfig(ActionConfigFile):
         self, parser: argparse.ArgumentParser, config: Any, value: str | Sequence[Any] | None, option: str | None = None
     ) -> None:
         file = str(shipped.find(str(value)))
-        try:
-            super().__call__(parser, config, file, option)  # type: ignore[no-untyped-call]  # which jsonargparse leaves so
-        except UnicodeDecodeError:
-            raise FoldError(f"{file}: not UTF-8; expected a YAML file of settings") from None
+        _check_settings(Path(file))
+        super().__call__(parser, config, file, option)  # type: ignore[no-untyped-call]  # which jsonargparse leaves so
+
+
+def _check_settings(file: Path) -> None:
+    """Raises FoldError unless a file holds settings. One that is not there is left to who reads it."""
+    if not file.is_file():
+        return
+    try:
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise FoldError(f"{file}: not UTF-8; expected a YAML file of settings") from None
+    except yaml.YAMLError as error:
+        raise FoldError(f"{file}: not YAML ({one_line(error)})") from None
+    if not isinstance(settings, dict):
+        what = "empty" if settings is None else f"a {type(settings).__name__}"
+        raise FoldError(f"{file}: {what}; expected settings, `name: value` lines")
 
 
 class HelpAll(argparse.Action):
@@ -75,7 +89,12 @@ class OneLineErrors(ArgumentParser):
         for name in self.groups or ():
             if name in config and config[name] is None:
                 raise FoldError(f"{name}: an empty section; give its settings, or leave it out")
-        return super().instantiate(config, **kwargs)
+        try:
+            return super().instantiate(config, **kwargs)
+        except ValueError as error:  # of a setting with several types, each of which refused it
+            if reasons := re.search(r"Errors:\s+- (.+)", str(error)):
+                raise FoldError(reasons[1]) from error
+            raise
 
     def parse_string(self, content: str, path: str = "", **kwargs: Any) -> Any:
         """As of jsonargparse, which calls it in the folder of the file that `path` names."""

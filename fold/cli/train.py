@@ -20,6 +20,7 @@ from fold import checkpoint
 from fold.checkpoint import CONFIG
 from fold.cli.closing import closing
 from fold.cli.commands import COMMANDS
+from fold.cli.foreign import refusals_in_one_line
 from fold.cli.idle import check_effective
 from fold.cli.run_config import WANDB_ID, SaveRunConfig, run_settings
 from fold.cli.train_parser import TRAINER_DEFAULTS, Parser, add_settings
@@ -49,12 +50,13 @@ PRECISION = "FOLD_PRECISION"  # the same for what suits the device
 
 HARMLESS_WARNINGS = (
     "LightningCLI's args parameter",
-    "It is recommended to use `self.log\\('(val|test)/(.+/)?wer/",  # error counts are summed over ranks before
+    "It is recommended to use `self.log\\('(val|test)/(.+/)?[wc]er/",  # error counts are summed over ranks before
     "The '.*' does not have many workers",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
     "The number of training batches .* is smaller than the logging interval",  # which counts updates over all epochs
     "Grad strides do not match bucket view strides",  # of depthwise convolutions under DDP
     "Experiment logs directory .* exists and is not empty",  # W&B's files are there before
+    "ReduceLROnPlateau conditioned on metric .* which is not available but strict",  # until the first validation
 )
 
 
@@ -88,6 +90,8 @@ class FoldCLI(LightningCLI):
         add_settings(parser)
 
     def _set_seed(self) -> None:  # of LightningCLI, whose setting has another name
+        if self.config.random_seed not in range(2**32):
+            raise FoldError(f"random_seed is {self.config.random_seed}: expected a number from 0 to {2**32 - 1}")
         lightning.seed_everything(self.config.random_seed, workers=True, verbose=False)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -95,6 +99,8 @@ class FoldCLI(LightningCLI):
         super().parse_arguments(parser, args)
         if self.command == "fit":
             check_effective(self.config)
+        elif self.config.ckpt_path is None:
+            raise FoldError("give --ckpt_path: the weights of which training are to be evaluated")
         by_default = self.config.run_dir == f"runs/{self.config.experiment}/{os.environ[STAMP]}"
         if by_default and os.environ[STAMP] == run_folder.NO_STAMP:
             raise FoldError("give --run_dir: the processes of this run share no job that could name its folder")
@@ -190,10 +196,12 @@ def run(command: str, options: list[str]) -> None:
 
 
 def _run(command: str, options: list[str]) -> None:
-    cli = build(command, options)
+    with refusals_in_one_line():
+        cli = build(command, options)
     writes = command == "fit" and cli.trainer.is_global_zero
     try:
-        with handlers_restored(), run_folder.held(Path(cli.config.run_dir)) if writes else nullcontext():
+        held = run_folder.held(Path(cli.config.run_dir)) if writes else nullcontext()
+        with handlers_restored(), held, refusals_in_one_line():
             _execute(cli, command)
     except Ended:
         if cli.trainer.is_global_zero:

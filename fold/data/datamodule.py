@@ -102,10 +102,23 @@ class SpeechData(lightning.LightningDataModule):
         prepare_workers: int | None = None,
     ) -> None:
         super().__init__()
-        sizes = {"update_seconds": update_seconds, "batch_seconds": batch_seconds, "round_frames": round_frames}
-        for setting, value in sizes.items():
+        positive = {
+            "sample_rate": sample_rate,
+            "update_seconds": update_seconds,
+            "batch_seconds": batch_seconds,
+            "eval_batch_seconds": eval_batch_seconds,
+            "round_frames": round_frames,
+            "max_seconds": max_seconds,
+            "shuffle_window": shuffle_window,
+            "speeds": min(speeds or [1.0]),
+            "prepare_workers": prepare_workers,
+        }
+        for setting, value in positive.items():
             if value is not None and not 0 < value < math.inf:
                 raise FoldError(f"data.{setting} is {value}: it must be more than 0")
+        for setting, value in {"num_workers": num_workers, "cache_gigabytes": cache_gigabytes}.items():
+            if not 0 <= value < math.inf:
+                raise FoldError(f"data.{setting} is {value}: it must be 0 or more")
         self.corpus = corpus
         self.sample_rate = sample_rate
         self.units_config = units

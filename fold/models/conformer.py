@@ -88,6 +88,13 @@ class Conformer(Architecture):
     CHANGEABLE = ("dropout", "spec_augment", "checkpoint_activations")
 
     def __post_init__(self) -> None:
+        for setting in ("dim", "num_heads", "ffn_dim", "subsampling_channels", "decoder_ffn_dim"):
+            if (size := getattr(self, setting)) is not None and size < 1:
+                raise FoldError(f"{setting} is {size}: it must be at least 1")
+        if self.decoder_layers < 0:
+            raise FoldError(f"decoder_layers is {self.decoder_layers}: it must be 0 (no decoder) or more")
+        if not 0 <= self.dropout < 1:
+            raise FoldError(f"dropout is {self.dropout}: expected a share, from 0 to below 1")
         if self.dim % self.num_heads or self.dim % 2:
             raise FoldError(f"dim is {self.dim}: it must be even and a multiple of num_heads ({self.num_heads})")
         if self.conv_norm == "group" and self.dim % 8:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchaudio.compliance.kaldi import get_mel_banks
 from torchaudio.functional import mask_along_axis_iid
 
+from fold.errors import FoldError
 from fold.modules.masks import length_mask
 
 T = TypeVar("T", int, Tensor)
@@ -37,6 +38,10 @@ class Fbank(nn.Module):
         self.sample_rate = sample_rate
         self.window_size, self.window_shift = sample_rate * 25 // 1000, sample_rate * 10 // 1000
         self.fft_size = 1 << (self.window_size - 1).bit_length()
+        if num_mels > self.fft_size // 2:
+            raise FoldError(
+                f"num_mels is {num_mels}: at {sample_rate} Hz a window has {self.fft_size // 2} frequencies to share"
+            )
         window = torch.hann_window(self.window_size, periodic=False).pow(0.85)
         filters, _ = get_mel_banks(num_mels, self.fft_size, sample_rate, 20.0, 0.0, 100.0, -500.0, 1.0)
         filters = nn.functional.pad(filters, (0, 1)).T  # Kaldi leaves the Nyquist bin out

@@ -15,12 +15,13 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
 from fold.data.datamodule import ModelInput
 from fold.decoding.decode import Decoding, Trial, transcribe
+from fold.errors import refused_as
 from fold.losses import Counts, FitsCTC, Targets
 from fold.models import Architecture, Recogniser
 from fold.objective import JointObjective
@@ -33,6 +34,7 @@ from fold.training.method import Method
 from fold.training.parameter_groups import apply_rates, check_kept, parameter_groups
 from fold.training.parts import data_of
 from fold.training.resume import check_fits, refresh_schedule
+from fold.training.schedules import Interval, schedule_config
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
 
@@ -54,6 +56,8 @@ class FoldableASR(lightning.LightningModule):
         compile_layers: Whether torch.compile compiles the layers: a minute and a C++ compiler, for long trainings.
         learning_rates: Of parts of the model, as multiples of the optimizer's, by how the names of its weights begin:
             `{ctc_head: 10, stem.mask: 10}`.
+        lr_interval: How often the learning rate's schedule goes on: each update (step) or each epoch; one that waits
+            for a plateau goes on after validations, and looks at its `monitor`, or at val/loss.
     """
 
     description: Description  # both are there once the corpus is: see `configure_model`
@@ -73,6 +77,7 @@ class FoldableASR(lightning.LightningModule):
         test_decoding: Decoding = Decoding(),
         compile_layers: bool = False,
         learning_rates: dict[str, float] | None = None,
+        lr_interval: Interval = "step",
     ) -> None:
         super().__init__()
         self.network = network
@@ -86,6 +91,8 @@ class FoldableASR(lightning.LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.learning_rates = learning_rates or {}
+        self.lr_interval = lr_interval
+        self._validated = False  # since the schedule went on
         self.updates = FiniteUpdates()
         self.from_checkpoint = False  # set where one is about to be loaded, which needs no pre-trained weights
 
@@ -102,7 +109,8 @@ class FoldableASR(lightning.LightningModule):
             self.description = Description(self.network, self.space, units, sample_rate, shards=str(data.location))
             self.description.check()
             self.method.check(self.space)
-            self.model = self.description.build()
+            with refused_as("model.network"):
+                self.model = self.description.build()
             self.decoding.check(self.model)
             self.test_decoding.check(self.model, "test_decoding")
             if not self.from_checkpoint:
@@ -115,14 +123,26 @@ class FoldableASR(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer, scheduler = self._optimizer_and_schedule()
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"}}
+        return {"optimizer": optimizer, "lr_scheduler": schedule_config(scheduler, self.lr_interval)}
 
-    def _optimizer_and_schedule(self) -> tuple[Optimizer, LRScheduler]:
-        optimizer = self.optimizer(parameter_groups(self, self.learning_rates))
+    def _optimizer_and_schedule(self) -> tuple[Optimizer, LRScheduler | ReduceLROnPlateau]:
+        groups = parameter_groups(self, self.learning_rates)
+        with refused_as("model.optimizer"):
+            optimizer = self.optimizer(groups)
         apply_rates(optimizer)
-        scheduler = self.lr_scheduler(optimizer)
+        with refused_as(f"model.lr_scheduler (with trainer.max_steps {self.trainer.max_steps})"):
+            scheduler = self.lr_scheduler(optimizer)
         check_kept(optimizer, scheduler)
         return optimizer, scheduler
+
+    def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
+        """As Lightning, but a plateau is looked for where a validation has given a new value."""
+        with refused_as("model.lr_scheduler"):
+            if not isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step()
+            elif self._validated:
+                scheduler.step(metric)
+        self._validated = False
 
     def on_fit_start(self) -> None:
         """Global feature normalisation takes its statistics from the first training batches of a new run."""
@@ -171,7 +191,7 @@ class FoldableASR(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         counts = self._counts(batch)
         targets = Targets(batch.units, batch.num_units)
-        prefixes = targets.prefixes(self.description.units.eos)
+        prefixes = self._prefixes(targets)
         progress = self.global_step / max(self.trainer.estimated_stepping_batches, 1)
         paths = self.training_paths(self.global_step, progress)
         with_hidden = self.method.objective.needs_hidden(progress)
@@ -182,7 +202,15 @@ class FoldableASR(lightning.LightningModule):
         return losses.total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Nothing: the depth sweep evaluates the batch, along the paths that it chooses."""
+        """Logs the task loss of the deepest path. Its errors, and those of other paths, the depth sweep counts."""
+        targets = Targets(batch.units, batch.num_units)
+        paths = StepPaths(self.space.deepest)
+        outputs = self.model(batch.waveforms, batch.num_samples, paths.in_order, self._prefixes(targets))
+        loss = self.method.objective(paths, outputs, targets, progress=1.0).parts["task_deepest"]
+        self.log("val/loss", loss, batch_size=len(batch.ids), sync_dist=True)
+
+    def on_validation_end(self) -> None:
+        self._validated = True
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing, as of a validation."""
@@ -196,6 +224,10 @@ class FoldableASR(lightning.LightningModule):
         """Transcripts of a batch, one list per trial."""
         found = transcribe(self.model, self.description.units, batch.waveforms, batch.num_samples, trials)
         return [texts[: len(batch.ids)] for texts in found]
+
+    def _prefixes(self, targets: Targets) -> Tensor:
+        """What an attention decoder is given."""
+        return targets.prefixes(self.description.units.eos)
 
     def _counts(self, batch: Batch) -> Callable[[], Counts]:
         """What the losses average over. The ranks exchange it while they compute; the host waits for none of them.

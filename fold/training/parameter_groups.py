@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fold.errors import FoldError
 
@@ -48,7 +48,7 @@ def apply_rates(optimizer: Optimizer) -> None:
         group["lr"] = group["lr"] * group.get(RATE, 1.0)
 
 
-def check_kept(optimizer: Optimizer, schedule: LRScheduler) -> None:
+def check_kept(optimizer: Optimizer, schedule: LRScheduler | ReduceLROnPlateau) -> None:
     """Raises FoldError if a schedule sets one learning rate for all groups."""
     first, *others = optimizer.param_groups
     for group in others:

@@ -7,11 +7,19 @@ from typing import Any
 
 import lightning
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fold.checkpoint import KEY, Description
 from fold.errors import FoldError
 from fold.registry import pack_fields
+
+FOUND = (
+    "best",
+    "num_bad_epochs",
+    "cooldown_counter",
+    "last_epoch",
+    "_last_lr",
+)  # by a schedule that waits for a plateau
 
 
 def check_fits(description: Description, checkpoint: dict[str, Any]) -> None:
@@ -56,12 +64,17 @@ def set_validation(checkpoint: dict[str, Any], ahead: bool) -> None:
         counts.update(ready=done + ahead, started=done + ahead, processed=done)
 
 
-def refresh_schedule(trainer: lightning.Trainer, fresh: Optimizer, scheduler: LRScheduler) -> None:
+def refresh_schedule(trainer: lightning.Trainer, fresh: Optimizer, scheduler: LRScheduler | ReduceLROnPlateau) -> None:
     """Replaces what the optimizer and the schedule restored by the settings given now, at the step restored.
 
     fresh, scheduler: new ones, of the settings given now. Raises FoldError if the schedule ends before that step.
     """
     [optimizer], [config] = trainer.optimizers, trainer.lr_scheduler_configs
+    if isinstance(scheduler, ReduceLROnPlateau):
+        held = config.scheduler.state_dict()
+        config.scheduler.load_state_dict(scheduler.state_dict() | {name: held[name] for name in FOUND})
+        _take_settings(optimizer, fresh, but="lr")  # which the schedule has lowered
+        return
     steps = config.scheduler.last_epoch
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # there is no optimizer step between these
@@ -70,6 +83,10 @@ def refresh_schedule(trainer: lightning.Trainer, fresh: Optimizer, scheduler: LR
                 scheduler.step()
         except ValueError as error:
             raise FoldError(f"the checkpoint is at step {steps}, which the schedule does not reach: {error}") from None
-    for group, given in zip(optimizer.param_groups, fresh.param_groups, strict=True):
-        group.update({name: value for name, value in given.items() if name != "params"})
+    _take_settings(optimizer, fresh)
     config.scheduler.load_state_dict(scheduler.state_dict())
+
+
+def _take_settings(optimizer: Optimizer, fresh: Optimizer, but: str | None = None) -> None:
+    for group, given in zip(optimizer.param_groups, fresh.param_groups, strict=True):
+        group.update({name: value for name, value in given.items() if name not in ("params", but)})

@@ -1,7 +1,22 @@
-"""Learning-rate schedules that PyTorch does not ship. A scheduler steps once an optimizer step."""
+"""When learning-rate schedules go on, and schedules that PyTorch does not ship, which go on with each update."""
 
+from typing import Literal
+
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+
+Interval = Literal["step", "epoch"]
+PLATEAU = "val/loss"  # what a plateau is looked for in, unless a schedule names another metric
+
+
+def schedule_config(scheduler: LRScheduler | ReduceLROnPlateau, interval: Interval) -> LRSchedulerConfigType:
+    """A schedule as Lightning takes it. One that waits for a plateau is asked each update (see
+    `FoldableASR.lr_scheduler_step`), as its metric need not be there before the first validation."""
+    if isinstance(scheduler, ReduceLROnPlateau):
+        monitor = getattr(scheduler, "monitor", PLATEAU)
+        return {"scheduler": scheduler, "interval": "step", "name": "lr", "monitor": monitor, "strict": False}
+    return {"scheduler": scheduler, "interval": interval, "name": "lr"}
 
 
 class WarmupInverseSqrt(LambdaLR):

@@ -25,6 +25,8 @@ def count_in_updates(trainer: lightning.Trainer, data: SpeechData) -> None:
 
     Raises FoldError for settings that contradict each other, or would end or validate within an update.
     """
+    if trainer.accumulate_grad_batches < 1:
+        raise FoldError(f"trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}: expected 1 or more")
     accumulate = data.accumulation(trainer.world_size)
     if accumulate is not None:
         if trainer.accumulate_grad_batches != 1:

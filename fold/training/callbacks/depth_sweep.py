@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from fold.data.batching import Batch
 from fold.decoding.decode import Trial
+from fold.errors import FoldError
 from fold.evaluation.checkpoint import Evaluation
 from fold.evaluation.sweep import Transcripts, make_record, real_time_factors, sweep_paths, sweep_rows
 from fold.metrics import PathErrors
@@ -29,7 +30,8 @@ class DepthSweep(lightning.Callback):
     """Evaluates paths together through the prefix tree and sums their errors exactly over ranks.
 
     Logs `val/wer/depth_NN` and `test/wer/depth_NN` (canonical path, percent), or `val/<subset>/wer/depth_NN` where the
-    split has several subsets; and `val/wer/mean`, over the depths and the subsets, each of which counts alike.
+    split has several subsets; and `val/wer/mean` and `val/cer/mean`, over the depths and the subsets, each of which
+    counts alike.
 
     Args:
         folder: Where `depth_sweep.csv`, `.json` and `.png` of a test go.
@@ -54,6 +56,12 @@ class DepthSweep(lightning.Callback):
         self.baselines = baselines or []
         self.rows: list[SweepRow] = []
         self._trials: list[Trial] = []
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        depths = foldable(pl_module).space.depths
+        for depth in self.val_depths or []:
+            if depth not in depths:
+                raise FoldError(f"sweep.val_depths: {depth}; the model has depths {depths[0]} to {depths[-1]}")
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         module = foldable(pl_module)
@@ -97,6 +105,8 @@ class DepthSweep(lightning.Callback):
         several = len(self._errors.subsets) > 1  # too many values to stand beside a progress bar
         pl_module.log_dict(shown, prog_bar=not several)
         pl_module.log("val/wer/mean", sum(shown.values()) / len(shown), prog_bar=several)
+        character_errors = [row.cer for row in self.rows if row.canonical]
+        pl_module.log("val/cer/mean", sum(character_errors) / len(character_errors))
 
     def on_test_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         module = foldable(pl_module)

@@ -5,6 +5,7 @@ from typing import Any
 import lightning
 import torch
 
+from fold.errors import FoldError
 from fold.training.module import foldable
 
 
@@ -19,6 +20,8 @@ class FreezeEncoder(lightning.Callback):
     """
 
     def __init__(self, steps: int) -> None:
+        if steps < 0:
+            raise FoldError(f"FreezeEncoder: steps is {steps}; it must be 0 or more")
         self.steps = steps
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:

@@ -91,6 +91,12 @@ class RunCheckpoint(ModelCheckpoint):
             self._before_validation = False
         self._end_if_told(trainer, "training")
 
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        logged = sorted(name for name in trainer.callback_metrics if name.startswith("val/"))
+        if self._fits and self.monitor is not None and self.monitor not in trainer.callback_metrics:
+            raise FoldError(f"checkpoint.monitor: no metric is called {self.monitor}; there are {', '.join(logged)}")
+        super().on_validation_end(trainer, pl_module)
+
     def on_validation_batch_start(self, *_: Any) -> None:
         self._before_evaluating()
 

@@ -1,0 +1,250 @@
+"""What people get wrong, or find on their machine: one line that names it and says what would be right."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import REPOSITORY, TINY_NETWORK, Finished
+
+from fold.checkpoint import KEY, PREFIX, Description
+from fold.models import Conformer
+from fold.paths import PathSpace
+from fold.text.units import CharUnits
+
+Command = Callable[..., Finished]
+
+
+def schedule(name: str, settings: str) -> str:
+    return f"--model.lr_scheduler={{class_path: torch.optim.lr_scheduler.{name}, init_args: {{{settings}}}}}"
+
+
+def callback(name: str, settings: str = "") -> str:
+    return f"--trainer.callbacks=[{{class_path: {name}, init_args: {{{settings}}}}}]"
+
+
+RARE = "`val_check_interval` (100000) must be less than or equal to the number of the training batches"
+TRAINING = {  # options of `fold fit`: what its one line holds
+    # how long, how often
+    ("--trainer.val_check_interval=100000",): RARE,
+    ("--trainer.max_epochs=1", "--trainer.max_steps=-1"): "model.lr_scheduler (with trainer.max_steps -1)",
+    ("--trainer.max_steps=0",): "model.lr_scheduler (with trainer.max_steps 0)",
+    ("--trainer.max_steps=-5",): "`max_steps` must be",
+    ("--trainer.max_time=soon",): "expected a string in the format dd:hh:mm:ss",
+    ("--trainer.overfit_batches=2",): "trainer.overfit_batches is 2",
+    ("--trainer.limit_train_batches=0",): "nothing would be trained",
+    ("--trainer.limit_train_batches=7.5",): "invalid value 7.5 for limit_train_batches",
+    ("--trainer.accumulate_grad_batches=0",): "trainer.accumulate_grad_batches is 0: expected 1 or more",
+    # the machine
+    ("--trainer.accelerator=gpu",): "no GPU can be used",
+    ("--trainer.accelerator=tpu",): "torch_xla",
+    ("--trainer.accelerator=qpu",): "available names are: auto,",
+    ("--trainer.devices=0",): "not a valid input",
+    ("--trainer.devices=all",): "should be an int > 0",
+    ("--trainer.num_nodes=0",): "`num_nodes` must be a positive integer",
+    ("--trainer.strategy=nonsense",): "example choices: auto, ddp",
+    ("--trainer.strategy=fsdp",): "requires a GPU",
+    ("--trainer.strategy=deepspeed",): "pip install -U deepspeed",
+    ("--trainer.precision=8",): "trainer.precision is 8: expected",
+    ("--trainer.precision=transformer-engine",): "transformer_engine",
+    # callbacks
+    (callback("EarlyStopping", "monitor: nothing"),): "metric `nothing` which is not available",
+    (callback("LearningRateFinder"),): "try values of model.optimizer.lr",
+    (callback("BatchSizeFinder"),): "try values of data.batch_seconds",
+    (callback("StochasticWeightAveraging", "swa_lrs: 0.1"),): "swa_epoch_start",
+    (callback("LearningRateMonitor"), "--trainer.logger=false"): "has no logger",
+    (callback("Nope"),): "no class is called 'Nope'",
+    (callback("fold.training.callbacks.FreezeEncoder", "steps: -3"),): "steps is -3",
+    # checkpoints and logs
+    ("--checkpoint.monitor=nothing", "--trainer.val_check_interval=1"): "there are val/cer/mean, val/loss, val/wer/",
+    ("--checkpoint.mode=up",): "`mode` can be min, max but got up",
+    ("--checkpoint.save_top_k=-7",): "must be >= -1",
+    ("--checkpoint.every_minutes=-1",): "checkpoint.every_minutes is -1",
+    ("--trainer.enable_checkpointing=false",): "enable_checkpointing=false",
+    ("--trainer.profiler=nonsense",): "'simple', 'advanced'",
+    ("--trainer.barebones=true",): "barebones",
+    ("--sweep.val_depths=[99]",): "the model has depths 2 to 4",
+    # optimizer and schedule
+    ("--trainer.gradient_clip_val=-1",): "trainer.gradient_clip_val is -1",
+    ("--model.optimizer=Nope",): "model.optimizer: no class",
+    ("--model.optimizer=torch.optim.LBFGS",): "must support momentum",
+    (schedule("ConstantLR", ""), "--model.optimizer.lr=-1"): "model.optimizer: invalid learning rate",
+    (schedule("StepLR", "step_size: 0"),): "model.lr_scheduler: integer modulo by zero",
+    (schedule("OneCycleLR", "max_lr: 3.0e-3, total_steps: 0"),): "model.lr_scheduler (with trainer.max_steps 2)",
+    (schedule("LambdaLR", "lr_lambda: x"),): "no class is called 'x'",
+    ("--model.learning_rates={nothing: 3}",): "no parameter's name begins with 'nothing'",
+    # the model and the objective
+    ("--model.network.dim=33",): "dim is 33",
+    ("--model.network.dim=0",): "dim is 0: it must be at least 1",
+    ("--model.network.dropout=1.5",): "dropout is 1.5",
+    ("--model.network.num_layers=0",): "num_layers is 0",
+    ("--model.network.num_mels=1000",): "num_mels is 1000: at 8000 Hz",
+    ("--model.max_repeats=0",): "max_repeats is 0",
+    ("--model.max_repeats=[1,2,3]",): "2 such numbers",
+    ("--model.objective.ctc_weight=2",): "ctc_weight is 2",
+    ("--model.objective.seed.weight=-1",): "a weight of -1",
+    ("--model.objective.distillation.start=2",): "a ramp from 2",
+    ("--model.sampler.num_paths=-1",): "model.sampler.num_paths is -1",
+    ("--random_seed=-1",): "random_seed is -1: expected a number from 0",
+    # the data
+    ("--data.batch_seconds=.nan",): "data.batch_seconds is nan",
+    ("--data.num_workers=-1",): "data.num_workers is -1",
+    ("--data.sample_rate=0",): "data.sample_rate is 0",
+    ("--data.speeds=[0]",): "data.speeds is 0",
+    ("--data.shuffle_window=0",): "data.shuffle_window is 0",
+    ("--data.joining.share=2",): "joining.share is 2.0: expected a share, 0 to 1",
+    ("--data.corpus.class_path=Nope",): "no class is called 'Nope'",
+    ("--data.shards=a_file",): "a_file",
+    # files
+    ("--run_dir=a_file",): "run folder a_file: cannot be written",
+    ("--ckpt_path=folder",): "folder: a folder; expected a file",
+    ("--ckpt_path=nowhere.ckpt",): "nowhere.ckpt: no such file",
+    ("--ckpt_path=a_file",): "a_file: cannot be read",
+    ("--config=nowhere.yaml",): "no such file: nowhere.yaml",
+    ("--config=bad.yaml",): "bad.yaml: not YAML",
+    ("--config=a_file",): "a_file: empty; expected settings",
+    ("--config=list.yaml",): "list.yaml: a list; expected settings",
+    ("--config=latin.yaml",): "latin.yaml: not UTF-8",
+}
+
+
+@pytest.mark.parametrize("options", TRAINING, ids=" ".join)
+def test_of_a_training(options: tuple[str, ...], tones_config: Path, fold_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "a_file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bad.yaml").write_text("a: [1\nb: }")
+    (tmp_path / "list.yaml").write_text("- 1")
+    (tmp_path / "latin.yaml").write_bytes("experiment: Größe".encode("latin-1"))
+    run = [] if "--run_dir=a_file" in options else ["--run_dir=run"]
+    done = fold_command("fit", f"--config={tones_config}", *run, *options, check=False)
+    assert done.status == 2
+    *before, line = done.stderr.splitlines()
+    assert line.startswith("fold fit: ") and TRAINING[options].lower() in line.lower(), line
+    assert not any("Traceback" in told for told in before)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    description = Description(Conformer(**TINY_NETWORK), PathSpace(2), CharUnits("é€ab "), 8000, shards="nowhere")
+    torch.manual_seed(3)
+    model = description.build()
+    torch.nn.init.constant_(model.ctc_head.bias[2:3], 9)  # so that it says é
+    weights = {PREFIX + name: value for name, value in model.state_dict().items()}
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    file = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    torch.save({KEY: description.to_dict(), "state_dict": weights}, file)
+    return file
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> list[Path]:
+    random = np.random.default_rng(0)
+    files = [tmp_path / f"{number}.wav" for number in range(4)]
+    for file in files:
+        soundfile.write(file, 0.1 * random.normal(size=8000), 8000)
+    return files
+
+
+def test_a_run_folder_for_a_checkpoint(checkpoint: Path, sounds: list[Path], fold_command: Command) -> None:
+    done = fold_command("transcribe", "--ckpt_path=run", sounds[0], check=False)
+    assert done.status == 2 and done.stderr.endswith("run: a folder; of this run it is run/checkpoints/last.ckpt\n")
+
+
+def test_a_reader_that_goes_away(checkpoint: Path, sounds: list[Path]) -> None:
+    """As in `fold transcribe ... | head -1`."""
+    command = [sys.executable, "-m", "fold", "transcribe", "--ckpt_path", checkpoint, *sounds]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout and process.stderr
+    process.stdout.readline()
+    process.stdout.close()
+    assert (process.wait(timeout=120), process.stderr.read()) == (141, "")
+
+
+def test_a_terminal_that_has_ascii_alone(checkpoint: Path, sounds: list[Path]) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    command = [sys.executable, "-m", "fold", "transcribe", "--ckpt_path", checkpoint, *sounds]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\x" in done.stdout or "\\u" in done.stdout
+
+
+def test_a_full_disk(checkpoint: Path, sounds: list[Path]) -> None:
+    command = [sys.executable, "-m", "fold", "transcribe", "--ckpt_path", checkpoint, sounds[0]]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 2 and done.stderr == "fold transcribe: No space left on device\n"
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="the superuser may write everywhere")
+def test_a_folder_that_cannot_be_written(tones_config: Path, fold_command: Command, tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed").chmod(stat.S_IRUSR | stat.S_IXUSR)
+    done = fold_command("fit", f"--config={tones_config}", "--run_dir=closed/run", check=False)
+    assert done.status == 2 and "closed/run: cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["predict", "test", "validate"])
+def test_an_evaluation_without_a_checkpoint(command: str, tones_config: Path, fold_command: Command) -> None:
+    done = fold_command(command, f"--config={tones_config}", "--run_dir=run", check=False)
+    assert done.status == 2 and len(done.stderr.splitlines()) == 1 and "--ckpt_path" in done.stderr
+
+
+def test_a_folder_with_a_space_in_its_name() -> None:
+    done = subprocess.run(
+        ["make", "-n", "train", "DATA=manifest", "ROOT=my recordings"], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert '--data.root="my recordings"' in done.stdout, done.stderr
+
+
+MONITORED = ["val/loss", "val/cer/mean", "val/wer/mean"]
+
+
+@pytest.mark.parametrize("metric", MONITORED)
+def test_metrics_can_be_monitored(metric: str, tones_config: Path, fold_command: Command, tmp_path: Path) -> None:
+    """By early stopping, by checkpoints and by a schedule that waits for a plateau: here each validation is one."""
+    fold_command(
+        "fit",
+        f"--config={tones_config}",
+        "--run_dir=run",
+        "--trainer.max_steps=6",
+        "--trainer.val_check_interval=1",
+        "--trainer.check_val_every_n_epoch=null",
+        f"--checkpoint.monitor={metric}",
+        callback("EarlyStopping", f"monitor: {metric}, patience: 9"),
+        "--model.lr_scheduler={class_path: lightning.pytorch.cli.ReduceLROnPlateau, init_args: "
+        f"{{monitor: {metric}, factor: 0.5, patience: 0, threshold: 1.0e+9, threshold_mode: abs}}}}",
+    )
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    [group] = last["optimizer_states"][0]["param_groups"]
+    assert last["global_step"] == 6 and group["lr"] == pytest.approx(3e-3 * 0.5**4)  # before the last one; the first was no plateau
+    assert (tmp_path / "run" / "checkpoints" / "best.ckpt").exists()
+    resumed = fold_command(
+        "fit",
+        f"--config={tones_config}",
+        "--run_dir=run",
+        "--ckpt_path=last",
+        "--trainer.max_steps=8",
+        "--trainer.val_check_interval=1",
+        "--trainer.check_val_every_n_epoch=null",
+        "--model.lr_scheduler={class_path: lightning.pytorch.cli.ReduceLROnPlateau, init_args: "
+        f"{{monitor: {metric}, factor: 0.1, patience: 0, threshold: 1.0e+9, threshold_mode: abs}}}}",
+    )
+    assert "factor: 0.5 -> 0.1" in resumed.stdout
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(3e-3 * 0.5**4 * 0.1)
+
+
+def test_a_schedule_may_count_epochs(tones_config: Path, fold_command: Command, tmp_path: Path) -> None:
+    options = [schedule("StepLR", "step_size: 1, gamma: 0.5"), "--model.lr_interval=epoch", "--data.batch_seconds=60"]
+    fold_command("fit", f"--config={tones_config}", "--run_dir=run", *options, "--trainer.max_steps=9")
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["epoch"] >= 1
+    [group] = last["optimizer_states"][0]["param_groups"]
+    assert group["lr"] == pytest.approx(3e-3 * 0.5 ** last["lr_schedulers"][0]["last_epoch"])
+    assert 1 <= last["lr_schedulers"][0]["last_epoch"] <= last["epoch"] + 1
