@@ -51,9 +51,9 @@ class RunCheckpoint(ModelCheckpoint):
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         # Lightning's handlers talk to the other ranks from within, and it asks after SIGTERM by a blocking broadcast:
         # both are replaced in this trainer alone, which types have no word for.
-        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]  # as said
+        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
         loop = trainer.fit_loop.epoch_loop
-        loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]  # as said
+        loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
         self._fits = True
         self._signals.watch()
 
