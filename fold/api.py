@@ -99,7 +99,7 @@ class Model:
 
     # A file name is an Audio, and a sequence of str too: the first signature that fits counts, as in the body.
     @overload
-    def transcribe(  # type: ignore[overload-overlap]
+    def transcribe(  # type: ignore[overload-overlap]  # as said above
         self,
         audio: Audio,
         depth: int | None = ...,
@@ -123,7 +123,7 @@ class Model:
     ) -> list[str]: ...
 
     @overload
-    def transcribe(  # type: ignore[overload-overlap]
+    def transcribe(  # type: ignore[overload-overlap]  # as said above
         self,
         audio: Audio,
         depth: int | None = ...,

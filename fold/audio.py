@@ -127,7 +127,8 @@ class _Sound:
             return np.zeros((0, self.audio.channels), np.float32)
         block = np.full((max(1, BLOCK // self.audio.channels), self.audio.channels), np.nan, np.float32)
         try:
-            return self.audio.read(out=block)
+            read: np.ndarray = self.audio.read(out=block)
+            return read
         except soundfile.SoundFileError as error:
             self.error = _reason(error)
             left = np.isnan(block).any(axis=1)  # what libsndfile had not come to
@@ -166,8 +167,9 @@ class _Sound:
 
         libsndfile believes most headers only as far as the file goes, so it is shown one that never ends.
         """
+        told: int = self.audio.frames
         if self.audio.format == "OGG":
-            return self.audio.frames
+            return told
         try:
             with _InOrder(View(stream, endless=True)) as endless:
                 told = endless.frames
@@ -177,7 +179,7 @@ class _Sound:
         return told if told * bytes_a_frame < headers.STREAMED_BYTES else None
 
 
-class _InOrder(soundfile.SoundFile):
+class _InOrder(soundfile.SoundFile):  # type: ignore[misc]  # the library has no types
     """A file that is read from its start to its end. Else soundfile seeks after every read, and trusts the header."""
 
     def seekable(self) -> bool:

@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -69,7 +69,14 @@ class _Handler(logging.Handler):
             tqdm.write(text.rstrip(), file=sys.stderr)
 
 
-def _show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     if not _is_further_process():
         tqdm.write(f"warning: {str(message).strip()}", file=sys.stderr)
 

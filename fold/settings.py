@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 RENAMED = {  # names of older versions, which checkpoints and records keep
@@ -22,9 +23,9 @@ ADDED: dict[str, Any] = {  # settings that older versions had not, with what the
 ADDED_TO_CONFORMERS = {"model.network.init_args.layer": {"class_path": "fold.models.layers.ConformerLayers"}}
 
 
-def current_names(settings: dict[str, Any]) -> dict[str, Any]:
+def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Nested settings of any version by their names of today."""
-    named = copy.deepcopy(settings)
+    named = copy.deepcopy(dict(settings))
     for former, now in RENAMED.items():
         holder, name = _holder(named, former), former.rpartition(".")[2]
         if holder is not None and name in holder:

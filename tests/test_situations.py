@@ -222,7 +222,9 @@ def test_metrics_can_be_monitored(metric: str, tones_config: Path, fold_command:
     )
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     [group] = last["optimizer_states"][0]["param_groups"]
-    assert last["global_step"] == 6 and group["lr"] == pytest.approx(3e-3 * 0.5**4)  # before the last one; the first was no plateau
+    assert last["global_step"] == 6 and group["lr"] == pytest.approx(
+        3e-3 * 0.5**4
+    )  # before the last one; the first was no plateau
     assert (tmp_path / "run" / "checkpoints" / "best.ckpt").exists()
     resumed = fold_command(
         "fit",

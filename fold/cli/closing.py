@@ -13,28 +13,34 @@ from rich.console import Console
 from fold.data.samples import sample_sentences, write_sample
 from fold.report.table import sweep_table
 from fold.training.callbacks import DepthSweep
+from fold.training.module import foldable
+from fold.training.parts import callbacks_of, data_of
 
 SAMPLE = "sample.wav"  # in the run folder: something to transcribe
 
 
 def closing(trainer: lightning.Trainer, command: str, run: Path, checkpoint: Path, offline: str | None) -> None:
     """Prints the end of a command. checkpoint: that `fit` has written; offline: folder of an offline W&B run."""
-    sweep = next((one for one in trainer.callbacks if isinstance(one, DepthSweep)), None)
-    swept = command in ("fit", "test") and sweep is not None and bool(sweep.rows)
-    if swept:
+    sweep = _sweep(trainer) if command in ("fit", "test") else None
+    if sweep:
         print()
         Console().print(sweep_table(sweep.rows, f"{sweep.experiment}: WER by executed depth"))
         print(f"figure: {sweep.folder / 'depth_sweep.png'}")
     if offline:
         print(f"W&B, offline: {_shown(offline)}")
     print(f"run: {run}")
-    if swept and command == "fit" and checkpoint.exists():
+    if sweep and command == "fit" and checkpoint.exists():
         print("\n".join(next_steps(trainer, run, checkpoint)))
+
+
+def _sweep(trainer: lightning.Trainer) -> DepthSweep | None:
+    """The depth sweep of a run that has come to one."""
+    return next((one for one in callbacks_of(trainer) if isinstance(one, DepthSweep) and one.rows), None)
 
 
 def next_steps(trainer: lightning.Trainer, run: Path, checkpoint: Path) -> list[str]:
     """Lines that name a recording, sentences to record, and the command that transcribes them."""
-    data, depths = trainer.datamodule, trainer.lightning_module.space.depths
+    data, depths = data_of(trainer), foldable(trainer.lightning_module).space.depths
     said = write_sample(data, run / SAMPLE)
     sentences = [f'  "{text}"' for text in sample_sentences(data)]
     lines = ["", "Sentences to say to this model, or others like them:", *sentences] if sentences else []

@@ -23,9 +23,7 @@ def check_effective(config: Any) -> None:
     if trainer.gradient_clip_val is not None and not trainer.gradient_clip_val >= 0:
         raise FoldError(f"trainer.gradient_clip_val is {trainer.gradient_clip_val}: expected 0 (no clipping) or more")
     if trainer.limit_train_batches == 0:
-        raise FoldError(
-            "trainer.limit_train_batches is 0: nothing would be trained; `fold test` only evaluates"
-        )
+        raise FoldError("trainer.limit_train_batches is 0: nothing would be trained; `fold test` only evaluates")
     if trainer.overfit_batches:
         raise FoldError(
             f"trainer.overfit_batches is {trainer.overfit_batches}, which would do nothing: batches are planned anew "

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import ActionConfigFile, ArgumentParser
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from fold import shipped
 from fold.cli.help import short_help
@@ -84,17 +84,18 @@ class OneLineErrors(ArgumentParser):
         """The help of every setting."""
         return super().format_help()
 
-    def instantiate(self, config: Any, **kwargs: Any) -> Any:
+    def instantiate(self, namespace: Namespace, instantiate_groups: bool = True, **kwargs: Any) -> Namespace:
         """As of jsonargparse. Raises FoldError if a section of settings was left empty."""
         for name in self.groups or ():
-            if name in config and config[name] is None:
+            if name in namespace and namespace[name] is None:
                 raise FoldError(f"{name}: an empty section; give its settings, or leave it out")
         try:
-            return super().instantiate(config, **kwargs)
+            instances: Namespace = super().instantiate(namespace, instantiate_groups, **kwargs)
         except ValueError as error:  # of a setting with several types, each of which refused it
             if reasons := re.search(r"Errors:\s+- (.+)", str(error)):
                 raise FoldError(reasons[1]) from error
             raise
+        return instances
 
     def parse_string(self, content: str, path: str = "", **kwargs: Any) -> Any:
         """As of jsonargparse, which calls it in the folder of the file that `path` names."""

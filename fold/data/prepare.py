@@ -196,7 +196,8 @@ def _describe(corpus: Corpus, sample_rate: int, units: UnitsConfig, text: Normal
 
 def _read_description(folder: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((folder / DESCRIPTION_FILE).read_bytes())
+        held: dict[str, Any] = json.loads((folder / DESCRIPTION_FILE).read_bytes())
+        return held
     except FileNotFoundError:
         own = (LOCK_FILE, DESCRIPTION_FILE + PART_SUFFIX)
         foreign = [path.name for path in folder.iterdir() if path.name not in own]

@@ -73,8 +73,9 @@ def describe_shard(path: Path, sample_rate: int) -> Shard:
     """Return the index entry of a complete shard, from its files."""
     rows = read_sidecar(path)
     seconds = round(int(rows["num_samples"].sum()) / sample_rate, 3)
-    files = [value for file in (path, sidecar_path(path)) for value in (file.stat().st_size, checksum(file))]
-    return Shard(path.name, len(rows), seconds, *files)
+    sidecar = sidecar_path(path)
+    sizes = path.stat().st_size, sidecar.stat().st_size
+    return Shard(path.name, len(rows), seconds, sizes[0], checksum(path), sizes[1], checksum(sidecar))
 
 
 def is_there(path: Path, shard: Shard) -> bool:
@@ -105,7 +106,7 @@ def read_sidecar(shard: Path) -> np.ndarray:
 def load_sidecar(stream: IO[bytes], path: str) -> np.ndarray:
     """Return the rows of an open sidecar, which lies at `path`; else as `read_sidecar`."""
     try:
-        rows = np.load(stream, allow_pickle=False)
+        rows: np.ndarray = np.load(stream, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise FoldError(f"{path} cannot be read as a shard's sidecar: {error}") from error
     if rows.dtype != SIDECAR_DTYPE or rows.ndim != 1:
@@ -119,6 +120,7 @@ def read_samples(shard: Path, row: int) -> np.ndarray:
     Raises:
         FoldError: the shard is damaged.
     """
+    samples: np.ndarray
     place = read_sidecar(shard)[row]
     try:
         with shard.open("rb") as stream:

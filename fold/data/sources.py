@@ -134,9 +134,10 @@ def compare(folder: Path, wanted: Mapping[Path, Sequence[Wanted]]) -> Comparison
             if not still:
                 changes.append(_change(before, recipe, paths))
         same += sum(still is not None for still in now)
-        if [still and still[:2] for still in now] == [source[:2] for source in told.get(path) or ()]:
+        held = told.get(path) or []
+        if [still and still[:2] for still in now] == [source[:2] for source in held]:
             fresh.add(path)
-            _refresh(path, told[path], now)
+            _refresh(path, held, [still for still in now if still])
     changes += [f"{id}: no longer listed" for _, id in gone]
     return Comparison(changes, fresh, {path for path in complete if told[path] is None}, same, len(stored))
 

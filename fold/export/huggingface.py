@@ -18,7 +18,8 @@ from fold.models.foundation.huggingface import MASKING
 from fold.models.foundation.network import Foundation
 from fold.models.foundation.weights import LAYER, SAFETENSORS
 from fold.paths import Path
-from fold.text.units import UNKNOWN_TEXT, CharUnits
+from fold.text.normalise import UNKNOWN_TEXT
+from fold.text.units import CharUnits
 
 if TYPE_CHECKING:
     from fold.checkpoint import Description
@@ -34,7 +35,8 @@ def write_directory(folder: FilePath, model: Recogniser, description: Descriptio
     network, units = description.architecture, description.units
     if not isinstance(units, CharUnits):
         raise FoldError("export: transformers' tokenizer of these models needs characters as units, not pieces")
-    family = find_family(network.shape.family)
+    assert isinstance(network, Foundation)  # no other model has a family, and so no such export
+    family = find_family(network.original.family)
     processor = {"processor_class": "Wav2Vec2BertProcessor" if family.kind == "Wav2Vec2Bert" else "Wav2Vec2Processor"}
     # Where the delimiter is a character, a space stands for itself: transformers 5 forgets any other delimiter.
     space = " " if "|" in units.characters else "|"
@@ -43,7 +45,7 @@ def write_directory(folder: FilePath, model: Recogniser, description: Descriptio
     contents = {
         files.CONFIG: _config(network, family, path, len(units), model.stem.mask is not None),
         files.VOCABULARY: {name: row for row, name in enumerate(names)},
-        files.PREPROCESSOR: {**family.extractor(network.shape, description.sample_rate), **processor},
+        files.PREPROCESSOR: {**family.extractor(network.original, description.sample_rate), **processor},
         files.TOKENIZER: {**_tokenizer(units, unknown), **processor},
     }
     try:
@@ -51,7 +53,7 @@ def write_directory(folder: FilePath, model: Recogniser, description: Descriptio
         for name, values in contents.items():
             (folder / name).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         weights = _weights(model, family, path)
-        weights |= {_full(name, family): value for name, value in family.constants(network.shape).items()}
+        weights |= {_full(name, family): value for name, value in family.constants(network.original).items()}
         safetensors.torch.save_file(weights, folder / SAFETENSORS, metadata={"format": "pt"})
     except (OSError, safetensors.SafetensorError) as error:
         raise FoldError(f"export: {folder} cannot be written ({error})") from None
@@ -98,9 +100,9 @@ def _config(network: Foundation, family: Family, path: Path, num_units: int, mas
     drops = {name: getattr(network.dropouts, field) for field, name in family.dropout_fields().items()}
     masking = {name: getattr(network.masking, field) for field, name in MASKING.items()} if masks else {}
     return {
-        **family.config(network.shape),
+        **family.config(network.original),
         **drops,
-        "model_type": network.shape.family,
+        "model_type": network.original.family,
         "architectures": [f"{family.kind}ForCTC"],
         "num_hidden_layers": path.depth,
         "vocab_size": num_units,

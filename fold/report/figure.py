@@ -142,7 +142,7 @@ def _draw_baselines(axes: Axes, baselines: Sequence[Baseline]) -> None:
 
 
 def _describe(axes: Axes, rows: Sequence[SweepRow], summaries: Sequence[DepthSummary], title: str) -> None:
-    facts = ()
+    facts: tuple[str, ...] = ()
     if rows:
         facts = (
             f"{rows[0].num_params / 1e6:.2f} M parameters",

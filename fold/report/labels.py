@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 GAP = 7  # between a point and its label, in points of type, as all lengths here
@@ -37,6 +39,9 @@ def place_labels(axes: Axes, labels: Sequence[Label]) -> None:
     Draw all else before: the limits of the axes must be final, and points that bear no label are not known here.
     """
     figure = axes.figure
+    assert isinstance(figure, Figure) and isinstance(
+        figure.canvas, FigureCanvasAgg
+    )  # as `fold.report.style` makes them
     figure.draw_without_rendering()  # fixes the layout, and so where points lie
     renderer, scale = figure.canvas.get_renderer(), figure.dpi / 72
     dots = [

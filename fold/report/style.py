@@ -83,6 +83,7 @@ def legend_below(axes: Axes) -> None:
     """Draws the legend below the axes, where it covers nothing: the figure grows by it. Long labels take several
     lines."""
     figure = axes.figure
+    assert isinstance(figure, Figure)  # as `new_figure` makes them
     handles, labels = axes.get_legend_handles_labels()
     wrapped = ["\n".join(textwrap.wrap(label, LEGEND_WIDTH, drop_whitespace=False)) or label for label in labels]
     shown = figure.legend(handles, wrapped, loc="outside lower left", ncols=1, fontsize=9)

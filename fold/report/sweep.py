@@ -2,10 +2,11 @@
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean, pstdev
+from typing import Any
 
 from fold.errors import FoldError
 from fold.metrics import ErrorCounts
@@ -67,7 +68,12 @@ GREEDY = "greedy"  # the decoding of every path; canonical ones may have a row o
 FIELDS = {field.name: field for field in fields(SweepRow)}
 COLUMNS = tuple(FIELDS)
 NEEDED = {name for name, field in FIELDS.items() if field.default is MISSING}
-PARSERS = {int: int, float: float, str: str, bool: {"True": True, "False": False}.__getitem__}
+PARSERS: dict[type, Callable[[str], object]] = {
+    int: int,
+    float: float,
+    str: str,
+    bool: {"True": True, "False": False}.__getitem__,
+}
 
 
 def write_sweep(rows: Iterable[SweepRow], file: str | Path) -> None:
@@ -106,9 +112,10 @@ def read_sweep(file: str | Path) -> list[SweepRow]:
 def _parse(header: Sequence[str], cells: Sequence[str], where: str) -> SweepRow:
     if len(cells) != len(header):
         raise FoldError(f"{where}: {len(cells)} cells where the first line has {len(header)}")
-    values = {}
+    values: dict[str, Any] = {}
     for name, cell in zip(header, cells, strict=True):
         expected = FIELDS[name].type
+        assert isinstance(expected, type)  # no string, as the annotations of this module are evaluated
         try:
             values[name] = PARSERS[expected](cell)
         except (ValueError, KeyError) as error:

@@ -159,7 +159,8 @@ class SentencePieceUnits(Units):
         return [1 + piece for piece in self._processor.encode(text)]
 
     def _text(self, ids: Sequence[int]) -> str:
-        return self._processor.decode([index - 1 for index in ids]).strip()
+        text: str = self._processor.decode([index - 1 for index in ids])
+        return text.strip()
 
     def _plain(self) -> dict[str, Any]:
         return {"kind": "sentencepiece", "model": base64.b64encode(self.model).decode()}

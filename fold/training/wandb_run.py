@@ -27,7 +27,8 @@ def set_up(loggers: Any, offline: bool) -> None:
     W&B reads its mode once in a process, whatever it is first used for: where something else of it was used before, it
     must be told that a run is offline. An offline run prints nothing: it needs no page and no login.
     """
-    if offline and rank_zero_only.rank == 0 and _wandb_loggers(loggers):
+    rank: int = rank_zero_only.rank  # type: ignore[attr-defined]  # Lightning keeps it there
+    if offline and rank == 0 and _wandb_loggers(loggers):
         wandb.setup(wandb.Settings(mode="offline", silent=True))
 
 

@@ -25,7 +25,8 @@ def hum(num_samples: int, sample_rate: int, rng: np.random.Generator) -> np.ndar
     weights = rng.uniform(0.2, 1, len(harmonics)) / harmonics
     phases = rng.uniform(0, 2 * np.pi, len(harmonics))
     tones = np.sin(2 * np.pi * base * np.outer(harmonics, time) + phases[:, None])
-    return weights @ tones + 0.1 * rng.standard_normal(num_samples)
+    mixed: np.ndarray = weights @ tones
+    return mixed + 0.1 * rng.standard_normal(num_samples)
 
 
 def babble(num_samples: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -44,9 +45,11 @@ NOISES: tuple[Callable[[int, int, np.random.Generator], np.ndarray], ...] = (whi
 def add_noise(samples: np.ndarray, noise: np.ndarray, snr: float, speech: np.ndarray) -> np.ndarray:
     """Add noise at a signal-to-noise ratio of `snr` dB, the signal's power being that of `speech`."""
     wanted = np.sqrt(np.mean(speech**2)) * 10 ** (-snr / 20)
-    return samples + noise * (wanted / np.sqrt(np.mean(noise**2)))
+    noisy: np.ndarray = samples + noise * (wanted / np.sqrt(np.mean(noise**2)))
+    return noisy
 
 
 def set_peak(samples: np.ndarray, peak: float) -> np.ndarray:
     """Scale so that the largest sample has `peak` dB relative to full scale (at most 0: never clips)."""
-    return samples * (10 ** (peak / 20) / np.abs(samples).max())
+    scaled: np.ndarray = samples * (10 ** (peak / 20) / np.abs(samples).max())
+    return scaled

@@ -4,7 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -109,11 +109,13 @@ class Corpus(ABC):
 
     def describe(self) -> dict[str, Any]:
         """Return class and settings as plain JSON values."""
+        assert is_dataclass(self)
         settings = asdict(self)
         if "random_seed" in settings:  # so called since shards exist that their settings name by `seed`
             settings["seed"] = settings.pop("random_seed")
         # Through JSON, so that a tuple compares equal to the list it is read back as.
-        return json.loads(json.dumps({"class": self.name, "settings": settings}))
+        described: dict[str, Any] = json.loads(json.dumps({"class": self.name, "settings": settings}))
+        return described
 
 
 def is_valid_id(id: str) -> bool:

@@ -35,7 +35,7 @@ class Commands(Corpus):
     test_utterances: int = 600
     random_seed: int = 1
 
-    def locate(self, root: Path | None, downloads: Path) -> Path | None:
+    def locate(self, root: Path | None, downloads: Path) -> None:
         if root is not None:
             raise FoldError(f"{self.name} is synthesised and reads no folder; leave out the root {root}")
 

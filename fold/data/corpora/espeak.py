@@ -47,17 +47,18 @@ def _speak(
 ) -> tuple[np.ndarray, int]:
     chunks: list[bytes] = []
 
-    @_Callback
     def collect(samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: int) -> int:
         if count > 0:
             chunks.append(ctypes.string_at(samples, 2 * count))
         return 0
 
+    callback = _Callback(collect)  # held until all is spoken, which the library does not do
+
     sample_rate = library.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0)
     if sample_rate <= 0:
         raise FoldError("espeak-ng cannot start; reinstall the package espeakng-loader")
     library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
-    library.espeak_SetSynthCallback(collect)
+    library.espeak_SetSynthCallback(callback)
     if library.espeak_SetVoiceByName(voice.encode()) != 0:
         raise FoldError(f"espeak-ng has no voice '{voice}'")
     for parameter, value in parameters.items():

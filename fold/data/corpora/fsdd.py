@@ -9,7 +9,7 @@ import numpy as np
 
 from fold.data.corpora.archive import fetch_archive
 from fold.data.corpora.base import Recipe, Utterance, generator
-from fold.data.corpora.recorded import RecordedCorpus
+from fold.data.corpora.recorded import RecordedCorpus, folder_of
 from fold.errors import FoldError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -52,7 +52,7 @@ class FSDD(RecordedCorpus):
 
     layout = "ROOT/recordings/<digit>_<speaker>_<index>.wav, e.g. recordings/7_jackson_3.wav"
 
-    def locate(self, root: Path | None, downloads: Path) -> Path | None:
+    def locate(self, root: Path | None, downloads: Path) -> Path:
         found = super().locate(root, downloads)
         if not any(found.glob("recordings/*.wav")):
             raise FoldError(f"{self.name}: no recordings in {found}; expected {self.layout}")
@@ -65,7 +65,7 @@ class FSDD(RecordedCorpus):
 
     def recipes(self, split: str, root: Path | None) -> list[DigitString]:
         count = {"train": self.train_strings, "dev": self.dev_strings, "test": self.test_strings}[split]
-        speakers = self._recordings(split, root)
+        speakers = self._recordings(split, folder_of(root))
         if not speakers:
             raise FoldError(f"{self.name}: no recordings for the split '{split}' in {root}")
         decks = {speaker: _deal(files, self.random_seed, split, speaker) for speaker, files in speakers.items()}
@@ -78,9 +78,10 @@ class FSDD(RecordedCorpus):
             strings.append(DigitString(f"{split}-{index:06d}", text, speaker, files))
         return strings
 
-    def render(self, recipe: DigitString, root: Path | None) -> Utterance:
+    def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         rng = generator(self.random_seed, "pauses", recipe.id)
-        parts, notices = [], []
+        parts: list[np.ndarray] = []
+        notices: list[str] = []
         for path in self.sources(recipe, root):
             samples, sample_rate, told = self.read(path)
             parts += [_pause(rng, sample_rate), samples]
@@ -88,8 +89,9 @@ class FSDD(RecordedCorpus):
         parts.append(_pause(rng, sample_rate))
         return Utterance(recipe.id, recipe.text, recipe.speaker, np.concatenate(parts), sample_rate, tuple(notices))
 
-    def sources(self, recipe: DigitString, root: Path | None) -> tuple[Path, ...]:
-        return tuple(root / "recordings" / file for file in recipe.files)
+    def sources(self, recipe: Recipe, root: Path | None) -> tuple[Path, ...]:
+        assert isinstance(recipe, DigitString)
+        return tuple(folder_of(root) / "recordings" / file for file in recipe.files)
 
     def _recordings(self, split: str, root: Path) -> dict[str, list[str]]:
         """Return the names of a split's recordings per speaker, both sorted."""

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fold.data.corpora.archive import fetch_archive
-from fold.data.corpora.base import by_subset, is_valid_id
-from fold.data.corpora.recorded import RecordedCorpus, Recording, text_of
+from fold.data.corpora.base import Recipe, by_subset, is_valid_id
+from fold.data.corpora.recorded import RecordedCorpus, Recording, folder_of, text_of
 from fold.errors import FoldError
 
 URL = "http://www.openslr.org/resources/12/{subset}.tar.gz"
@@ -30,7 +30,7 @@ class LibriSpeech(RecordedCorpus):
 
     layout = "ROOT/SUBSET/SPEAKER/CHAPTER/*.flac with SPEAKER-CHAPTER.trans.txt (or ROOT/LibriSpeech/SUBSET/...)"
 
-    def locate(self, root: Path | None, downloads: Path) -> Path | None:
+    def locate(self, root: Path | None, downloads: Path) -> Path:
         found = super().locate(root, downloads)
         if (found / "LibriSpeech").is_dir():
             found = found / "LibriSpeech"
@@ -52,12 +52,13 @@ class LibriSpeech(RecordedCorpus):
             fetch_archive(url, root / subset, inside=f"LibriSpeech/{subset}", sha256=_CHECKSUMS[url])
         return root
 
-    def recipes(self, split: str, root: Path | None) -> list[Recording]:
+    def recipes(self, split: str, root: Path | None) -> list[Recipe]:
         return [recording for listed in self.subsets(split, root).values() for recording in listed]
 
-    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[Recording]]:
+    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[Recipe]]:
         folders = {"train": self.train, "dev": self.dev, "test": self.test}[split]
-        listed = {_name(folder): _read_subset(root / folder, root) for folder in folders}
+        top = folder_of(root)
+        listed = {_name(folder): _read_subset(top / folder, top) for folder in folders}
         if len(listed) < len(folders):
             raise FoldError(f"{self.name}: two subsets of the split '{split}' have the same name")
         return by_subset(split, listed)

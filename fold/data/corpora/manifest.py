@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fold.data.corpora.base import MAX_ID_BYTES, SPLITS, by_subset, is_valid_id
-from fold.data.corpora.recorded import RecordedCorpus, Recording, text_of
+from fold.data.corpora.base import MAX_ID_BYTES, SPLITS, Recipe, by_subset, is_valid_id
+from fold.data.corpora.recorded import RecordedCorpus, Recording, folder_of, text_of
 from fold.errors import FoldError
 
 REQUIRED = ("audio", "text")
@@ -38,7 +38,7 @@ class Manifest(RecordedCorpus):
 
     layout = "a manifest for each split, with columns audio, text and, if wanted, speaker and id"
 
-    def locate(self, root: Path | None, downloads: Path) -> Path | None:
+    def locate(self, root: Path | None, downloads: Path) -> Path:
         found = super().locate(root, downloads)
         for manifest in self._files():
             if not (found / manifest).is_file():
@@ -63,11 +63,12 @@ class Manifest(RecordedCorpus):
         lists = ", ".join(self._files())
         raise FoldError(f"{self.name}: there is nothing to download; give ROOT=, the folder of {lists}")
 
-    def recipes(self, split: str, root: Path | None) -> list[Recording]:
+    def recipes(self, split: str, root: Path | None) -> list[Recipe]:
         return [recording for listed in self.subsets(split, root).values() for recording in listed]
 
-    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[Recording]]:
-        return by_subset(split, {name: self._read(root, file) for name, file in self._manifests(split).items()})
+    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[Recipe]]:
+        top = folder_of(root)
+        return by_subset(split, {name: self._read(top, file) for name, file in self._manifests(split).items()})
 
     def _manifests(self, split: str) -> dict[str, str]:
         """Return the manifests of a split by subset."""

@@ -47,8 +47,13 @@ class RecordedCorpus(Corpus):
         settings = described["settings"].items()
         return {**described, "settings": {name: value for name, value in settings if value != DEFAULTS.get(name)}}
 
+    def locate(self, root: Path | None, downloads: Path) -> Path:
+        found = super().locate(root, downloads)
+        assert found is not None  # recordings are somewhere, wherever `fetch` has them from
+        return found
+
     def sources(self, recipe: Recipe, root: Path | None) -> tuple[Path, ...]:
-        return (_of(root) / _recording(recipe).file,)
+        return (folder_of(root) / _recording(recipe).file,)
 
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         [path] = self.sources(recipe, root)
@@ -93,7 +98,8 @@ def text_of(path: Path) -> str:
         raise FoldError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _of(root: Path | None) -> Path:
+def folder_of(root: Path | None) -> Path:
+    """Return the folder that relative names of recordings start from."""
     return root or Path()
 
 

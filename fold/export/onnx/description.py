@@ -9,7 +9,8 @@ import sentencepiece
 
 from fold.errors import FoldError
 from fold.models import Architecture, Conformer
-from fold.text.units import UNKNOWN_TEXT, CharUnits, SentencePieceUnits, Units
+from fold.text.normalise import UNKNOWN_TEXT
+from fold.text.units import CharUnits, SentencePieceUnits, Units
 
 if TYPE_CHECKING:
     from fold.checkpoint import Description

@@ -66,7 +66,7 @@ def _fold(model: ir.Model) -> None:
             common.LiftSubgraphInitializersToMainGraphPass(),
             common.DeduplicateInitializersPass(size_limit=1 << 62),
             common.RemoveUnusedNodesPass(),
-            common.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
+            common.RemoveUnusedFunctionsPass(),
             common.RemoveUnusedOpsetsPass(),
             common.ClearMetadataAndDocStringPass(),
             common.NameFixPass(),

@@ -48,7 +48,7 @@ def repeated(layer: nn.Module, times: Tensor, x: Tensor, *args: object) -> Tenso
     def run_once(run: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         return run + 1, layer(x, *args)
 
-    _, x = torch.while_loop(pending, run_once, (torch.zeros_like(times), x))  # type: ignore[no-untyped-call]
+    _, x = torch.while_loop(pending, run_once, (torch.zeros_like(times), x))
     return x
 
 

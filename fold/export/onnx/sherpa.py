@@ -20,7 +20,8 @@ from fold.export.onnx.graph import stripped
 from fold.export.onnx.storage import Storage, stored
 from fold.models.asr import Recogniser
 from fold.paths import Path as LayerPath
-from fold.text.units import UNKNOWN_TEXT, Units
+from fold.text.normalise import UNKNOWN_TEXT
+from fold.text.units import Units
 
 if TYPE_CHECKING:
     from fold.checkpoint import Description

@@ -108,7 +108,7 @@ class Bundle:
     def weights(self) -> Weights:
         """Raises FoldError if they can be neither found in the cache nor downloaded."""
         try:
-            with serialization.patch("load.mmap", True):
+            with serialization.patch("load.mmap", True):  # type: ignore[attr-defined]  # PyTorch puts it there
                 held = self.bundle._get_state_dict({"weights_only": True, "map_location": "cpu"})
         except Exception as error:  # of a connection, a proxy, a full disk, a damaged file
             cache = Path(torch.hub.get_dir()) / "checkpoints"

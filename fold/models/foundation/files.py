@@ -122,7 +122,7 @@ class Files:
         row = self.config.get("pad_token_id", 0)
         if not isinstance(row, int):
             raise FoldError(f"{self.folder / CONFIG}: pad_token_id is {row!r}: expected the row of CTC's blank")
-        if padding in rows and rows[padding] != row:
+        if padding is not None and padding in rows and rows[padding] != row:
             raise FoldError(
                 f"{self.folder / CONFIG}: pad_token_id is {row}, but the row of {padding!r} in {VOCABULARY} is "
                 f"{rows[padding]}: expected one row for CTC's blank"

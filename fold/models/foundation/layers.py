@@ -138,7 +138,8 @@ class Adapter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (batch, frames, dim). Returns x's shape."""
-        return x + self.linear_2(nn.functional.relu(self.linear_1(self.norm(x))))
+        change: Tensor = self.linear_2(nn.functional.relu(self.linear_1(self.norm(x))))
+        return x + change
 
 
 class FoundationLayer(nn.Module):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fold.models.foundation.shape import first_given
+from fold.models.foundation.shape import first_given, settled
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,12 @@ class Masking:
 
     def over(self, source: Masking) -> Masking:
         """This, and where it says nothing what the source says, else the usual."""
-        usual = {"time_share": 0.65, "time_span": 10, "channel_share": 0.5, "channel_span": 64}
-        return Masking(**{name: first_given(getattr(self, name), getattr(source, name), usual[name]) for name in usual})
+        return Masking(
+            first_given(self.time_share, source.time_share, 0.65),
+            first_given(self.time_span, source.time_span, 10),
+            first_given(self.channel_share, source.channel_share, 0.5),
+            first_given(self.channel_span, source.channel_span, 64),
+        )
 
 
 def span_mask(lengths: Tensor, size: int, share: float, span: int) -> Tensor:
@@ -52,12 +56,13 @@ def span_mask(lengths: Tensor, size: int, share: float, span: int) -> Tensor:
 class Mask(nn.Module):
     """Masks frames, then channels, of what the layers take.
 
-    config: what is masked; dim: number of channels. `embedding` is the vector of a masked frame.
+    config: what is masked, nothing of it null; dim: number of channels. `embedding` is the vector of a masked frame.
     """
 
     def __init__(self, config: Masking, dim: int) -> None:
         super().__init__()
-        self.config = config
+        self.time_share, self.time_span = settled(config.time_share), settled(config.time_span)
+        self.channel_share, self.channel_span = settled(config.channel_share), settled(config.channel_span)
         self.embedding = nn.Parameter(torch.empty(dim).uniform_())
 
     def forward(self, x: Tensor, num_frames: Tensor) -> Tensor:
@@ -66,8 +71,8 @@ class Mask(nn.Module):
             return x
         batch, frames, dim = x.shape
         lengths = num_frames.to(x.device, non_blocking=True)
-        masked = span_mask(lengths, frames, self.config.time_share, self.config.time_span)
+        masked = span_mask(lengths, frames, self.time_share, self.time_span)
         x = torch.where(masked[:, :, None], self.embedding.to(x.dtype), x)
         channels = torch.full((batch,), dim, device=x.device)
-        dropped = span_mask(channels, dim, self.config.channel_share, self.config.channel_span)
+        dropped = span_mask(channels, dim, self.channel_share, self.channel_span)
         return x.masked_fill(dropped[:, None, :], 0.0)

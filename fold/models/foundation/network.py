@@ -16,9 +16,9 @@ from fold.models.foundation.families.family import MASK_EMBEDDING
 from fold.models.foundation.folding import Keep, layer_groups
 from fold.models.foundation.layers import FoundationStem
 from fold.models.foundation.masking import Mask, Masking
-from fold.models.foundation.shape import Dropouts, Shape
+from fold.models.foundation.shape import AnyShape, Dropouts, Shape, settled
 from fold.models.foundation.sources import Source, find_source
-from fold.models.foundation.tokens import load_head, units_of_head
+from fold.models.foundation.tokens import Vocabulary, load_head, units_of_head
 from fold.text.units import Units
 from fold.unfolding import Unfolding
 
@@ -47,7 +47,7 @@ class Foundation(Architecture):
 
     source: str | None = None
     shape: Shape | str | None = None
-    num_layers: int | None = None
+    num_layers: int | None = None  # type: ignore[assignment]  # a number as soon as the instance is made
     keep: Keep = "even"
     keep_head: bool = True
     language: str | None = None
@@ -73,7 +73,7 @@ class Foundation(Architecture):
             self._set("shape", find_source(self.shape).shape())
         self._set("dropouts", self.dropouts.over(trained_as[0]))
         self._set("masking", self.masking and self.masking.over(trained_as[1]))
-        self._set("num_layers", self.num_layers or self.shape.num_layers)
+        self._set("num_layers", self.num_layers or self.original.num_layers)
         if not isinstance(self.keep, str):
             self._set("keep", tuple(self.keep))
         self._groups()
@@ -86,8 +86,14 @@ class Foundation(Architecture):
         network._set("source", known["source"])
         return network
 
+    @property
+    def original(self) -> AnyShape:
+        """The shape of the pre-trained model, with all its layers."""
+        assert self.shape is not None and not isinstance(self.shape, str)  # one took its place as this was made
+        return self.shape
+
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
-        shape = dataclasses.replace(self.shape, num_layers=self.num_layers)
+        shape = dataclasses.replace(self.original, num_layers=self.num_layers)
         parts = find_family(shape.family).parts(shape, self.dropouts)
         head = nn.Linear(shape.dim, vocab_size)
         return Recogniser(
@@ -97,19 +103,19 @@ class Foundation(Architecture):
                 None if self.masking is None else Mask(self.masking, shape.dim),
                 parts.positions,
                 parts.norm,
-                self.dropouts.hidden,
+                settled(self.dropouts.hidden),
                 parts.relative,
                 self.freeze_features,
             ),
             unfolding=Unfolding(parts.layers, self.checkpoint_activations),
-            final_norm=nn.Sequential(parts.final_norm, nn.Dropout(self.dropouts.head)),
+            final_norm=nn.Sequential(parts.final_norm, nn.Dropout(settled(self.dropouts.head))),
             ctc_head=head,
         )
 
     def units(self, corpus: Units) -> Units:
         if self.vocabulary is None:
             return corpus
-        return units_of_head(self._source().vocabulary(), corpus, self.source)
+        return units_of_head(_of_head(self._source()), corpus, self.source)
 
     def fetch(self) -> None:
         """Raises FoldError if the source cannot be had."""
@@ -131,17 +137,17 @@ class Foundation(Architecture):
         if sample_rate != source.sample_rate:
             wanted = f"{source.sample_rate} Hz, not {sample_rate}; set --data.sample_rate={source.sample_rate}"
             raise FoldError(f"source {self.source}: takes audio at {wanted}")
-        weights.check_all_used(model, source.weights, source.names, self.shape.num_layers, source.left_out)
+        weights.check_all_used(model, source.weights, source.names, self.original.num_layers, source.left_out)
         weights.load(model, source.weights, source.names, self._groups(), frozenset({MASK_EMBEDDING}))
         if self.vocabulary is not None:
-            rows = [source.weights.joined(source.names(f"ctc_head.{kind}")) for kind in ("weight", "bias")]
-            load_head(model.ctc_head, *rows, source.vocabulary(), source.weights.where)
+            weight, bias = (source.weights.joined(source.names(f"ctc_head.{kind}")) for kind in ("weight", "bias"))
+            load_head(model.ctc_head, weight, bias, _of_head(source), source.weights.where)
 
     def num_frames(self, num_samples: int, sample_rate: int) -> int:
-        return max(0, self.shape.num_frames(num_samples))
+        return max(0, self.original.num_frames(num_samples))
 
     def _groups(self) -> list[list[int]]:
-        return layer_groups(self.keep, self.num_layers, self.shape.num_layers)
+        return layer_groups(self.keep, settled(self.num_layers), self.original.num_layers)
 
     def _source(self) -> Source:
         if self.source is None:
@@ -150,6 +156,13 @@ class Foundation(Architecture):
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # once, while the frozen instance is made
+
+
+def _of_head(source: Source) -> Vocabulary:
+    """The vocabulary of a source whose head stays."""
+    vocabulary = source.vocabulary()
+    assert vocabulary is not None  # else `Foundation` has none either
+    return vocabulary
 
 
 def _read(kind: type) -> Any:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import Field, dataclass
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
+
+from torch import Tensor
 
 from fold.errors import FoldError
+
+T = TypeVar("T")
+Count = TypeVar("Count", int, Tensor)
 
 
 class AnyShape(Protocol):
     """What all shapes have: a frozen dataclass of plain values, one class a kind of network."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def family(self) -> str:
@@ -23,8 +30,8 @@ class AnyShape(Protocol):
     def dim(self) -> int:
         """Features of a frame."""
 
-    def num_frames(self, num_samples: Any) -> Any:
-        """Frames of so many samples (an int or a tensor)."""
+    def num_frames(self, num_samples: Count) -> Count:
+        """Frames of so many samples."""
 
 
 Family = Literal["wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat"]
@@ -92,8 +99,8 @@ class Shape:
         if self.adapter_dim is not None and not self.pre_norm:
             raise FoldError(f"adapter_dim is {self.adapter_dim}: only layers with pre_norm have adapters")
 
-    def num_frames(self, num_samples: Any) -> Any:
-        """Frames of so many samples (an int or a tensor): what the convolutions, without padding, leave."""
+    def num_frames(self, num_samples: Count) -> Count:
+        """Frames of so many samples: what the convolutions, without padding, leave."""
         for kernel, stride in zip(self.conv_kernels, self.conv_strides, strict=True):
             num_samples = (num_samples - kernel) // stride + 1
         return num_samples
@@ -136,6 +143,12 @@ class Dropouts:
         )
 
 
-def first_given(*values: Any) -> Any:
+def first_given(*values: T | None) -> T:
     """The first that is not None."""
     return next(value for value in values if value is not None)
+
+
+def settled(value: T | None) -> T:
+    """The value of a setting in whose place, were it null, another was put before."""
+    assert value is not None
+    return value

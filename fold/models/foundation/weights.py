@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import safetensors
@@ -131,7 +132,7 @@ def common_name(name: str, prefix: str) -> str:
 
 def _safetensors(file: Path) -> dict[str, Callable[[], Tensor]]:
     held = safetensors.safe_open(file, framework="pt")
-    return {name: (lambda name=name: held.get_tensor(name)) for name in held.keys()}  # noqa: SIM118 (no mapping)
+    return {name: partial(held.get_tensor, name) for name in held.keys()}  # noqa: SIM118 (no mapping)
 
 
 def _pickled(file: Path) -> Mapping[str, Tensor]:
@@ -142,7 +143,11 @@ def _pickled(file: Path) -> Mapping[str, Tensor]:
 
 
 def _of_dict(weights: Mapping[str, Tensor]) -> dict[str, Callable[[], Tensor]]:
-    return {name: (lambda weight=weight: weight) for name, weight in weights.items() if isinstance(weight, Tensor)}
+    return {name: _at_hand(weight) for name, weight in weights.items() if isinstance(weight, Tensor)}
+
+
+def _at_hand(weight: Tensor) -> Callable[[], Tensor]:
+    return lambda: weight
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fold.report import style
-from fold.report.compare.systems import System, times_compare
+from fold.report.compare.systems import System, timed, times_compare
 from fold.report.labels import Label, place_labels
 from fold.report.sweep import GREEDY, searched
 
@@ -60,8 +60,16 @@ def wer_by_depth(systems: Sequence[System], title: str) -> Figure:
         span = "" if number else of_all  # what all systems have, the legend explains once
         axes.fill_between(system.depths, lows, highs, color=colour, alpha=0.15, linewidth=0, label=span)
         canonical = [fmean(system.wers(depth)) for depth in system.depths]
-        ring = {"facecolor": style.PAPER, "edgecolor": colour, "linewidth": 1.6, "s": 38, "zorder": 4}
-        axes.scatter(system.depths, canonical, **ring, label="" if number else f"canonical paths{of_canonical}")
+        axes.scatter(
+            system.depths,
+            canonical,
+            s=38,
+            facecolor=style.PAPER,
+            edgecolor=colour,
+            linewidth=1.6,
+            zorder=4,
+            label="" if number else f"canonical paths{of_canonical}",
+        )
     for system, colour, label in _dots(systems):
         [depth] = system.depths
         wers = system.wers(depth)
@@ -99,18 +107,19 @@ def wer_by_real_time_factor(systems: Sequence[System], title: str) -> Figure:
     labels = []
     foldable = [(system, colour, _shown(system.label)) for system, colour in _foldable(systems)]
     for system, colour, label in (*foldable, *_dots(systems)):
-        times = [system.times.of_depths[depth] for depth in system.depths]
+        times = [timed(system).of_depths[depth] for depth in system.depths]
         wers = [fmean(system.wers(depth)) for depth in system.depths]
         factors = [time.median for time in times]
         spread = [[t.median - t.low for t in times], [t.high - t.median for t in times]]
-        style_of = {"fmt": "o-", "capsize": 3, "elinewidth": 1, "markersize": 6}
-        axes.errorbar(factors, wers, xerr=spread, color=colour, label=label, **style_of)
+        axes.errorbar(
+            factors, wers, xerr=spread, fmt="o-", capsize=3, elinewidth=1, markersize=6, color=colour, label=label
+        )
         labels += [
             Label(str(depth), factor, wer, colour)
             for depth, factor, wer in zip(system.depths, factors, wers, strict=True)
         ]
     axes.margins(x=0.08)
-    device = systems[0].times.device
+    device = timed(systems[0]).device
     _finish(axes, f"real-time factor on {device} (bars: middle half)", title, systems)
     place_labels(axes, labels)
     return figure

@@ -120,6 +120,12 @@ def times_compare(systems: Sequence[System]) -> bool:
     return len(systems) == 1 or (len(sessions) == 1 and "" not in sessions)
 
 
+def timed(system: System) -> Times:
+    """The times of a system of which `times_compare` holds."""
+    assert system.times is not None
+    return system.times
+
+
 def mean_and_deviation(values: Sequence[float], digits: int = 2) -> str:
     """`4.03 ± 0.21`; only the mean of a single value."""
     shown = f"{fmean(values):.{digits}f}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from fold.report.compare.pairs import Node, Pair, compare, counterpart
-from fold.report.compare.systems import System, mean_and_deviation, times_compare
+from fold.report.compare.systems import System, mean_and_deviation, timed, times_compare
 from fold.report.record import RealTime
 
 HEADINGS = (
@@ -67,14 +67,14 @@ class Row:
 def rows(systems: Sequence[System], against: System | None, margin: float) -> list[Row]:
     """One row per system and depth, tested against its counterpart."""
     most = max(system.record.num_params for system in systems)
-    timed = times_compare(systems)
+    comparable = times_compare(systems)
     found = []
     for system in systems:
         for depth in system.depths:
             node = Node(system, depth)
             other = counterpart(node, systems, against)
             pair = compare(node, other, margin) if other else None
-            found.append(Row(node, pair, most, system.times.of_depths[depth] if timed else None))
+            found.append(Row(node, pair, most, timed(system).of_depths[depth] if comparable else None))
     return found
 
 
@@ -173,7 +173,7 @@ def _notes_on_times(systems: Sequence[System]) -> list[str]:
     lines = []
     if times_compare(systems):
         lines.append(
-            f"RTF: real-time factor on {systems[0].times.device}, an utterance at a time, measured in turns: median "
+            f"RTF: real-time factor on {timed(systems[0]).device}, an utterance at a time, measured in turns: median "
             "[middle half of the utterances]."
         )
     elif any(record.real_time_factors for system in systems for record in system.records):
@@ -187,7 +187,7 @@ def _notes_on_times(systems: Sequence[System]) -> list[str]:
         differ = "" if len(machines) == 1 else ", so hours are not comparable"
         lines.append(f"hours: mean wall time of training steps, on {'; '.join(machines)}{differ}.")
     for system in trained:
-        updates = [record.training.updates for record in system.records]
+        updates = [record.training.updates for record in system.records if record.training]
         if min(updates) < max(updates):
             lines.append(f"{system.label}: its runs took {min(updates):,} to {max(updates):,} updates.")
     return lines

@@ -16,6 +16,7 @@ from fold.data.batching import Batch
 from fold.data.faults import Fault, FaultCounts, FaultPolicy, enforce
 from fold.screen import say
 from fold.training import wandb_run
+from fold.training.parts import data_of
 
 SPLITS = {"train": "train", "val": "dev", "test": "test", "predict": "test"}
 KINDS = {**SPLITS, "train": "training"}  # what utterances are called
@@ -128,14 +129,14 @@ class BadData(lightning.Callback):
 
 def utterances(stage: str, trainer: lightning.Trainer) -> int:
     """Utterances of a whole pass, over all ranks."""
-    return trainer.datamodule.index.splits[SPLITS[stage]].utterances
+    return data_of(trainer).index.splits[SPLITS[stage]].utterances
 
 
 def summed(counts: Sequence[FaultCounts], trainer: lightning.Trainer) -> list[FaultCounts]:
     """Each of `counts` summed over the ranks, in one exchange."""
     if trainer.world_size == 1:
         return list(counts)
-    gathered: list[list[Counter]] = [[]] * trainer.world_size
+    gathered: list[list[Counter[tuple[str, str]]]] = [[]] * trainer.world_size
     torch.distributed.all_gather_object(gathered, [one.counts for one in counts])
     return [FaultCounts(sum(of_ranks, Counter())) for of_ranks in zip(*gathered, strict=True)]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import lightning
 
 from fold.screen import say
-from fold.training.module import FoldableASR
+from fold.training.module import FoldableASR, foldable
 
 
 class Narration(lightning.Callback):
@@ -15,17 +17,18 @@ class Narration(lightning.Callback):
         self._depth: int | None = None  # of the deepest path of the last update; None: not known
         self._said = False
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
-        self._depth, self._said = None, len(pl_module.space.depths) == 1
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        module = foldable(pl_module)
+        self._depth, self._said = None, len(module.space.depths) == 1
         if trainer.is_global_zero:
-            say(_model(pl_module))
+            say(_model(module))
             say(_training(trainer))
             say(f"run folder: {trainer.default_root_dir}")
 
-    def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: FoldableASR, *_: object) -> None:
+    def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         if self._said:
             return
-        depth = deepest_now(trainer, pl_module)
+        depth = deepest_now(trainer, foldable(pl_module))
         if self._depth is not None and depth > self._depth:
             self._said = True
             if trainer.is_global_zero:

@@ -9,8 +9,6 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import BasePredictionWriter
 
-from fold.training.module import FoldableASR
-
 
 class TranscriptWriter(BasePredictionWriter):
     """Writes `transcripts.tsv` (id, tab, text; one numbered file per rank if there are several) as batches are done.
@@ -23,7 +21,7 @@ class TranscriptWriter(BasePredictionWriter):
         super().__init__("batch")
         self.folder = Path(folder)
 
-    def on_predict_start(self, trainer: lightning.Trainer, pl_module: FoldableASR) -> None:
+    def on_predict_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         super().on_predict_start(trainer, pl_module)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file(trainer).write_text("")
@@ -31,7 +29,7 @@ class TranscriptWriter(BasePredictionWriter):
     def write_on_batch_end(
         self,
         trainer: lightning.Trainer,
-        pl_module: FoldableASR,
+        pl_module: lightning.LightningModule,
         prediction: dict[str, str],
         batch_indices: Sequence[int] | None,
         batch: Any,

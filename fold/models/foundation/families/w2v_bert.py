@@ -20,7 +20,7 @@ from fold.models.foundation.families.conformer import (
     transformers_layers,
 )
 from fold.models.foundation.families.family import MASK_EMBEDDING, Family, Parts
-from fold.models.foundation.shape import Dropouts
+from fold.models.foundation.shape import Count, Dropouts
 from fold.models.frontend import LOG_FLOOR, num_fbank_frames
 from fold.modules.masks import length_mask
 
@@ -56,8 +56,8 @@ class BertShape:
         if self.dim % self.num_heads:
             raise FoldError(f"dim is {self.dim}: it must be a multiple of num_heads ({self.num_heads})")
 
-    def num_frames(self, num_samples: Any) -> Any:
-        """Frames of so many samples (an int or a tensor)."""
+    def num_frames(self, num_samples: Count) -> Count:
+        """Frames of so many samples."""
         return num_fbank_frames(num_samples, self.sample_rate) // self.stride
 
     @property
@@ -162,8 +162,9 @@ def log_mels(waveforms: Tensor, sample_rate: int, num_mels: int) -> Tensor:
     frames = frames - frames.mean(-1, keepdim=True)
     before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
     power = torch.fft.rfft((frames - 0.97 * before) * window, n=2 * (len(filters) - 1)).abs().square()
+    energies: Tensor = power @ filters
     # Rounded as there: a bin that hardly varies is made of the last digits.
-    return (power @ filters).clamp(min=LOG_FLOOR).log().float().to(precision)
+    return energies.clamp(min=LOG_FLOOR).log().float().to(precision)
 
 
 @lru_cache(maxsize=8)

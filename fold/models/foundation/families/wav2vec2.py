@@ -4,7 +4,7 @@ and UniSpeech-SAT; wav2vec 2.0 also with the adapters of MMS. Layers: torchaudio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 from torchaudio.models import Wav2Vec2Model, wav2vec2_model
@@ -40,7 +40,7 @@ PARTS_OF = {
 class WaveFamily(Family):
     """What all families have in common that hear the waveform."""
 
-    shape_type = Shape
+    shape_type: ClassVar[type[Shape]] = Shape
     fields = FIELDS
     only = {"feat_extract_activation": "gelu", "layer_norm_eps": 1e-5, "add_adapter": False}
     parts_of = PARTS_OF
@@ -51,8 +51,7 @@ class WaveFamily(Family):
         # Without a file that says it: base models, with GroupNorm, were trained on waveforms as they are.
         layer = given.get("conv_norm", self.shape_type.conv_norm) == "layer"
         normalise = layer if extractor is None else extractor.get("do_normalize", True)
-        shape: Shape = self.shape_type(family=config["model_type"], normalise=normalise, epsilon=1e-7, **given)
-        return shape
+        return self.shape_type(family=config["model_type"], normalise=normalise, epsilon=1e-7, **given)
 
     def extractor(self, shape: Shape, sample_rate: int) -> dict[str, Any]:
         """Attention masks whatever the kind: in training here no frame attends to padding."""

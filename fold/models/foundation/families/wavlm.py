@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,5 +81,5 @@ class WavLMLayer(nn.Module):
     def forward(self, x: Tensor, visible: Tensor, bias: Tensor) -> Tensor:
         """x: (batch, frames, dim); visible: (batch, frames); bias: (heads, frames, frames)."""
         hidden = torch.zeros_like(visible, dtype=x.dtype).masked_fill(~visible, -torch.inf)
-        result: Any = self.block(x, position_bias=bias, key_padding_mask=hidden)[0]
+        result: Tensor = self.block(x, position_bias=bias, key_padding_mask=hidden)[0]
         return result
