@@ -202,6 +202,28 @@ def test_a_folder_with_a_space_in_its_name() -> None:
     assert '--data.root="my recordings"' in done.stdout, done.stderr
 
 
+def test_nobody_is_logged_in_to_wandb(
+    tones_config: Path, fold_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is kept on disk, also under a name and with tags that are longer than W&B allows."""
+    monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    done = fold_command(
+        "fit", f"--config={tones_config}", "--run_dir=run", "--offline=false", f"--experiment={'long' * 50}"
+    )
+    assert "The run is kept on disk" in done.stdout
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+
+
+def test_wandb_can_be_switched_off(
+    tones_config: Path, fold_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    fold_command("fit", f"--config={tones_config}", "--run_dir=run")
+    assert not list(tmp_path.rglob("*.wandb"))
+
+
 MONITORED = ["val/loss", "val/cer/mean", "val/wer/mean"]
 
 

@@ -21,9 +21,9 @@ FILLED = ("sweep.folder", "sweep.experiment", "transcripts.folder")  # from run_
 TRAINER_DEFAULTS: dict[str, Any] = {
     "logger": [
         {
-            "class_path": "lightning.pytorch.loggers.WandbLogger",
+            "class_path": "fold.training.wandb_logger.SteadyWandbLogger",
             "init_args": {
-                "project": "fold",
+                "project": os.environ.get("WANDB_PROJECT", "fold"),
                 "name": "${experiment}",
                 "group": "${experiment}",
                 "tags": ["${experiment}", "${data.corpus.class_path}"],
@@ -61,7 +61,12 @@ def add_settings(parser: LightningArgumentParser) -> None:
     parser.add_argument("--experiment", type=str, default="unnamed", help="Names the run's folder and group.")
     run_dir = f"runs/${{experiment}}/{os.environ[STAMP]}"
     parser.add_argument("--run_dir", type=str, default=run_dir, help="Where all files of the run go.")
-    parser.add_argument("--offline", type=bool, default=True, help="Keep the W&B run on disk; false uploads it.")
+    parser.add_argument(
+        "--offline",
+        type=bool,
+        default=os.environ.get("WANDB_MODE") != "online",
+        help="Keep the W&B run on disk; false uploads it, as WANDB_MODE=online does.",
+    )
     parser.add_argument(
         "--ckpt_path",
         type=str,
