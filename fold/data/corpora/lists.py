@@ -64,14 +64,18 @@ def parse_rows(name: str, content: bytes, columns: Mapping[str, str]) -> Iterato
 
 def id_of(name: str) -> str:
     """Return a valid id for what somebody else named: the name itself if it can be one."""
-    return name if is_valid_id(name) else id_of_file(name)
+    return name if is_valid_id(name) else _legible(name, name)
 
 
 def id_of_file(file: str, *segment: str) -> str:
     """Return an id that says from which file (and which part of it) an utterance comes: legible, with a digest that
     tells apart what differs in other characters or further ahead."""
-    legible = re.sub(r"[^A-Za-z0-9-]+", "_", "_".join((os.path.splitext(file)[0], *segment)))
-    return f"{legible[-60:]}-{hashlib.sha256('/'.join((file, *segment)).encode()).hexdigest()[:10]}"
+    return _legible("_".join((os.path.splitext(file)[0], *segment)), "/".join((file, *segment)))
+
+
+def _legible(name: str, of: str) -> str:
+    legible = re.sub(r"[^A-Za-z0-9-]+", "_", name)
+    return f"{legible[-60:]}-{hashlib.sha256(of.encode()).hexdigest()[:10]}"
 
 
 def _names(columns: Mapping[str, str]) -> dict[str, str]:
