@@ -109,7 +109,11 @@ def _parse_tsv(name: str, text: str, names: Mapping[str, str]) -> Lines:
 
 def _parse_csv(name: str, text: str, names: Mapping[str, str]) -> Lines:
     reader = csv.reader(io.StringIO(text, newline=""))
-    return _parse_table(name, ((reader.line_num, fields) for fields in reader if fields), names, "between commas")
+    try:
+        lines = [(reader.line_num, fields) for fields in reader if fields]
+    except csv.Error as error:
+        raise FoldError(f"{name}:{reader.line_num}: no CSV ({error})") from None
+    return _parse_table(name, lines, names, "between commas")
 
 
 def _parse_table(name: str, lines: Iterable[tuple[int, list[str]]], names: Mapping[str, str], between: str) -> Lines:

@@ -124,10 +124,14 @@ def joined(samples: list[Sample | None], rows: Mapping[str, Mapping[str, str]]) 
 
 def _members(name: str, stream: IO[bytes], layout: Layout) -> Iterator[tuple[str, _Member]]:
     """The regular members of a tar that have an extension, with their keys."""
+    end = 0
     try:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
             while (info := tar.next()) is not None:
                 tar.members = []  # which it would keep
+                if info.size < 0 or tar.offset <= end:  # sizes that lead back: it would go on for ever
+                    raise tarfile.ReadError(f"at byte {end}")
+                end = tar.offset
                 key, extension = _split(info.name, layout)
                 if not info.isreg() or not key or _SKIPPED.match(info.name):
                     continue
@@ -135,7 +139,7 @@ def _members(name: str, stream: IO[bytes], layout: Layout) -> Iterator[tuple[str
                 head = stream.read(tarfile.LENGTH_NAME).rstrip(b"\0").decode("latin-1")
                 yield key, _Member(info.name, extension.lower(), head, info.offset_data, info.size)
             end = tar.offset
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:  # whatever a damaged header leads to
         stream.seek(0)
         packed = stream.read(2) == b"\x1f\x8b"
         hint = (

@@ -91,9 +91,14 @@ def test_shards_of_all_kinds_say_what_they_say(
                 len(utterance.samples), abs=1 if layout in ("json", "nemo", "shar") else 2400
             )
             assert likeness(samples, utterance.samples) > 0.9
-    members = [name for tar in folder.rglob("*.tar") for name in tarfile.open(tar).getnames()]
+    members = [name for tar in folder.rglob("*.tar") for name in names_in(tar)]
     assert len(members) == sum(len(said(split)) for split in SPLITS)
     assert all(name.endswith(".json") for name in members)  # no audio is copied
+
+
+def names_in(tar: Path) -> list[str]:
+    with tarfile.open(tar) as opened:
+        return opened.getnames()
 
 
 def likeness(a: np.ndarray, b: np.ndarray) -> float:
