@@ -63,8 +63,12 @@ def write_pointers(path: Path, recipes: Sequence[InPlace], sample_rate: int) -> 
 def describe_pointers(path: Path, recipes: Sequence[InPlace], sample_rate: int) -> Shard:
     """Return the index entry of such a shard, from its files."""
     first = recipes[0]
-    where = {"audio": first.place, "audio_bytes": first.place_bytes, "audio_sha256": first.place_sha256}
-    return replace(describe_shard(path, sample_rate), **where)
+    return replace(
+        describe_shard(path, sample_rate),
+        audio=first.place,
+        audio_bytes=first.place_bytes,
+        audio_sha256=first.place_sha256,
+    )
 
 
 def read_pointed(name: str, content: bytes, pointer: Pointer, sample_rate: int) -> np.ndarray:

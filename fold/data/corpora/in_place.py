@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fold.audio import Channel
 from fold.data.corpora.base import Recipe
 
 
@@ -28,5 +29,5 @@ class InPlace(Recipe):
     num_bytes: int
     frames: int
     sample_rate: int
-    channel: str | int
+    channel: Channel
     fault: str

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fold.data.corpora.base import SPLITS, by_subset
+from fold.data.corpora.base import SPLITS, Recipe, by_subset
 from fold.data.corpora.kaldi import is_kaldi
 from fold.data.corpora.lists import Row, id_of, id_of_file, read_rows
-from fold.data.corpora.recorded import RecordedCorpus, Recording, Segment
+from fold.data.corpora.recorded import RecordedCorpus, Recording, Segment, folder_of
 from fold.errors import FoldError
 
 
@@ -40,7 +40,7 @@ class Manifest(RecordedCorpus):
 
     layout = "a manifest for each split, with columns audio, text and, if wanted, speaker and id"
 
-    def locate(self, root: Path | None, downloads: Path) -> Path | None:
+    def locate(self, root: Path | None, downloads: Path) -> Path:
         found = super().locate(root, downloads)
         for manifest in self._files():
             if not (found / manifest).is_file() and not is_kaldi(found / manifest):
@@ -64,11 +64,12 @@ class Manifest(RecordedCorpus):
         lists = ", ".join(self._files())
         raise FoldError(f"{self.name}: there is nothing to download; give ROOT=, the folder of {lists}")
 
-    def recipes(self, split: str, root: Path | None) -> list[Recording]:
+    def recipes(self, split: str, root: Path | None) -> list[Recipe]:
         return [recording for listed in self.subsets(split, root).values() for recording in listed]
 
-    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[Recording]]:
-        return by_subset(split, {name: self._read(root, file) for name, file in self._manifests(split).items()})
+    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[Recipe]]:
+        top = folder_of(root)
+        return by_subset(split, {name: self._read(top, file) for name, file in self._manifests(split).items()})
 
     def _manifests(self, split: str) -> dict[str, str]:
         """Return the manifests of a split by subset."""

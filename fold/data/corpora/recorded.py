@@ -61,8 +61,13 @@ class RecordedCorpus(Corpus):
         settings = described["settings"].items()
         return {**described, "settings": {name: value for name, value in settings if value != DEFAULTS.get(name)}}
 
+    def locate(self, root: Path | None, downloads: Path) -> Path:
+        found = super().locate(root, downloads)
+        assert found is not None  # recordings are somewhere, wherever `fetch` has them from
+        return found
+
     def sources(self, recipe: Recipe, root: Path | None) -> tuple[Path, ...]:
-        return (_of(root) / _recording(recipe).file,)
+        return (folder_of(root) / _recording(recipe).file,)
 
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         [path] = self.sources(recipe, root)
@@ -120,7 +125,8 @@ def decoded(name: object, content: bytes) -> str:
         raise FoldError(f"{name}:{line}: not UTF-8") from None
 
 
-def _of(root: Path | None) -> Path:
+def folder_of(root: Path | None) -> Path:
+    """Return the folder that relative names of recordings start from."""
     return root or Path()
 
 

@@ -128,7 +128,7 @@ def _members(name: str, stream: IO[bytes], layout: Layout) -> Iterator[tuple[str
     try:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
             while (info := tar.next()) is not None:
-                tar.members = []  # which it would keep
+                tar.members = []  # type: ignore[attr-defined]  # which it would keep
                 if info.size < 0 or tar.offset <= end:  # sizes that lead back: it would go on for ever
                     raise tarfile.ReadError(f"at byte {end}")
                 end = tar.offset

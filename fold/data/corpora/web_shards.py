@@ -87,10 +87,10 @@ class WebShards(RecordedCorpus):
     def sources(self, recipe: Recipe, root: Path | None) -> tuple[Path, ...]:
         return ()  # the recipe tells all of the shard
 
-    def recipes(self, split: str, root: Path | None) -> list[InPlace]:
+    def recipes(self, split: str, root: Path | None) -> list[Recipe]:
         return [recipe for listed in self.subsets(split, root).values() for recipe in listed]
 
-    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[InPlace]]:  # type: ignore[override]
+    def subsets(self, split: str, root: Path | None) -> dict[str, Sequence[Recipe]]:
         listed = {name: self._samples(split, places, root or Path()) for name, places in self._shards(split).items()}
         _keep_keys_apart(pair for pairs in listed.values() for pair in pairs)
         return {name: [self._recipe(shard, sample) for shard, sample in pairs] for name, pairs in listed.items()}
@@ -159,8 +159,14 @@ class WebShards(RecordedCorpus):
     @property
     def _layout(self) -> Layout:
         inside = self.lists if isinstance(self.lists, str) and self.lists.startswith(INSIDE) else ""
-        known = [tuple(extension.lower() for extension in self.audio), tuple(self.text), tuple(self.speaker)]
-        return Layout(*known, bool(self.lists), inside.removeprefix(INSIDE), self.columns)
+        return Layout(
+            tuple(extension.lower() for extension in self.audio),
+            tuple(self.text),
+            tuple(self.speaker),
+            listed=bool(self.lists),
+            inside=inside.removeprefix(INSIDE),
+            columns=self.columns,
+        )
 
     def _recipe(self, shard: Scan, sample: Sample) -> InPlace:
         return InPlace(
