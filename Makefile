@@ -31,10 +31,10 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 train: known $(READY)  ## train EXP on DATA (ROOT=its folder, ARGS="overrides"; RESUME=1 goes on), sweep its depths
-	$(BIN)/fold fit --config experiments/$(EXP).yaml --config data/$(DATA).yaml $(if $(ROOT),"--data.root=$(ROOT)") $(if $(RESUME),--ckpt_path=last) $(ARGS)
+	$(BIN)/fold fit --config experiments/$(EXP).yaml --config data/$(DATA).yaml $(if $(ROOT),--data.root="$(ROOT)") $(if $(RESUME),--ckpt_path=last) $(ARGS)
 
 prepare: known $(READY)  ## write the shards of DATA (ROOT=folder of the corpus, ARGS="overrides")
-	$(BIN)/fold prepare --config data/$(DATA).yaml $(if $(ROOT),"--data.root=$(ROOT)") $(ARGS)
+	$(BIN)/fold prepare --config data/$(DATA).yaml $(if $(ROOT),--data.root="$(ROOT)") $(ARGS)
 
 sweep: known $(READY)  ## WER per depth of the newest run of EXP (ARGS="overrides")
 	$(BIN)/fold sweep --ckpt_path runs/$(EXP)/latest/checkpoints/last.ckpt $(ARGS)
