@@ -135,11 +135,16 @@ class WebShards(RecordedCorpus):
             rows = _rows(outside, self.columns)
             both = [(shard, *joined([*shard.samples], rows)) for shard in scanned]
             found = [(shard, sample) for shard, listed, _ in both for sample in listed]
-            left_out = [sample.name for _, _, others in both for sample in others]
-            if left_out:
-                print(f"{self.name}, {split}: recordings that are not listed: {len(left_out)}, such as {left_out[0]}")
+            self._tell(split, "recordings that are not listed", [s.name for _, _, others in both for s in others])
+            if isinstance(self.lists, dict) and self.dev and self.test:  # else the lines of other splits are among them
+                there = {name for _, sample in found for name in (sample.name, sample.key)}
+                self._tell(split, "lines whose recording is in no shard", [name for name in rows if name not in there])
         self._check_some_usable(split, places, found)
         return found
+
+    def _tell(self, split: str, what: str, names: Sequence[str]) -> None:
+        if names:
+            print(f"{self.name}, {split}: {what}: {len(names)}, such as '{names[0]}'")
 
     def _check_some_usable(self, split: str, places: Sequence[str], found: Sequence[tuple[Scan, Sample]]) -> None:
         faults = [sample for _, sample in found if sample.fault]

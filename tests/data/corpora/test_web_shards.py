@@ -263,6 +263,22 @@ def test_what_cannot_be_indexed_is_told_in_a_line(
     assert "\n" not in str(caught.value)
 
 
+def test_what_lists_and_shards_do_not_share_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split in SPLITS:
+        write_tar(tmp_path / f"{split}-0.tar", [(f"{split}.1.wav", sound()), (f"{split}.2.wav", sound())])
+        (tmp_path / f"{split}.json").write_text(
+            f'{{"f": "{split}.1.wav", "text": "yes"}}\n{{"f": "{split}.1-sub1.wav", "text": "no"}}\n'
+        )
+    lists = {split: f"{split}.json" for split in SPLITS}
+    tars = {split: f"{split}-*.tar" for split in SPLITS}
+    module = data(tmp_path, tmp_path / "out", corpus=WebShards(**tars, lists=lists, columns={"audio": "f"}))
+    module.prepare_data()
+    assert [text for text, _ in everything(module)[0].values()] == ["yes"]
+    told = capsys.readouterr().out
+    assert "WebShards, train: recordings that are not listed: 1, such as 'train.2.wav'" in told
+    assert "WebShards, dev: lines whose recording is in no shard: 1, such as 'dev.1-sub1.wav'" in told
+
+
 def damaged(path: Path, how: str) -> None:
     content = path.read_bytes()
     place = content.index(b"b.wav")
