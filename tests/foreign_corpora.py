@@ -80,7 +80,7 @@ def nemo(root: Path) -> None:
         rows = []
         for number, utterance in enumerate(said(split)):
             file = write_audio(root / "wavs" / f"{utterance.id}.wav", utterance.samples)
-            row = {"audio_filepath": str(file), "duration": utterance.seconds, "text": utterance.text, "lang": "xx"}
+            row = {"audio_filepath": str(file), "duration": utterance.seconds, "text": utterance.text, "speaker": 7}
             rows.append(row | ({"offset": 0.0} if number % 2 else {}))
         (root / f"{split}.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
 

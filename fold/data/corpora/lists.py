@@ -22,6 +22,8 @@ from fold.errors import FoldError
 REQUIRED = ("audio", "text")
 TEXTS = (*REQUIRED, "speaker", "id")
 KEYS = (*TEXTS, "start", "seconds")
+NUMBERS = ("speaker", "start", "seconds")
+"""What may be a number in JSON."""
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".json")
 
 Row = dict[str, str]
@@ -94,7 +96,7 @@ def _unpacked(name: str, content: bytes) -> bytes:
 
 
 def _text(where: str, key: str, value: object) -> str:
-    if key not in TEXTS and isinstance(value, int | float):
+    if key in NUMBERS and isinstance(value, int | float):
         value = str(value)
     if not isinstance(value, str | None):
         raise FoldError(f"{where}: {key} is {value!r}, expected text")

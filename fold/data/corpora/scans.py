@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import IO, Any, NamedTuple
 
@@ -67,10 +68,10 @@ class Scanner:
         if known is not None:
             return known
         if state is None:
-            part = file.with_suffix(".tar")
-            complete(place, part, sha256=None, quiet=True)
-            found = self._scan_file(place, part)
-            part.unlink()
+            with TemporaryDirectory(dir=self.folder) as folder:
+                part = Path(folder) / "shard.tar"
+                complete(place, part, sha256=None, quiet=True)
+                found = self._scan_file(place, part)
         else:
             found = self._scan_file(place, Path(place))
         write_json(file, {"state": state, "scan": found})

@@ -79,6 +79,10 @@ class WebShards(RecordedCorpus):
                         "tuned on is no test: give each split shards of its own"
                     )
                 seen[shard] = split
+        for split in ("dev", "test"):
+            if getattr(self, split) is None:
+                shards = self._shards(split)[split]
+                print(f"{self.name}: the split '{split}' is held out of '{self.train}': {', '.join(shards)}")
         return self.fetch(downloads)
 
     def fetch(self, downloads: Path) -> Path:

@@ -115,6 +115,7 @@ def test_one_list_is_trained_from(
     options += [f"--data.root={shards}/train/part-{{000000..000003}}.tar", f"--data.sample_rate={SAMPLE_RATE}"]
     done = fold_command("fit", *options, f"--data.shards={tmp_path}/out", "--data.prepare_workers=1")
     assert "WER" in done.stdout
+    assert re.search(r"the split 'test' is held out of '.*': \S*part-000003.tar\n", done.stdout)
     [folder] = (file.parent for file in (tmp_path / "out").glob("*/index.json"))
     listed = {name: [Path(s.audio).name for s in split.shards] for name, split in read_index(folder).splits.items()}
     assert listed == {
