@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
@@ -55,25 +54,22 @@ def read_audio(file: str | Path, sample_rate: int | None = None, channel: Channe
     Raises:
         FoldError: the file is missing, is no audio, lacks the channel, or holds samples that are NaN or infinite.
     """
-    with _opened(file) as stream:
-        try:
-            sound = _Sound(file, stream, channel)
-            rate = sample_rate or sound.sample_rate
-            mono = sound.blocks()
-            blocks = list(mono if rate == sound.sample_rate else _resampled(mono, sound.sample_rate, rate))
-        except (OSError, soundfile.SoundFileError) as error:
-            raise FoldError(f"{file}: not audio that libsndfile reads ({_reason(error)})") from None
-        return Audio(np.concatenate([np.zeros(0, np.float32), *blocks]), rate, sound.flaws(stream))
-
-
-@contextmanager
-def _opened(file: str | Path) -> Iterator[IO[bytes]]:
-    """A file in which one can seek. Raises FoldError if there is none, or if it is known to be no audio."""
     with _open(file) as opened:
-        stream = opened if opened.seekable() else io.BytesIO(opened.read())
-        if refusal := headers.refusal(file, stream.read(headers.HEAD_BYTES)):
-            raise FoldError(f"{file}: {refusal}")
-        yield stream
+        return read_stream(file, opened if opened.seekable() else io.BytesIO(opened.read()), sample_rate, channel)
+
+
+def read_stream(name: str | Path, stream: IO[bytes], sample_rate: int | None = None, channel: Channel = "mix") -> Audio:
+    """Reads an open audio file in which one can seek; name: for messages; else as `read_audio`."""
+    if refusal := headers.refusal(name, stream.read(headers.HEAD_BYTES)):
+        raise FoldError(f"{name}: {refusal}")
+    try:
+        sound = _Sound(name, stream, channel)
+        rate = sample_rate or sound.sample_rate
+        mono = sound.blocks()
+        blocks = list(mono if rate == sound.sample_rate else _resampled(mono, sound.sample_rate, rate))
+    except (OSError, soundfile.SoundFileError) as error:
+        raise FoldError(f"{name}: not audio that libsndfile reads ({_reason(error)})") from None
+    return Audio(np.concatenate([np.zeros(0, np.float32), *blocks]), rate, sound.flaws(stream))
 
 
 def _open(file: str | Path) -> IO[bytes]:
@@ -102,7 +98,7 @@ class _Sound:
         self.sample_rate = self.audio.samplerate
         if self.sample_rate not in RATES:
             raise FoldError(f"{file}: a sample rate of {self.sample_rate} Hz cannot be; the header is damaged")
-        self.index = _index(file, channel, self.audio.channels)
+        self.index = channel_index(file, channel, self.audio.channels)
         self.frames = 0  # read so far
         self.energy = self.mixed_energy = 0.0
         self.error = ""  # that ended the reading
@@ -231,7 +227,7 @@ def _mp3_source(stream: IO[bytes], frames: int) -> _Source:
     return _Source(View(stream, end), frames, spare=round(max(4 * frame_bytes, 2.5 * xing.samples_a_frame)))
 
 
-def _index(file: str | Path, channel: Channel, channels: int) -> int | None:
+def channel_index(file: str | Path, channel: Channel, channels: int) -> int | None:
     """The index of the wanted channel, None for the mean of all. Raises FoldError if there is none such."""
     if channel == "mix":
         return None if channels > 1 else 0

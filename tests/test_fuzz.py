@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from fuzz import Findings
+from fuzz.tars import tars
 from fuzz.texts import configurations, kept_files, manifests, transcripts
 
 ALLOWED = {"read", "refused", "flawed", "read as FFmpeg reads it", "read where FFmpeg finds fault"}
@@ -25,6 +26,11 @@ def test_audio_files(number: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [200, pytest.param(1500, marks=pytest.mark.fuzz)])
 def test_manifests(number: int, tmp_path: Path) -> None:
     check(manifests(number, tmp_path))
+
+
+@pytest.mark.parametrize("number", [100, pytest.param(2000, marks=pytest.mark.fuzz)])
+def test_tars(number: int, tmp_path: Path) -> None:
+    check(tars(number, tmp_path))
 
 
 @pytest.mark.parametrize("number", [200, pytest.param(1500, marks=pytest.mark.fuzz)])

@@ -21,6 +21,7 @@ from fold.data.joining import Joiner, Joining
 from fold.data.location import Location
 from fold.data.plans import EvalPlan, Reference, TrainPlan
 from fold.data.prepare import prepare, prepared_name
+from fold.data.ranges import check_not_negative, check_positive
 from fold.data.stream import FitsAudio, ShardedSpeech
 from fold.errors import FoldError
 from fold.settings import differences
@@ -52,14 +53,15 @@ class SpeechData(lightning.LightningDataModule):
     """Batches of speech from the shards of a corpus.
 
     Args:
-        corpus: What to prepare: a class such as Commands, FSDD, LibriSpeech or Manifest, with its settings.
+        corpus: What to prepare: a class such as Commands, FSDD, LibriSpeech, Manifest or WebShards, with its settings.
         sample_rate: In Hz; all audio is resampled to it once, when the corpus is prepared.
         units: Output units of the transcripts.
         text: How transcripts are written, before they become units and before they are compared.
         shards: Folder, or http(s) or s3 URL, that holds prepared corpora.
         cache: Folder for local copies of the shards of a URL.
         cache_gigabytes: How much of the disk these copies may fill.
-        root: Where the recordings of the corpus lie; null downloads or synthesises them.
+        root: Where the recordings of the corpus lie; null downloads or synthesises them. Of WebShards also a URL, or
+            the list of the training shards.
         update_seconds: Padded audio of an optimizer update, nearly, over all ranks and all batches that they
             accumulate; null: one batch of each rank, times trainer.accumulate_grad_batches.
         batch_seconds: Padded audio, nearly, that a device can hold in training: an update is cut into as many equal
@@ -102,30 +104,16 @@ class SpeechData(lightning.LightningDataModule):
         prepare_workers: int | None = None,
     ) -> None:
         super().__init__()
-        positive = {
-            "sample_rate": sample_rate,
-            "update_seconds": update_seconds,
-            "batch_seconds": batch_seconds,
-            "eval_batch_seconds": eval_batch_seconds,
-            "round_frames": round_frames,
-            "max_seconds": max_seconds,
-            "shuffle_window": shuffle_window,
-            "speeds": min(speeds or [1.0]),
-            "prepare_workers": prepare_workers,
-        }
-        for setting, value in positive.items():
-            if value is not None and not 0 < value < math.inf:
-                raise FoldError(f"data.{setting} is {value}: it must be more than 0")
-        for setting, value in {"num_workers": num_workers, "cache_gigabytes": cache_gigabytes}.items():
-            if not 0 <= value < math.inf:
-                raise FoldError(f"data.{setting} is {value}: it must be 0 or more")
-        self.corpus = corpus
+        check_positive(sample_rate=sample_rate, update_seconds=update_seconds, batch_seconds=batch_seconds)
+        check_positive(eval_batch_seconds=eval_batch_seconds, round_frames=round_frames, max_seconds=max_seconds)
+        check_positive(shuffle_window=shuffle_window, speeds=min(speeds or [1.0]), prepare_workers=prepare_workers)
+        check_not_negative(num_workers=num_workers, cache_gigabytes=cache_gigabytes)
+        self.corpus, self.root = corpus.rooted(root)
         self.sample_rate = sample_rate
         self.units_config = units
         self.text = text
-        name = prepared_name(corpus, sample_rate, units, text)
+        name = prepared_name(self.corpus, sample_rate, units, text)
         self.location = Location.of(f"{shards}/{name}", ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
-        self.root = Path(root) if root else None
         self.update_seconds = update_seconds
         self.batch_seconds = batch_seconds
         self.eval_batch_seconds = eval_batch_seconds

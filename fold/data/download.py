@@ -50,6 +50,11 @@ class _Remote(NamedTuple):
     total: int | None
 
 
+def is_url(place: str) -> bool:
+    """Return whether a place is no file but a URL (or a command), by its beginning."""
+    return re.match(r"[A-Za-z][\w+.-]*:", place) is not None
+
+
 def check_url(url: str) -> None:
     """Let only plain http, https and s3 URLs pass: no other protocol, no chain of them, no query, no password.
 

@@ -19,7 +19,11 @@ INDEX_FILE = "index.json"
 
 @dataclass(frozen=True)
 class Shard:
-    """One tar file of a split; `bytes` and `sha256` are the tar's; `subset` is that of all its utterances."""
+    """One tar file of a split; `bytes` and `sha256` are the tar's; `subset` is that of all its utterances.
+
+    `audio`, `audio_bytes` and `audio_sha256` are path (or URL), size and checksum of the tar of somebody else's in
+    which its recordings lie, if they do.
+    """
 
     file: str
     utterances: int
@@ -29,6 +33,9 @@ class Shard:
     sidecar_bytes: int
     sidecar_sha256: str
     subset: str = ""
+    audio: str = ""
+    audio_bytes: int = 0
+    audio_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,9 @@ class Split:
     @property
     def fingerprint(self) -> str:
         """Equal for splits of the same utterances, prepared alike."""
-        return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()[:16]
+        return hashlib.sha256("".join(shard.sha256 + shard.audio_sha256 for shard in self.shards).encode()).hexdigest()[
+            :16
+        ]
 
     @property
     def subsets(self) -> tuple[str, ...]:

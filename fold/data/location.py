@@ -1,5 +1,6 @@
 """Where a prepared corpus lies: in a folder, or at an http, https or s3 URL laid out alike."""
 
+import os
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from fold.data.cache import ShardCache
-from fold.data.download import check_url, complete
+from fold.data.download import check_url, complete, is_url
 from fold.data.index import INDEX_FILE, Index, Shard, parse_index, read_index
 from fold.data.shards import sidecar_path
 from fold.errors import FoldError
@@ -25,6 +26,7 @@ class Location(ABC):
     """
 
     folder: Path | None = None
+    cache: ShardCache
 
     @staticmethod
     def of(base: str, cache: ShardCache) -> "Location":
@@ -37,10 +39,10 @@ class Location(ABC):
         Raises:
             FoldError: any other kind of URL.
         """
-        if re.match(r"[A-Za-z][\w+.-]*:", base):
+        if is_url(base):
             check_url(base)
             return _Remote(base.rstrip("/"), cache)
-        return _Folder(Path(base))
+        return _Folder(cache, Path(base))
 
     @abstractmethod
     def index(self) -> Index:
@@ -65,12 +67,28 @@ class Location(ABC):
         """Open a shard's sidecar, with no need of the shard; else as `shard`."""
         return self._open(sidecar_path(Path(_plain(shard.file))).name, shard.sidecar_sha256, shard.sidecar_bytes)
 
+    def audio(self, shard: Shard) -> IO[bytes]:
+        """Open the tar in which a shard's recordings lie; else as `shard`."""
+        if not shard.audio:
+            return self.shard(shard)
+        if is_url(shard.audio):
+            check_url(shard.audio)
+            return self.cache.open(shard.audio, sha256=shard.audio_sha256, num_bytes=shard.audio_bytes)
+        if self.folder is None:
+            raise FoldError(f"{self}: its recordings lie in {shard.audio}, which a URL may not name")
+        stream = open(shard.audio, "rb")  # noqa: SIM115  # the caller's
+        if os.fstat(stream.fileno()).st_size != shard.audio_bytes:
+            stream.close()
+            raise FoldError(f"{shard.audio} is another file than was indexed; prepare the corpus again")
+        return stream
+
     @abstractmethod
     def _open(self, name: str, sha256: str, num_bytes: int) -> IO[bytes]: ...
 
 
 @dataclass(frozen=True)
 class _Folder(Location):
+    cache: ShardCache
     folder: Path
 
     def __str__(self) -> str:

@@ -70,7 +70,7 @@ def prepare(
         held = _read_description(folder)
         _check_same(folder, held, settings)
         finished = (folder / INDEX_FILE).exists() and _whole(folder)
-        if finished and root is None:
+        if finished and root is None and not corpus.in_place:
             return read_index(folder)
 
         root = corpus.locate(root, folder.parent / DOWNLOADS_FOLDER)

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,9 @@ import soxr
 from tqdm import tqdm
 
 from fold.data.corpora.base import SPLITS, Corpus, Recipe, Utterance
+from fold.data.corpora.in_place import InPlace
 from fold.data.index import Shard, Split
+from fold.data.pointers import describe_pointers, write_pointers
 from fold.data.shards import describe_shard, read_samples, read_sidecar, sidecar_path, write_shard
 from fold.data.sources import Earlier, Source, Wanted, write_sources
 from fold.errors import FoldError
@@ -62,15 +65,27 @@ def shard_jobs(
     jobs = []
     for split, subsets in recipes.items():
         parts = [
-            (subset, slice(start, start + UTTERANCES_PER_SHARD))
+            (subset, part)
             for subset, listed in subsets.items()
-            for start in range(0, len(listed), UTTERANCES_PER_SHARD)
+            for part in (_of_places(listed) if corpus.in_place else _of_size(listed))
         ]
         for number, (subset, part) in enumerate(parts):
             path = folder / f"{split}-{number:06d}.tar"
             both = (subsets[subset][part], written[split][subset][part])
             jobs.append(ShardJob(corpus, root, sample_rate, split, subset, path, *both))
     return jobs
+
+
+def _of_size(recipes: Sequence[Recipe]) -> list[slice]:
+    starts = range(0, len(recipes), UTTERANCES_PER_SHARD)
+    return [slice(start, start + UTTERANCES_PER_SHARD) for start in starts]
+
+
+def _of_places(recipes: Sequence[Recipe]) -> list[slice]:
+    """One for each shard of somebody else's."""
+    places = [recipe.place for recipe in recipes if isinstance(recipe, InPlace)]
+    starts = [n for n, place in enumerate(places) if n == 0 or place != places[n - 1]]
+    return [slice(*ends) for ends in pairwise([*starts, len(places)])]
 
 
 class Outcome(NamedTuple):
@@ -158,7 +173,9 @@ def _render_shard(job: ShardJob) -> Outcome:
     refused: list[str] = []
     notices: list[str] = []
     try:
-        if sidecar_path(job.path).exists():
+        if job.corpus.in_place:
+            shard = _point(job, notices)
+        elif sidecar_path(job.path).exists():
             shard = describe_shard(job.path, job.sample_rate)
             _count(len(job.recipes))
         else:
@@ -170,6 +187,17 @@ def _render_shard(job: ShardJob) -> Outcome:
     if shard.utterances != len(job.recipes):
         raise FoldError(f"{job.path} holds {shard.utterances} utterances, not {len(job.recipes)}; delete it")
     return Outcome(shard, refused, notices)
+
+
+def _point(job: ShardJob, notices: list[str]) -> Shard:
+    """Writes a shard that points into one of somebody else's, unless it is there."""
+    recipes = [recipe for recipe in job.written if isinstance(recipe, InPlace)]
+    notices += [f"{recipe.place}, {recipe.id}: {recipe.fault}" for recipe in recipes if recipe.fault]
+    _count(len(recipes))
+    if sidecar_path(job.path).exists():
+        return describe_pointers(job.path, recipes, job.sample_rate)
+    write_sources(job.path, [Source.of(recipe, ()) for recipe in recipes])  # before the sidecar, as of other shards
+    return write_pointers(job.path, recipes, job.sample_rate)
 
 
 class _Refused(Exception):

@@ -9,7 +9,7 @@ import io
 import json
 import tarfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +22,7 @@ from fold.errors import FoldError
 from fold.files import checksum, replacing
 
 # One header block per member, whatever the name: offsets are known while writing.
-_TAR_FORMAT = tarfile.USTAR_FORMAT
+TAR_FORMAT = tarfile.USTAR_FORMAT
 
 SIDECAR_DTYPE = np.dtype(
     [
@@ -46,7 +46,7 @@ def write_shard(path: Path, utterances: Iterable[Utterance], sample_rate: int) -
         FoldError: an id cannot name a WebDataset member.
     """
     rows = []
-    with replacing(path) as stream, tarfile.open(fileobj=stream, mode="w", format=_TAR_FORMAT) as tar:
+    with replacing(path) as stream, tarfile.open(fileobj=stream, mode="w", format=TAR_FORMAT) as tar:
         for utterance in utterances:
             if not is_valid_id(utterance.id):
                 raise FoldError(
@@ -60,13 +60,18 @@ def write_shard(path: Path, utterances: Iterable[Utterance], sample_rate: int) -
                 "seconds": round(len(utterance.samples) / sample_rate, 4),
             }
             encoded = json.dumps(meta, ensure_ascii=False).encode()
-            audio_offset = _add(tar, f"{utterance.id}.flac", audio)
-            meta_offset = _add(tar, f"{utterance.id}.json", encoded)
+            audio_offset = add_member(tar, f"{utterance.id}.flac", audio)
+            meta_offset = add_member(tar, f"{utterance.id}.json", encoded)
             place = (audio_offset, len(audio), meta_offset, len(encoded))
             rows.append((*place, zlib.crc32(encoded), len(utterance.samples), hash_id(utterance.id)))
-    with replacing(sidecar_path(path)) as stream:
-        np.save(stream, np.array(rows, dtype=SIDECAR_DTYPE), allow_pickle=False)
+    write_sidecar(path, rows)
     return describe_shard(path, sample_rate)
+
+
+def write_sidecar(shard: Path, rows: Sequence[tuple[int, ...]]) -> None:
+    """Write the sidecar of a shard: rows as of `SIDECAR_DTYPE`."""
+    with replacing(sidecar_path(shard)) as stream:
+        np.save(stream, np.array(rows, dtype=SIDECAR_DTYPE), allow_pickle=False)
 
 
 def describe_shard(path: Path, sample_rate: int) -> Shard:
@@ -144,7 +149,7 @@ def encode_flac(samples: np.ndarray, sample_rate: int) -> bytes:
     return stream.getvalue()
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
+def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> int:
     """Append a member with a fixed header; return the offset of its content."""
     header = tarfile.TarInfo(name)
     header.size = len(content)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ class FileState(NamedTuple):
     def of(cls, path: Path) -> FileState:
         """The present state of a file, which is read. Raises OSError if it cannot be."""
         state = path.stat()
-        return cls(state.st_size, state.st_mtime_ns, digest_of(path))
+        return _read_state(path, state.st_size, state.st_mtime_ns)
 
     def still(self, path: Path) -> FileState | None:
         """The present state if the file has the same content, which is looked at only if it has been touched; else
@@ -44,6 +45,12 @@ class FileState(NamedTuple):
         except OSError:
             return None
         return now if now and now.digest == self.digest else None
+
+
+@lru_cache(maxsize=64)
+def _read_state(path: Path, num_bytes: int, modified_ns: int) -> FileState:
+    """Of a long recording that many utterances are parts of, the content is looked at once."""
+    return FileState(num_bytes, modified_ns, digest_of(path))
 
 
 class Source(NamedTuple):

@@ -25,6 +25,7 @@ from fold.data.index import Split
 from fold.data.joining import Joiner
 from fold.data.location import Location
 from fold.data.plans import Reference
+from fold.data.pointers import TOLERANCE, Pointer, read_pointed
 from fold.data.shards import hash_id, load_sidecar
 from fold.errors import FoldError
 from fold.text.units import Units
@@ -114,16 +115,19 @@ class ShardedSpeech(Dataset[Batch]):
         except (OSError, FoldError) as error:
             check.fail("unreadable shard", str(error))
         row = rows[reference.row]
-        heads, audio, meta = self._members(reference.shard, row, check)
-        id, text = parse_meta(meta, row, check)
+        heads, audio, meta = (self._pointed if shard.audio else self._members)(reference.shard, row, check)
+        id, text, pointer = parse_meta(meta, row, check)
         check.id = id
+        if pointer:
+            check.that(not pointer.fault, "unusable recording", pointer.fault)
         text = self.units.written(text)
         check.that(bool(text), "no transcript", "nothing is left of it, as the units are written")
         first = int(np.argmax(rows["id_hash"] == row["id_hash"]))
         check.that(first == reference.row, "duplicate id", f"row {first} has it already")
-        for head, suffix in zip(heads, (".flac", ".json"), strict=True):
-            check.that(head == f"{id}{suffix}".encode(), "unexpected member", f"found {head!r}")
-        samples = decode(audio, self.sample_rate, int(row["num_samples"]), check)
+        names = (pointer.head.encode("latin-1") if pointer else f"{id}.flac".encode(), f"{id}.json".encode())
+        for head, name in zip(heads, names, strict=True):
+            check.that(head == name, "unexpected member", f"found {head!r}")
+        samples = self._decoded(audio, int(row["num_samples"]), pointer, check)
         units = self.units.encode(text)
         if self.fits is not None:
             check.that(self.units.unk not in units, "unknown symbol", f"transcript '{text}'")
@@ -143,13 +147,32 @@ class ShardedSpeech(Dataset[Batch]):
         """Names and contents of an utterance's two members, in one read."""
         audio, meta = int(row["audio_offset"]), int(row["meta_offset"])
         start, end = audio - tarfile.BLOCKSIZE, meta + int(row["meta_bytes"])
-        try:
-            content = os.pread(self.readers.shard(shard), end - start, start)
-        except (OSError, FoldError) as error:
-            check.fail("unreadable shard", str(error))
-        check.that(len(content) == end - start, "truncated shard", f"it ends before byte {end}")
+        content = read_bytes(self.readers.shard, shard, start, end, check)
         names = [member_name(content, place - start) for place in (audio, meta)]
         return names, content[audio - start : audio - start + int(row["audio_bytes"])], content[meta - start :]
+
+    def _pointed(self, shard: int, row: np.void, check: Check) -> tuple[list[bytes], bytes, bytes]:
+        """The same, where the recording lies in another tar."""
+        names, contents = [], []
+        for kind, open_file in (("audio", self.readers.audio), ("meta", self.readers.shard)):
+            start, size = int(row[f"{kind}_offset"]) - tarfile.BLOCKSIZE, int(row[f"{kind}_bytes"])
+            there = start > 0 or size > 0  # else the sample has no recording
+            content = read_bytes(open_file, shard, start, start + tarfile.BLOCKSIZE + size, check) if there else b""
+            names.append(member_name(content, tarfile.BLOCKSIZE))
+            contents.append(content[tarfile.BLOCKSIZE :])
+        return names, contents[0], contents[1]
+
+    def _decoded(self, audio: bytes, num_samples: int, pointer: Pointer | None, check: Check) -> np.ndarray:
+        if pointer is None:
+            return decode(audio, self.sample_rate, num_samples, check)
+        try:
+            samples = read_pointed("recording", audio, pointer, self.sample_rate)
+        except FoldError as error:
+            check.fail("undecodable audio", str(error))
+        off = abs(len(samples) - num_samples)
+        check.that(off <= TOLERANCE, "wrong duration", f"{len(samples)} samples, expected {num_samples}")
+        check_samples(samples, check)
+        return samples
 
 
 class Check:
@@ -177,10 +200,15 @@ class Readers:
         self.split = split
         self.sidecar = lru_cache(OPEN_SIDECARS)(self._sidecar)
         self._open = lru_cache(OPEN_SHARDS)(lambda number: location.shard(split.shards[number]))
+        self._open_audio = lru_cache(OPEN_SHARDS)(lambda number: location.audio(split.shards[number]))
 
     def shard(self, number: int) -> int:
         """Descriptor of an open shard."""
         return self._open(number).fileno()
+
+    def audio(self, number: int) -> int:
+        """Descriptor of the open tar in which the recordings of a shard lie."""
+        return self._open_audio(number).fileno()
 
     def _sidecar(self, number: int) -> np.ndarray:
         """Rows of a sidecar, which are those that were written."""
@@ -200,6 +228,16 @@ def change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
     return samples if speed == 1.0 else soxr.resample(samples, speed, 1.0)
 
 
+def read_bytes(descriptor: Callable[[int], int], shard: int, start: int, end: int, check: Check) -> bytes:
+    """The bytes from `start` to `end` of the tar of a shard that `descriptor` opens, given its number."""
+    try:
+        content = os.pread(descriptor(shard), end - start, start)
+    except (OSError, FoldError) as error:
+        check.fail("unreadable shard", str(error))
+    check.that(len(content) == end - start, "truncated shard", f"it ends before byte {end}")
+    return content
+
+
 def member_name(content: bytes, place: int) -> bytes:
     """Name of the tar member whose content begins at `place`: the first field of the header before it.
 
@@ -209,19 +247,20 @@ def member_name(content: bytes, place: int) -> bytes:
     return content[start : start + tarfile.LENGTH_NAME].rstrip(b"\0")
 
 
-def parse_meta(content: bytes, row: np.void, check: Check) -> tuple[str, str]:
-    """Id and transcript out of a metadata member."""
+def parse_meta(content: bytes, row: np.void, check: Check) -> tuple[str, str, Pointer | None]:
+    """Id and transcript out of a metadata member, and how its recording is read if that lies elsewhere."""
     check.that(zlib.crc32(content) == int(row["meta_crc"]), "damaged metadata", "its checksum differs")
     try:
         meta = json.loads(content.decode())
         id, text = meta["id"], meta["text"]
+        pointer = Pointer.of(meta["recording"]) if "recording" in meta else None
         usable = isinstance(id, str) and isinstance(text, str)
     except (ValueError, KeyError, TypeError) as error:
         check.fail("damaged metadata", repr(error))
     check.that(usable, "damaged metadata", "id and text are not both strings")
     check.that(hash_id(id) == int(row["id_hash"]), "damaged metadata", f"id '{id}' is not the sidecar's")
-    check.that(bool(text.strip()), "no transcript", "its text is empty")
-    return id, text
+    check.that(bool(text.strip()) or pointer is not None, "no transcript", "its text is empty")
+    return id, text, pointer
 
 
 def decode(content: bytes, sample_rate: int, num_samples: int, check: Check) -> np.ndarray:
@@ -235,10 +274,15 @@ def decode(content: bytes, sample_rate: int, num_samples: int, check: Check) -> 
     check.that(samples.ndim == 1, "wrong channels", f"{samples.shape[-1]} channels, expected 1")
     check.that(len(samples) > 0, "no samples", "zero length")
     check.that(len(samples) == num_samples, "wrong duration", f"{len(samples)} samples, expected {num_samples}")
+    check_samples(samples, check)
+    return samples
+
+
+def check_samples(samples: np.ndarray, check: Check) -> None:
+    """Checks that samples are no noise."""
     lowest, highest = torch.from_numpy(samples).aminmax()  # NaN if a sample is
     peak = max(-lowest.item(), highest.item())
     check.that(math.isfinite(peak), "invalid samples", "NaN or infinite")
     if peak >= FULL_SCALE:
         clipped = np.count_nonzero(np.abs(samples) >= FULL_SCALE) / len(samples)
         check.that(bool(clipped <= MAX_CLIPPED_SHARE), "clipped audio", f"{clipped:.0%} of the samples at full scale")
-    return samples

@@ -59,8 +59,14 @@ class Corpus(ABC):
     Recipes come in a fixed order that mixes speakers, because training reads neighbours together.
     """
 
+    in_place: ClassVar[bool] = False
+    """Whether its recordings stay where they are, in shards of somebody else's; its recipes are then `InPlace`."""
     layout: ClassVar[str] = ""
     """The folder layout this corpus reads, for the message about a missing or wrong root."""
+
+    def rooted(self, root: str | None) -> tuple["Corpus", Path | None]:
+        """Return the corpus as it is at a root, and the folder to read: None where its settings tell it now."""
+        return self, Path(root) if root else None
 
     def locate(self, root: Path | None, downloads: Path) -> Path | None:
         """Return the folder to read: `root` when given, otherwise one fetched into `downloads`.

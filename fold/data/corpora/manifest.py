@@ -1,47 +1,49 @@
-"""Recordings of one's own, listed in one manifest file per split: no code needed."""
+"""Recordings of one's own, listed in one file (or folder of Kaldi's) per split: no code needed."""
 
-import hashlib
-import json
-import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from fold.data.corpora.base import MAX_ID_BYTES, SPLITS, Recipe, by_subset, is_valid_id
-from fold.data.corpora.recorded import RecordedCorpus, Recording, folder_of, text_of
+from fold.data.corpora.base import SPLITS, Recipe, by_subset
+from fold.data.corpora.kaldi import is_kaldi
+from fold.data.corpora.lists import Row, id_of, id_of_file, read_rows
+from fold.data.corpora.recorded import RecordedCorpus, Recording, Segment, folder_of
 from fold.errors import FoldError
-
-REQUIRED = ("audio", "text")
-KEYS = (*REQUIRED, "speaker", "id")
 
 
 @dataclass(frozen=True)
 class Manifest(RecordedCorpus):
     """Any recordings, in any format and sample rate that libsndfile reads, with their transcripts.
 
-    A manifest is a TSV file whose first line names its columns, or a JSONL file with an object a line. Columns or keys:
-    `audio` (path, relative to the manifest's folder or absolute), `text`, and, if wanted, `speaker` (default:
-    `unknown`) and `id` (letters, digits, `-` and `_`; default: made from the path). Further ones are ignored.
+    A list is a TSV or CSV file whose first line names its columns, a JSONL file (or one called .json) with an object a
+    line, any of these packed by gzip, or a folder as Kaldi has it (wav.scp, text, perhaps segments and utt2spk).
+    Columns or keys: `audio` (path, relative to the list's folder or absolute), `text`, and, if wanted, `speaker`
+    (default: `unknown`), `id` (default: made from the path), and `start` and `seconds` of an utterance that is a part
+    of a longer recording. Further ones are ignored.
 
     Args:
-        train: Manifest file, relative to the root; `.tsv` or `.jsonl`. Several of a split by names of their own,
+        train: List, relative to the root. Several of a split by names of their own,
             `{clean: test_clean.tsv, noisy: test_noisy.tsv}`, are subsets, evaluated apart.
         dev: Likewise, of the dev split.
         test: Likewise, of the test split.
+        columns: What the lists call these columns, where it is something else: `{audio: path, text: sentence}`. In
+            JSON, dots lead further in, `supervisions.0.text`, and `*` joins the texts of a list.
+        audio_folder: Where paths of audio begin, relative to the root; null: the list's folder.
     """
 
     train: str | dict[str, str] = "train.tsv"
     dev: str | dict[str, str] = "dev.tsv"
     test: str | dict[str, str] = "test.tsv"
+    columns: dict[str, str] = field(default_factory=dict)
+    audio_folder: str | None = None
 
     layout = "a manifest for each split, with columns audio, text and, if wanted, speaker and id"
 
     def locate(self, root: Path | None, downloads: Path) -> Path:
         found = super().locate(root, downloads)
         for manifest in self._files():
-            if not (found / manifest).is_file():
+            if not (found / manifest).is_file() and not is_kaldi(found / manifest):
                 raise FoldError(f"{self.name}: no file {found / manifest}; expected {self.layout}")
         self._keep_apart(found)
         return found
@@ -51,10 +53,9 @@ class Manifest(RecordedCorpus):
         seen: dict[Path, str] = {}
         for manifest in self._files():
             here: set[Path] = set()
-            for line, row in _read_rows(root / manifest):
-                recording = (root / Path(manifest).parent / row["audio"]).resolve()
+            for where, row in read_rows(root / manifest, self.columns):
+                recording = (root / self._audio_folder(root, manifest) / row["audio"]).resolve()
                 if recording in seen:
-                    where = f"{root / manifest}:{line}"
                     raise FoldError(f"{where}: the recording {row['audio']} is in {seen[recording]} already")
                 here.add(recording)
             seen |= dict.fromkeys(here, manifest)
@@ -79,76 +80,42 @@ class Manifest(RecordedCorpus):
         return list(dict.fromkeys(file for split in SPLITS for file in self._manifests(split).values()))
 
     def _read(self, root: Path, name: str) -> list[Recording]:
-        listed: dict[str, tuple[int, Recording]] = {}
-        for line, row in _read_rows(root / name):
-            where = f"{root / name}:{line}"
-            recording = _recording(where, row, Path(name).parent)
+        listed: dict[str, tuple[str, Recording]] = {}
+        folder = self._audio_folder(root, name)
+        for where, row in read_rows(root / name, self.columns):
+            recording = _recording(where, row, folder)
             if recording.id in listed:
-                raise FoldError(f"{where}: the id '{recording.id}' is that of line {listed[recording.id][0]} already")
+                line = listed[recording.id][0].rpartition(":")[2]
+                raise FoldError(f"{where}: the id '{recording.id}' is that of line {line} already")
             if not (root / recording.file).is_file():
                 raise FoldError(f"{where}: there is no recording {root / recording.file}")
-            listed[recording.id] = line, recording
+            listed[recording.id] = where, recording
         return [recording for _, recording in listed.values()]
 
+    def _audio_folder(self, root: Path, manifest: str) -> Path:
+        """Return where paths of audio begin, relative to the root: there themselves, in what Kaldi calls a recipe."""
+        if self.audio_folder is not None:
+            return Path(self.audio_folder)
+        return Path() if is_kaldi(root / manifest) else Path(manifest).parent
 
-def _recording(where: str, row: dict[str, str], folder: Path) -> Recording:
-    """Return the recording of a row; `folder`, relative to the root, is the manifest's."""
+
+def _recording(where: str, row: Row, folder: Path) -> Recording:
+    """Return the recording of a row; `folder`, relative to the root, is where its audio is looked for."""
     text = " ".join(row["text"].split())
     if not text or not row["audio"]:
         raise FoldError(f"{where}: empty {'audio' if text else 'text'}")
-    id = row["id"] or _id_of(row["audio"])
-    if not is_valid_id(id):
-        raise FoldError(f"{where}: the id '{id}' may hold letters, digits, - and _ only, {MAX_ID_BYTES} bytes of them")
-    return Recording(id, text, row["speaker"] or "unknown", (folder / row["audio"]).as_posix())
+    file, speaker = (folder / row["audio"]).as_posix(), row["speaker"] or "unknown"
+    segment = [row[key] for key in ("start", "seconds") if row["start"]]
+    id = id_of(row["id"]) if row["id"] else id_of_file(row["audio"], *segment)
+    return Segment(id, text, speaker, file, *_times(where, row)) if segment else Recording(id, text, speaker, file)
 
 
-def _id_of(audio: str) -> str:
-    """Return a legible id; the digest tells apart what differs in other characters or further ahead."""
-    legible = re.sub(r"[^A-Za-z0-9-]+", "_", os.path.splitext(audio)[0])
-    return f"{legible[-60:]}-{hashlib.sha256(audio.encode()).hexdigest()[:10]}"
-
-
-def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield number and values of every line of a manifest that is not blank; optional values may be empty."""
-    parse = {".tsv": _parse_tsv, ".jsonl": _parse_jsonl}.get(path.suffix)
-    if parse is None:
-        raise FoldError(f"{path}: the name of a manifest ends in .tsv or .jsonl")
-    # Not splitlines, which also splits at characters that a transcript may hold.
-    lines = [(number, line.rstrip("\r")) for number, line in enumerate(text_of(path).split("\n"), 1) if line.strip()]
-    for number, row in parse(path, lines):
-        for key in KEYS:
-            if not isinstance(row.get(key), str | None):
-                raise FoldError(f"{path}:{number}: {key} is {row[key]!r}, expected text")
-        yield number, {key: (row.get(key) or "").strip() for key in KEYS}
-
-
-def _parse_tsv(path: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[int, dict[str, str]]]:
-    if not lines:
-        return
-    first, header = lines[0]
-    columns = header.split("\t")
-    _check_keys(f"{path}:{first}", "column", columns)
-    for number, line in lines[1:]:
-        fields = line.split("\t")
-        if len(fields) != len(columns):
-            raise FoldError(f"{path}:{number}: {len(fields)} columns between tabs, the first line has {len(columns)}")
-        yield number, dict(zip(columns, fields, strict=True))
-
-
-def _parse_jsonl(path: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in lines:
-        try:
-            row = json.loads(line)
-            json.dumps(row, ensure_ascii=False).encode()  # halves of a surrogate pair are no text
-        except ValueError as error:
-            raise FoldError(f"{path}:{number}: no JSON ({error})") from None
-        if not isinstance(row, dict):
-            raise FoldError(f'{path}:{number}: expected an object such as {{"audio": "a.wav", "text": "yes"}}')
-        _check_keys(f"{path}:{number}", "key", row)
-        yield number, row
-
-
-def _check_keys(where: str, kind: str, found: Iterable[str]) -> None:
-    for key in REQUIRED:
-        if key not in found:
-            raise FoldError(f"{where}: no {kind} '{key}'; there are: {', '.join(found)}")
+def _times(where: str, row: Row) -> tuple[float, float | None]:
+    """Where a segment starts, and its length, both in seconds."""
+    try:
+        start, seconds = float(row["start"]), float(row["seconds"]) if row["seconds"] else None
+    except ValueError:
+        raise FoldError(f"{where}: start {row['start']!r}, seconds {row['seconds']!r}: expected numbers") from None
+    if not 0 <= start < math.inf or not 0 < (seconds or 1) < math.inf:
+        raise FoldError(f"{where}: a segment cannot start at {start} s and last {seconds} s")
+    return start, seconds

@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from fold.audio import Channel, read_audio
+from fold.audio import Audio, Channel, read_audio
 from fold.data.corpora.base import Corpus, Recipe, Utterance
+from fold.data.corpora.segments import read_segment
 from fold.errors import FoldError
 
 SILENCE = 1 / 32768
 """The least step of the 16 bits in a shard: what is below it everywhere says nothing."""
 FULL_SCALE = 1.01
 MAX_CLIPPED_SHARE = 0.05
-DEFAULTS = {"channel": "mix", "max_lost": 0.02}
+DEFAULTS: dict[str, Any] = {"channel": "mix", "max_lost": 0.02, "columns": {}, "audio_folder": None}
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,19 @@ class Recording(Recipe):
     """
 
     file: str
+
+
+@dataclass(frozen=True)
+class Segment(Recording):
+    """An utterance that is a part of a recording.
+
+    Attributes:
+        start: where it begins, in seconds.
+        seconds: its length; None: until the recording ends.
+    """
+
+    start: float
+    seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +71,11 @@ class RecordedCorpus(Corpus):
 
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         [path] = self.sources(recipe, root)
-        samples, sample_rate, notices = self.read(path)
+        if isinstance(recipe, Segment):
+            part = read_segment(path, recipe.start, recipe.seconds, self.channel)
+            samples, sample_rate, notices = self.checked(path, part)
+        else:
+            samples, sample_rate, notices = self.read(path)
         return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate, notices)
 
     def read(self, path: Path) -> tuple[np.ndarray, int, tuple[str, ...]]:
@@ -66,20 +84,24 @@ class RecordedCorpus(Corpus):
         Raises:
             FoldError: the file is missing, is no audio, lacks the channel, or holds no speech or too little of it.
         """
-        samples, sample_rate, flaws = read_audio(path, channel=self.channel)
+        return self.checked(path, read_audio(path, channel=self.channel))
+
+    def checked(self, name: object, audio: Audio) -> tuple[np.ndarray, int, tuple[str, ...]]:
+        """Return samples and sample rate of what was read, and what is wrong with it; else as `read`."""
+        samples, sample_rate, flaws = audio
         for flaw in flaws:
             if flaw.lost > self.max_lost:
-                raise FoldError(f"{path}: {flaw.reason}; mend it, leave it out, or set max_lost above {self.max_lost}")
+                raise FoldError(f"{name}: {flaw.reason}; mend it, leave it out, or set max_lost above {self.max_lost}")
         if len(samples) == 0:
-            raise FoldError(f"{path}: holds no samples")
+            raise FoldError(f"{name}: holds no samples")
         level = np.abs(samples)
         if level.max() < SILENCE:
             cancelled = "; ".join(f", as {flaw.reason}: set channel" for flaw in flaws)
-            raise FoldError(f"{path}: silent{cancelled}")
+            raise FoldError(f"{name}: silent{cancelled}")
         clipped = np.count_nonzero(level > FULL_SCALE) / len(level)
         if clipped > MAX_CLIPPED_SHARE:
-            raise FoldError(f"{path}: {clipped:.0%} of its samples are beyond full scale, which is 1.0")
-        return samples, sample_rate, tuple(f"{path}: {flaw.reason}" for flaw in flaws)
+            raise FoldError(f"{name}: {clipped:.0%} of its samples are beyond full scale, which is 1.0")
+        return samples, sample_rate, tuple(f"{name}: {flaw.reason}" for flaw in flaws)
 
 
 def text_of(path: Path) -> str:
@@ -89,13 +111,18 @@ def text_of(path: Path) -> str:
         FoldError: it cannot be read, or is not UTF-8.
     """
     try:
-        content = path.read_bytes()
+        return decoded(path, path.read_bytes())
+    except OSError as error:
+        raise FoldError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def decoded(name: object, content: bytes) -> str:
+    """Return the text of the content of a file, without a byte order mark. Raises FoldError if it is not UTF-8."""
+    try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise FoldError(f"{path}:{line}: not UTF-8") from None
-    except OSError as error:
-        raise FoldError(f"{path}: cannot be read ({error.strerror})") from None
+        raise FoldError(f"{name}:{line}: not UTF-8") from None
 
 
 def folder_of(root: Path | None) -> Path:

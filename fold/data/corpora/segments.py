@@ -1,0 +1,71 @@
+"""Parts of long recordings."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from fold.audio import Audio, Channel, channel_index, read_audio
+from fold.errors import FoldError
+
+SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "NIST")
+"""Formats in which a place is found to the sample; of others, all that comes before it is read."""
+TOLERANCE = 0.05  # seconds by which lists round the end of a recording
+
+
+def read_segment(file: Path, start: float, seconds: float | None, channel: Channel = "mix") -> Audio:
+    """Read a part of a recording at its own sample rate.
+
+    Args:
+        file: the recording.
+        start: where the part begins, in seconds.
+        seconds: its length; None: until the recording ends.
+        channel: as in `read_audio`.
+
+    Raises:
+        FoldError: as in `read_audio`; or the recording ends before the part does.
+    """
+    audio = _seeking(file, start, seconds, channel) or _cut(file, start, seconds, channel)
+    there = len(audio.samples) / audio.sample_rate
+    if not len(audio.samples) or there < (seconds or 0) - TOLERANCE:
+        end = "its end" if seconds is None else f"{start + seconds:.2f} s"
+        raise FoldError(
+            f"{file}: a segment from {start:.2f} s to {end} is wanted, but it ends at {start + there:.2f} s"
+        )
+    return audio
+
+
+def _seeking(file: Path, start: float, seconds: float | None, channel: Channel) -> Audio | None:
+    """The part, which alone is read; None if that cannot be done."""
+    try:
+        with soundfile.SoundFile(file) as sound:
+            if sound.format not in SEEKABLE or not sound.seekable():
+                return None
+            rate = sound.samplerate
+            first = round(start * rate)
+            if first > sound.frames:
+                return Audio(np.zeros(0, np.float32), rate)
+            sound.seek(first)
+            block = sound.read(-1 if seconds is None else round(seconds * rate), dtype="float32", always_2d=True)
+    except (OSError, soundfile.SoundFileError):
+        return None
+    index = channel_index(file, channel, block.shape[1])
+    samples = block.mean(axis=1) if index is None else block[:, index]
+    if not np.isfinite(samples).all():
+        raise FoldError(f"{file}: holds samples that are NaN or infinite, in a segment from {start:.2f} s on")
+    return Audio(np.ascontiguousarray(samples), rate)
+
+
+def _cut(file: Path, start: float, seconds: float | None, channel: Channel) -> Audio:
+    samples, rate, flaws = _whole(file, channel)
+    first = round(start * rate)
+    return Audio(samples[first:][: None if seconds is None else round(seconds * rate)], rate, flaws)
+
+
+@lru_cache(maxsize=1)
+def _whole(file: Path, channel: Channel) -> Audio:
+    """The last recording read: lists often have its parts one after another."""
+    return read_audio(file, channel=channel)

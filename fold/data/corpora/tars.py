@@ -1,0 +1,233 @@
+"""What is in a tar that somebody else wrote: its samples, and where their recordings lie in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, NamedTuple
+
+from fold.data.corpora.lists import parse_rows, value_at
+from fold.data.corpora.recorded import decoded
+from fold.errors import FoldError
+
+MAX_TEXT_BYTES = 1 << 26  # of a member that is no recording
+MAX_AUDIO_BYTES = (1 << 31) - 1
+INSIDE = "member:"
+"""Before the name of a list that lies in each shard."""
+_SKIPPED = re.compile(r"(.*/)?(__[^/]*__($|/)|\.)")  # as webdataset does, and files hidden by name
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which members make a sample.
+
+    Attributes:
+        audio: extensions of recordings.
+        text, speaker: extensions of members that hold them, `EXTENSION:KEY` for JSON; the first that is there.
+        listed: whether lists hold the transcripts; keys then end at the last dot of a name, else at the first.
+        inside: name of the members that are such lists; '' if they lie elsewhere.
+        columns: of lists.
+    """
+
+    audio: tuple[str, ...]
+    text: tuple[str, ...]
+    speaker: tuple[str, ...]
+    listed: bool
+    inside: str
+    columns: dict[str, str]
+
+
+class Sample(NamedTuple):
+    """A sample of a tar. name: of its recording; head: the first field of that member's header; offset, num_bytes: of
+    the recording; frames: samples of a channel; fault: why it cannot be used, '' if it can; notice: what is wrong
+    though it can."""
+
+    key: str
+    name: str
+    head: str
+    offset: int
+    num_bytes: int
+    frames: int
+    sample_rate: int
+    text: str
+    speaker: str
+    fault: str = ""
+    notice: str = ""
+
+
+class Sound(NamedTuple):
+    """What a recording holds. frames: samples of a channel; notice: as of a sample."""
+
+    frames: int
+    sample_rate: int
+    notice: str
+
+
+Listen = Callable[[str, IO[bytes]], Sound]
+"""Reads a recording, given its name and an open stream of its bytes. Raises FoldError if it cannot be used."""
+
+
+class _Member(NamedTuple):
+    name: str
+    extension: str
+    head: str
+    offset: int
+    num_bytes: int
+
+
+def scan(name: str, stream: IO[bytes], layout: Layout, listen: Listen) -> list[Sample]:
+    """Return the samples of a tar, whose name is for messages, in its order.
+
+    A sample that cannot be used is among them, with its fault.
+
+    Raises:
+        FoldError: it is no tar, or a damaged one, or two members are the same of one sample.
+    """
+    samples: dict[str, dict[str, _Member]] = {}
+    rows: dict[str, dict[str, str]] = {}
+    for key, member in _members(name, stream, layout):
+        if layout.inside and os.path.basename(member.name) == layout.inside:
+            rows |= _list_inside(f"{name}:{member.name}", _content(stream, member), member.name, layout)
+            continue
+        parts = samples.setdefault(key, {})
+        if member.extension in parts:
+            raise FoldError(f"{name}: two members are called '{member.name}'")
+        parts[member.extension] = member
+    if layout.inside and not rows:
+        raise FoldError(f"{name}: there is no list '{layout.inside}' in it")
+    found = [_sample(name, stream, key, parts, layout, listen) for key, parts in samples.items()]
+    return joined(found, rows)[0] if layout.inside else [sample for sample in found if sample]
+
+
+def joined(samples: list[Sample | None], rows: Mapping[str, Mapping[str, str]]) -> tuple[list[Sample], list[Sample]]:
+    """Return the samples that are listed, with transcripts and speakers of the lists, and the others.
+
+    rows: lines of lists, by name or key of the recording.
+    """
+    listed, others = [], []
+    for sample in samples:
+        if sample is None:
+            continue
+        row = rows.get(sample.name.removeprefix("./")) or rows.get(sample.key.removeprefix("./"))
+        if row is None:
+            others.append(sample)
+        else:
+            fault = sample.fault or ("" if row["text"] else "no transcript in its list")
+            listed.append(sample._replace(text=row["text"], speaker=row["speaker"], fault=fault))
+    return listed, others
+
+
+def _members(name: str, stream: IO[bytes], layout: Layout) -> Iterator[tuple[str, _Member]]:
+    """The regular members of a tar that have an extension, with their keys."""
+    end = 0
+    try:
+        with tarfile.open(fileobj=stream, mode="r:") as tar:
+            while (info := tar.next()) is not None:
+                tar.members = []  # type: ignore[attr-defined]  # which it would keep
+                if info.size < 0 or tar.offset <= end:  # sizes that lead back: it would go on for ever
+                    raise tarfile.ReadError(f"at byte {end}")
+                end = tar.offset
+                key, extension = _split(info.name, layout)
+                if not info.isreg() or not key or _SKIPPED.match(info.name):
+                    continue
+                stream.seek(info.offset_data - tarfile.BLOCKSIZE)
+                head = stream.read(tarfile.LENGTH_NAME).rstrip(b"\0").decode("latin-1")
+                yield key, _Member(info.name, extension.lower(), head, info.offset_data, info.size)
+            end = tar.offset
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:  # whatever a damaged header leads to
+        stream.seek(0)
+        packed = stream.read(2) == b"\x1f\x8b"
+        hint = (
+            "packed by gzip: unpack it, as one cannot seek in it" if packed else f"no tar, or a damaged one ({error})"
+        )
+        raise FoldError(f"{name}: {hint}") from None
+    stream.seek(end)
+    if any(stream.read(tarfile.BLOCKSIZE)):  # what is no header, where the next or the end should be
+        raise FoldError(f"{name}: damaged at byte {end}")
+
+
+def _split(name: str, layout: Layout) -> tuple[str, str]:
+    """Key and extension of a member; '' if it has none."""
+    if layout.listed:
+        key, extension = os.path.splitext(name)
+        return (key, extension[1:]) if extension else ("", "")
+    from webdataset.tariterators import base_plus_ext  # here, as few corpora need the package
+
+    key, extension = base_plus_ext(name)
+    return key or "", extension or ""
+
+
+def _list_inside(place: str, content: bytes, name: str, layout: Layout) -> dict[str, dict[str, str]]:
+    folder = os.path.dirname(name)
+    return {os.path.join(folder, row["audio"]): row for _, row in parse_rows(place, content, layout.columns)}
+
+
+def _sample(
+    name: str, stream: IO[bytes], key: str, parts: Mapping[str, _Member], layout: Layout, listen: Listen
+) -> Sample | None:
+    """A sample of these members, by extension; None if there is nothing of the kind in it."""
+    audio = [ext for ext in parts if ext in layout.audio or ext.rpartition(".")[2] in layout.audio]
+    if len(audio) > 1:
+        raise FoldError(
+            f"{name}: '{key}' has two recordings ({', '.join(audio)}); name the extension of the one to read: "
+            f"data.corpus.audio=[{audio[0]}]"
+        )
+    fault, text, speaker = "", "", ""
+    if not layout.listed:
+        try:
+            text, speaker = (_told(stream, parts, places) for places in (layout.text, layout.speaker))
+        except FoldError as error:
+            fault = str(error)
+        if not text and not audio:
+            return None
+        if not text and not fault:
+            fault = f"no transcript (of {', '.join(layout.text)}; it has {', '.join(parts)})"
+    elif not audio:
+        return None
+    if not audio:
+        return Sample(key, "", "", 0, 0, 0, 0, text, speaker, f"no recording (it has {', '.join(parts)})")
+    member = parts[audio[0]]
+    sound = Sound(0, 0, "")
+    try:
+        if not fault:
+            sound = listen(member.name, io.BytesIO(_content(stream, member, MAX_AUDIO_BYTES)))
+    except FoldError as error:
+        fault = str(error).removeprefix(f"{member.name}: ")
+    place = (member.name, member.head, member.offset, member.num_bytes)
+    return Sample(key, *place, sound.frames, sound.sample_rate, text, speaker, fault, sound.notice)
+
+
+def _told(stream: IO[bytes], parts: Mapping[str, _Member], places: tuple[str, ...]) -> str:
+    """What the first of the places that is there says, '' if none is. Raises FoldError if it says it unreadably."""
+    for place in places:
+        extension, _, path = place.partition(":")
+        if extension not in parts:
+            continue
+        member = parts[extension]
+        text = decoded(member.name, _content(stream, member))
+        value = _in_json(member.name, text, path) if path else text
+        if value is not None and str(value).strip():
+            return " ".join(str(value).split())
+    return ""
+
+
+def _in_json(name: str, text: str, path: str) -> object:
+    try:
+        row = json.loads(text)
+        json.dumps(row, ensure_ascii=False).encode()  # halves of a surrogate pair are no text
+    except ValueError as error:
+        raise FoldError(f"{name}: no JSON ({error})") from None
+    value = value_at(row, path) if isinstance(row, dict) else None
+    return value if isinstance(value, str | int | float) else None
+
+
+def _content(stream: IO[bytes], member: _Member, most: int = MAX_TEXT_BYTES) -> bytes:
+    if member.num_bytes > most:
+        raise FoldError(f"{member.name}: {member.num_bytes:,} bytes, more than the {most:,} that are read")
+    stream.seek(member.offset)
+    return stream.read(member.num_bytes)

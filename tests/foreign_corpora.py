@@ -1,0 +1,133 @@
+"""Tones as others keep their speech: Common Voice, Kaldi, NeMo and lhotse, each in its own layout."""
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tones import SAMPLE_RATE, Tones
+
+from fold.data.corpora import SPLITS
+
+CORPUS = Tones(train=24, dev=4, test=5)
+
+
+@dataclass(frozen=True)
+class Said:
+    """An utterance: its samples, and where it begins in the recording of all utterances of its split, in seconds."""
+
+    id: str
+    text: str
+    samples: np.ndarray
+    start: float
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / SAMPLE_RATE
+
+
+def said(split: str) -> list[Said]:
+    found: list[Said] = []
+    for recipe in CORPUS.recipes(split, None):
+        start = found[-1].start + found[-1].seconds if found else 0.0
+        found.append(Said(recipe.id, recipe.text, CORPUS.render(recipe, None).samples, start))
+    return found
+
+
+def write_audio(file: Path, samples: np.ndarray) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(file, samples, SAMPLE_RATE)
+    return file
+
+
+def write_long(file: Path, utterances: list[Said]) -> Path:
+    return write_audio(file, np.concatenate([utterance.samples for utterance in utterances]))
+
+
+def common_voice(root: Path) -> None:
+    for split in SPLITS:
+        header = "client_id\tpath\tsentence_id\tsentence\tsentence_domain\tup_votes\tdown_votes\tage\tlocale"
+        rows = [header]
+        for number, utterance in enumerate(said(split)):
+            name = f"common_voice_xx_{split}{number:04d}.mp3"
+            write_audio(root / "clips" / name, utterance.samples)
+            rows.append(f"{split}c0ffee\t{name}\t5eed\t{utterance.text.capitalize()}.\t\t2\t0\t\txx")
+        (root / f"{split}.tsv").write_text("\n".join(rows) + "\n")
+
+
+def kaldi(root: Path) -> None:
+    for split in SPLITS:
+        folder = root / "data" / split
+        folder.mkdir(parents=True)
+        utterances = said(split)
+        lines: dict[str, list[str]] = {"wav.scp": [], "text": [], "utt2spk": [], "segments": []}
+        lines["wav.scp"].append(f"talk_{split} {write_long(root / 'audio' / f'{split}.flac', utterances)}")
+        for utterance in utterances:
+            id = f"{split}.spk1_{utterance.id}"
+            lines["text"].append(f"{id} {utterance.text.upper()}")
+            lines["utt2spk"].append(f"{id} {split}.spk1")
+            end = utterance.start + utterance.seconds
+            lines["segments"].append(f"{id} talk_{split} {utterance.start:.3f} {end:.3f}")
+        for name, content in lines.items():
+            (folder / name).write_text("\n".join(sorted(content)) + "\n")
+
+
+def nemo(root: Path) -> None:
+    for split in SPLITS:
+        rows = []
+        for number, utterance in enumerate(said(split)):
+            file = write_audio(root / "wavs" / f"{utterance.id}.wav", utterance.samples)
+            row = {"audio_filepath": str(file), "duration": utterance.seconds, "text": utterance.text, "speaker": 7}
+            rows.append(row | ({"offset": 0.0} if number % 2 else {}))
+        (root / f"{split}.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def cut(utterance: Said, split: str, source: str, seconds: float) -> dict[str, object]:
+    """What lhotse writes of a cut of a recording that lasts so long."""
+    recording = {
+        "id": f"talk.{split}",
+        "sources": [{"type": "file", "channels": [0], "source": source}],
+        "sampling_rate": SAMPLE_RATE,
+        "num_samples": round(seconds * SAMPLE_RATE),
+        "duration": seconds,
+        "channel_ids": [0],
+    }
+    supervision = {
+        "id": utterance.id,
+        "recording_id": f"talk.{split}",
+        "start": 0.0,
+        "duration": utterance.seconds,
+        "channel": 0,
+        "text": utterance.text.upper(),
+        "speaker": "spk1",
+    }
+    return {
+        "id": f"{split}.{utterance.id}",
+        "start": utterance.start,
+        "duration": utterance.seconds,
+        "channel": 0,
+        "supervisions": [supervision],
+        "recording": recording,
+        "type": "MonoCut",
+    }
+
+
+def lhotse(root: Path) -> None:
+    for split in SPLITS:
+        utterances = said(split)
+        write_long(root / "audio" / f"{split}.wav", utterances)
+        whole = sum(utterance.seconds for utterance in utterances)
+        lines = [json.dumps(cut(u, split, f"audio/{split}.wav", whole)) for u in utterances]
+        with gzip.open(root / f"cuts_{split}.jsonl.gz", "wt") as stream:
+            stream.write("\n".join(lines) + "\n")
+
+
+LAYOUTS: dict[str, Callable[[Path], None]] = {
+    "common_voice": common_voice,
+    "kaldi": kaldi,
+    "nemo": nemo,
+    "lhotse": lhotse,
+}
