@@ -19,6 +19,8 @@ class Narration(lightning.Callback):
         self._depth, self._said = None, len(pl_module.space.depths) == 1
         if trainer.is_global_zero:
             say(_model(pl_module))
+            if pl_module.started:
+                say(pl_module.started)
             say(_training(trainer))
             say(f"run folder: {trainer.default_root_dir}")
 
