@@ -11,7 +11,7 @@ import pytest
 import torch
 from tones import SAMPLE_RATE, Tones
 
-from fold import shipped
+from fold import sealed, shipped
 from fold.checkpoint import Description
 from fold.cli import main
 from fold.data.prepare import prepare, prepared_name
@@ -24,6 +24,8 @@ from fold.training.run_folder import STAMP
 
 REPOSITORY = Path(__file__).parent.parent
 SMALL_FOUNDATION = Path("runs/wav2vec2_small_full/latest/huggingface")  # what wav2vec2_small_fold starts from
+
+DEFAULT_MODEL = Path("runs/conformer_fold/latest/checkpoints/last.ckpt")  # what a page starts another run from
 
 # In bf16, kernels of oneDNN 3.12 (of PyTorch 2.14) never end for some small shapes on some processors: seen with a
 # matrix product and a depthwise convolution on an Intel Xeon with avx512_bf16. Here its older kernels compute, also in
@@ -181,3 +183,6 @@ def beside_pretrained(
     Path("pretrained").symlink_to(downloaded)
     SMALL_FOUNDATION.parent.mkdir(parents=True)
     SMALL_FOUNDATION.symlink_to(small_foundation)
+    DEFAULT_MODEL.parent.mkdir(parents=True)
+    with DEFAULT_MODEL.open("wb") as stream:
+        sealed.write({}, stream)

@@ -1,7 +1,7 @@
 """A corpus that a tiny model learns in seconds: each word is a tone of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,3 +38,15 @@ class Tones(Corpus):
         samples = np.concatenate([pause, *pieces]) * 0.3
         noisy = samples + random.normal(scale=0.01, size=len(samples))
         return Utterance(recipe.id, recipe.text, recipe.speaker, noisy.astype(np.float32), SAMPLE_RATE)
+
+
+@dataclass(frozen=True)
+class OtherTones(Tones):
+    """The same sound, its fourth word written with letters that `Tones` does not have."""
+
+    def recipes(self, split: str, root: Path | None) -> Sequence[Recipe]:
+        return [replace(recipe, text=recipe.text.replace("d", "ef")) for recipe in super().recipes(split, root)]
+
+    def render(self, recipe: Recipe, root: Path | None) -> Utterance:
+        sounding = super().render(replace(recipe, text=recipe.text.replace("ef", "d")), root)
+        return replace(sounding, text=recipe.text)

@@ -22,7 +22,7 @@ WANDB_ID = "wandb_id"  # in a checkpoint
 def run_settings(parser: LightningArgumentParser, config: Any) -> dict[str, Any]:
     """What a run computes, without where it leaves its files."""
     dumped = yaml.safe_load(parser.dump(config, skip_unset=False))
-    kept = {name: dumped[name] for name in ("experiment", "random_seed", "model", "data", "trainer")}
+    kept = {name: dumped[name] for name in ("experiment", "random_seed", "init_from", "model", "data", "trainer")}
     kept["trainer"] = {k: v for k, v in kept["trainer"].items() if k not in ("logger", "default_root_dir")}
     return kept
 

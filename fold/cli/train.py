@@ -45,6 +45,7 @@ from fold.training.checkpoint_io import LAST, SafeCheckpointIO, newest_checkpoin
 from fold.training.module import FoldableASR
 from fold.training.run_folder import STAMP
 from fold.training.updates import check_precision, count_in_updates
+from fold.training.warm_start import WarmStart
 
 PRECISION = "FOLD_PRECISION"  # the same for what suits the device
 
@@ -70,6 +71,7 @@ class FoldCLI(LightningCLI):
     def __init__(self, command: str, named: bool, **kwargs: Any) -> None:
         self.command, self.named = command, named
         self.held_settings: dict[str, Any] | None = None  # of the run that goes on
+        self.warm_start: WarmStart | None = None  # of a new run
         super().__init__(FoldableASR, SpeechData, **kwargs)
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
@@ -117,6 +119,17 @@ class FoldCLI(LightningCLI):
             held = checkpoint.read(self.config.ckpt_path)
             self.held_settings = yaml.safe_load(held.get(CONFIG, "null"))
             wandb_run.resume(self.config.trainer.logger, held.get(WANDB_ID))
+        self._settle_start()
+
+    def _settle_start(self) -> None:
+        """Decides where the first weights come from, and keeps it in the settings: what goes on has its own."""
+        if self.command != "fit" and self.config.init_from is not None:
+            raise FoldError(f"init_from: `fold {self.command}` trains nothing; give --ckpt_path")
+        if self.config.ckpt_path is not None:
+            self.config.init_from = (self.held_settings or {}).get("init_from")
+        elif self.config.init_from is not None:
+            self.warm_start = WarmStart.of(self.config.init_from, Path(self.config.run_dir) / "init_from")
+            self.config.init_from = self.warm_start.source
 
     def _find_last(self) -> None:
         folder = Path(self.config.checkpoint.dirpath)
@@ -220,6 +233,9 @@ def _run(command: str, options: list[str]) -> None:
 
 def _execute(cli: FoldCLI, command: str) -> None:
     cli.model.from_checkpoint = cli.config.ckpt_path is not None
+    cli.model.warm_start = cli.warm_start
+    if cli.warm_start and not cli.warm_start.is_remote:
+        cli.warm_start.check(cli.model.network)  # before a corpus is prepared
     getattr(cli.trainer, command)(
         cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True
     )

@@ -74,6 +74,12 @@ def add_settings(parser: LightningArgumentParser) -> None:
         help="Checkpoint to go on from or evaluate; 'last': that of run_dir, of the job, or of the newest run.",
     )
     parser.add_argument(
+        "--init_from",
+        type=str,
+        default=None,
+        help="A new run starts from the weights of another: its checkpoint (a file or URL) or folder.",
+    )
+    parser.add_argument(
         "--allow_changes",
         type=bool,
         default=False,

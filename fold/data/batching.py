@@ -6,13 +6,15 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from fold.data.faults import Fault
+
+T = TypeVar("T")
 
 EMPTY_SAMPLES = 8000  # enough for any model to encode
 MOST_SAMPLES = 1 << 30  # of a batch
@@ -111,3 +113,8 @@ def pad(sequences: Sequence[Tensor], rounding: Rounding | None = None) -> Tensor
         row[: len(sequence)] = sequence
         row[len(sequence) :] = 0
     return padded
+
+
+def as_it_is(batch: T) -> T:
+    """For a loader whose items are batches already."""
+    return batch

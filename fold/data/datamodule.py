@@ -7,19 +7,20 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import lightning
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from fold.data.batching import Batch, Rounding
+from fold.data.augment import Augmenter, Noise, Rooms, Telephone
+from fold.data.batching import Batch, Rounding, as_it_is
 from fold.data.cache import ShardCache
 from fold.data.corpora import Corpus
 from fold.data.index import Index
 from fold.data.joining import Joiner, Joining
 from fold.data.location import Location
-from fold.data.plans import EvalPlan, Reference, TrainPlan
+from fold.data.plans import EvalPlan, Reference, TrainPlan, current_names, whole
 from fold.data.prepare import prepare, prepared_name
 from fold.data.ranges import check_not_negative, check_positive
 from fold.data.stream import FitsAudio, ShardedSpeech
@@ -30,8 +31,6 @@ from fold.text.normalise import Normaliser
 from fold.text.units import Units, UnitsConfig, units_from_dict
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 PADDING = 1.02  # of a batch of utterances of similar length
 
@@ -73,7 +72,10 @@ class SpeechData(lightning.LightningDataModule):
         shuffle_window: Number of shards that are shuffled together.
         speeds: Speed perturbation of training audio: one of these factors is drawn for each utterance; null: none.
         joining: Joins utterances of some training batches, so that longer speech is learnt too; null: none.
-        random_seed: Of shuffling, speeds and joining.
+        rooms: Says some training utterances in rooms; null: in none.
+        noise: Adds noise to some training utterances; null: none.
+        telephone: Sends some training utterances over a telephone; null: none.
+        random_seed: Of shuffling, speeds, joining, rooms, noise and telephone.
         num_workers: Processes that read for each loader.
         prepare_workers: Processes that prepare the corpus; null: one for each core.
 
@@ -99,6 +101,9 @@ class SpeechData(lightning.LightningDataModule):
         shuffle_window: int = 16,
         speeds: list[float] | None = None,
         joining: Joining | None = None,
+        rooms: Rooms | None = None,
+        noise: Noise | None = None,
+        telephone: Telephone | None = None,
         random_seed: int = 0,
         num_workers: int = 1,
         prepare_workers: int | None = None,
@@ -122,6 +127,7 @@ class SpeechData(lightning.LightningDataModule):
         self.shuffle_window = shuffle_window
         self.speeds = speeds or [1.0]
         self.joining = joining
+        self.heard = (rooms, noise, telephone)
         self.random_seed = random_seed
         self.num_workers = num_workers
         self.prepare_workers = prepare_workers
@@ -133,6 +139,8 @@ class SpeechData(lightning.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Prepares the corpus unless its shards are there (Lightning calls this on one process of a node)."""
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            self._augmenter()  # refuses here, before a corpus is prepared, folders without audio
         if self.location.folder is None:
             return  # at a URL they are there or not
         prepare(
@@ -169,7 +177,7 @@ class SpeechData(lightning.LightningDataModule):
             log.warning(f"train: {dropped} of {split.utterances} utterances dropped: over {self.max_seconds} s")
         if not usable:
             raise FoldError(f"{self.location}: no training batch: every utterance is longer than {self.max_seconds} s")
-        data = self._split("train", self._takes.fits if self._takes else None, self.joining)
+        data = self._split("train")
         plan = TrainPlan(
             data.lengths(self._samples(self.max_seconds)),
             [shard.seconds for shard in split.shards],
@@ -177,7 +185,7 @@ class SpeechData(lightning.LightningDataModule):
             seed=self.random_seed,
             window=self.shuffle_window,
             speeds=self.speeds,
-            batches=_whole(self._step_seconds() / self.batch_seconds),
+            batches=whole(self._step_seconds() / self.batch_seconds),
             accumulate=self._accumulate(),
             **self._share(),
         )
@@ -189,14 +197,14 @@ class SpeechData(lightning.LightningDataModule):
         """Batches that each rank accumulates for an update, where `update_seconds` decides that."""
         if self.update_seconds is None:
             return None
-        return _whole(self.update_seconds / (self.batch_seconds * world_size))
+        return whole(self.update_seconds / (self.batch_seconds * world_size))
 
     def steps_per_epoch(self) -> int:
         """Updates that hold the training audio: known from the index, and the same in every epoch."""
         utterances, seconds = self.index.splits["train"].usable(self.max_seconds)
         played = seconds * sum(1 / speed for speed in self.speeds) / len(self.speeds)
         steps = math.ceil(played * PADDING / self._step_seconds())
-        return min(steps, math.ceil(utterances / _whole(self._step_seconds() / self.batch_seconds)))
+        return min(steps, math.ceil(utterances / whole(self._step_seconds() / self.batch_seconds)))
 
     def plan_settings(self) -> dict[str, Any]:
         """All that the utterances of the updates of an epoch depend on."""
@@ -222,7 +230,7 @@ class SpeechData(lightning.LightningDataModule):
         """Goes on at the position saved; if the plan has changed since, at the start of that epoch."""
         if self.trainer is None or self.trainer.state.fn != "fit" or not state:
             return
-        changed = differences(_current_names(state["plan"]), self.plan_settings())
+        changed = differences(current_names(state["plan"]), self.plan_settings())
         if changed:
             log.warning(f"the batches of an epoch change ({'; '.join(changed)}): epoch {state['epoch']} begins again")
         self._resumed = (state["epoch"], 0 if changed else state["step"])
@@ -241,15 +249,19 @@ class SpeechData(lightning.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self._eval_loader("test")
 
-    def _split(self, name: str, fits: FitsAudio | None = None, joining: Joining | None = None) -> ShardedSpeech:
+    def _split(self, name: str) -> ShardedSpeech:
         rounding = Rounding.to_frames(self._takes.num_frames, self.round_frames) if self._takes else None
-        joiner = None
-        if joining is not None:
-            joiner = Joiner(joining, self.sample_rate, self.units.encode, fits, self.random_seed)
-        split = self.index.splits[name]
-        return ShardedSpeech(
-            self.location, split, self.sample_rate, self.units, fits, rounding, joiner, speeds=self.speeds
-        )
+        data = ShardedSpeech(self.location, self.index.splits[name], self.sample_rate, self.units, rounding=rounding)
+        if name == "train":
+            data.fits = self._takes.fits if self._takes else None
+            data.speeds, data.augmenter = self.speeds, self._augmenter()
+            if self.joining is not None:
+                encode = self.units.encode
+                data.joiner = Joiner(self.joining, self.sample_rate, encode, data.fits, self.random_seed)
+        return data
+
+    def _augmenter(self) -> Augmenter | None:
+        return Augmenter(self.sample_rate, self.random_seed, *self.heard) if any(self.heard) else None
 
     def _eval_loader(self, name: str) -> DataLoader[Batch]:
         data = self._split(name)
@@ -263,7 +275,7 @@ class SpeechData(lightning.LightningDataModule):
             batch_size=None,  # the plan's items are whole batches
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
             worker_init_fn=ignore_signals,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
@@ -282,17 +294,3 @@ class SpeechData(lightning.LightningDataModule):
 
     def _samples(self, seconds: float) -> int:
         return round(seconds * self.sample_rate)
-
-
-def _whole(ratio: float) -> int:
-    """Rounded up, whatever floating point makes of an exact ratio."""
-    return math.ceil(ratio - 1e-6)
-
-
-def _current_names(plan: dict[str, Any]) -> dict[str, Any]:
-    """What older versions called `seed` is a random seed."""
-    return {"random_seed" if name == "seed" else name: value for name, value in plan.items()}
-
-
-def _as_it_is(batch: T) -> T:
-    return batch

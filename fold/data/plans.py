@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -21,12 +21,13 @@ Lengths = Callable[[int], np.ndarray]
 
 
 class Reference(NamedTuple):
-    """Where an utterance lies, number of its shard in the split and row in that shard's sidecar, and how fast to
-    play it (1.1: in 1/1.1 of the time)."""
+    """Where an utterance lies, number of its shard in the split and row in that shard's sidecar, how fast to play it
+    (1.1: in 1/1.1 of the time), and the epoch that it is read for."""
 
     shard: int
     row: int
     speed: float = 1.0
+    epoch: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class TrainPlan(Sampler[list[Reference]]):
             first, last = ends[step * self.batches], ends[(step + 1) * self.batches - 1]
             chosen = order[first[0] : last[1]]
             batches = [
-                [references[i]._replace(speed=float(speeds[i])) for i in chosen[start:end]]
+                [references[i]._replace(speed=float(speeds[i]), epoch=epoch) for i in chosen[start:end]]
                 for start, end in cut(lengths[chosen], self.accumulate * self.world_size)
             ]
             shuffled = np.random.default_rng((self.seed, epoch, 1 + window.number, 1 + step)).permutation(len(batches))
@@ -149,6 +150,16 @@ class EvalPlan(Sampler[list[Reference]]):
 
     def __iter__(self) -> Iterator[list[Reference]]:
         return iter(self.batches)
+
+
+def current_names(plan: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a plan of any version by their names of today: what was called `seed` is a random seed."""
+    return {"random_seed" if name == "seed" else name: value for name, value in plan.items()}
+
+
+def whole(ratio: float) -> int:
+    """Rounded up, whatever floating point makes of an exact ratio."""
+    return math.ceil(ratio - 1e-6)
 
 
 def flatten(lengths: Lengths, shards: Sequence[int] | np.ndarray) -> tuple[list[Reference], np.ndarray]:

@@ -19,6 +19,7 @@ import soxr
 import torch
 from torch.utils.data import Dataset
 
+from fold.data.augment import Augmenter
 from fold.data.batching import Batch, Example, Rounding, collate
 from fold.data.faults import BadUtterance, Fault
 from fold.data.index import Split
@@ -45,7 +46,7 @@ class ShardedSpeech(Dataset[Batch]):
     location: of the prepared corpus; split: its entry in the index; sample_rate: in Hz; units: encodes the transcripts;
     fits: what a training utterance must satisfy besides (None: nothing; any transcript will do for evaluation);
     rounding: of the samples of a batch; joiner: joins utterances (None: leaves them apart); speeds: that utterances may
-    be played at.
+    be played at; augmenter: changes how they sound (None: leaves them as they are).
     An utterance that does not fit at the speed planned for it is played at the next slower one of `speeds`. Utterances
     that cannot be used are left out of the batch and listed in its faults.
     """
@@ -60,6 +61,7 @@ class ShardedSpeech(Dataset[Batch]):
         rounding: Rounding | None = None,
         joiner: Joiner | None = None,
         speeds: Sequence[float] = (),
+        augmenter: Augmenter | None = None,
     ) -> None:
         self.location = location
         self.split = split
@@ -69,6 +71,7 @@ class ShardedSpeech(Dataset[Batch]):
         self.rounding = rounding
         self.joiner = joiner
         self.speeds = speeds
+        self.augmenter = augmenter
         self._readers: Readers | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -131,7 +134,7 @@ class ShardedSpeech(Dataset[Batch]):
         units = self.units.encode(text)
         if self.fits is not None:
             check.that(self.units.unk not in units, "unknown symbol", f"transcript '{text}'")
-        samples = self._played(samples, reference.speed, units, check)
+        samples = self._heard(self._played(samples, reference.speed, units, check), reference.epoch, check)
         encoded = torch.from_numpy(np.array(units, dtype=np.int64))
         return Example(id, text, torch.from_numpy(samples), encoded, shard.subset)
 
@@ -142,6 +145,13 @@ class ShardedSpeech(Dataset[Batch]):
             if self.fits is None or self.fits(units, len(played)):
                 return played
         check.fail("transcript too long", f"{len(units)} units in {len(samples) / self.sample_rate:.2f} s")
+
+    def _heard(self, samples: np.ndarray, epoch: int, check: Check) -> np.ndarray:
+        """The samples as they are heard in an epoch."""
+        try:
+            return self.augmenter(samples, epoch, check.id) if self.augmenter else samples
+        except FoldError as error:
+            check.fail("unusable noise or room", str(error))
 
     def _members(self, shard: int, row: np.void, check: Check) -> tuple[list[bytes], bytes, bytes]:
         """Names and contents of an utterance's two members, in one read."""

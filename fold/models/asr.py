@@ -206,6 +206,9 @@ class Architecture(ABC):
     CHANGEABLE: tuple[str, ...] = ()
     """Settings that no weight depends on: a resumed run may change them."""
 
+    OF_HEADS: tuple[str, ...] = ()
+    """Settings that only the heads depend on: a run that starts from the weights of another may have others."""
+
     @abstractmethod
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
         """A model with fresh weights. vocab_size counts <blank> (first) and <sos/eos> (last); sample_rate in Hz."""

@@ -86,6 +86,7 @@ class Conformer(Architecture):
     layer: LayerKind = ConformerLayers()
 
     CHANGEABLE = ("dropout", "spec_augment", "checkpoint_activations")
+    OF_HEADS = ("decoder_layers", "decoder_ffn_dim")
 
     def __post_init__(self) -> None:
         for setting in ("dim", "num_heads", "ffn_dim", "subsampling_channels", "decoder_ffn_dim"):

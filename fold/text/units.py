@@ -17,6 +17,7 @@ import sentencepiece
 from fold.errors import FoldError
 from fold.text.normalise import UNKNOWN_TEXT, Normaliser
 
+BLANK, UNKNOWN, END = "<blank>", "<unk>", "<sos/eos>"
 LONGEST_SENTENCE = 4192
 """Bytes of a transcript that SentencePiece takes unless it is told of more; longer ones it drops without a word."""
 
@@ -45,6 +46,11 @@ class Units(ABC):
     @abstractmethod
     def __len__(self) -> int:
         """Number of units, blank, unknown and end of sentence included."""
+
+    @property
+    @abstractmethod
+    def symbols(self) -> list[str]:
+        """A name for each unit in index order, by which units of two inventories are the same."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
@@ -92,6 +98,10 @@ class CharUnits(Units):
 
     def __len__(self) -> int:
         return len(self.characters) + 3
+
+    @property
+    def symbols(self) -> list[str]:
+        return [BLANK, UNKNOWN, *self.characters, END]
 
     def encode(self, text: str) -> list[int]:
         units = text.split(self.separator) if self.separator else self._unit.findall(text)
@@ -154,6 +164,11 @@ class SentencePieceUnits(Units):
 
     def __len__(self) -> int:
         return self._processor.get_piece_size() + 2
+
+    @property
+    def symbols(self) -> list[str]:
+        pieces = [self._processor.id_to_piece(piece) for piece in range(1, self._processor.get_piece_size())]
+        return [BLANK, UNKNOWN, *pieces, END]
 
     def encode(self, text: str) -> list[int]:
         return [1 + piece for piece in self._processor.encode(text)]

@@ -35,6 +35,7 @@ from fold.training.parameter_groups import apply_rates, check_kept, parameter_gr
 from fold.training.parts import data_of
 from fold.training.resume import check_fits, refresh_schedule
 from fold.training.schedules import Interval, schedule_config
+from fold.training.warm_start import WarmStart
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
 
@@ -95,11 +96,13 @@ class FoldableASR(lightning.LightningModule):
         self._validated = False  # since the schedule went on
         self.updates = FiniteUpdates()
         self.from_checkpoint = False  # set where one is about to be loaded, which needs no pre-trained weights
+        self.warm_start: WarmStart | None = None  # set where a new run starts from the weights of another
+        self.started = ""  # what it took of them
 
     def prepare_data(self) -> None:
-        """One process of each machine downloads pre-trained weights, unless a checkpoint is about to be loaded."""
+        """One process of each machine downloads weights to start from, unless a checkpoint is about to be loaded."""
         if not self.from_checkpoint:
-            self.network.fetch()
+            (self.warm_start or self.network).fetch()
 
     def configure_model(self) -> None:
         """Builds the model once the corpus, and so the units, are known. Further calls do nothing."""
@@ -113,13 +116,21 @@ class FoldableASR(lightning.LightningModule):
                 self.model = self.description.build()
             self.decoding.check(self.model)
             self.test_decoding.check(self.model, "test_decoding")
-            if not self.from_checkpoint:
-                self.network.load_pretrained(self.model, sample_rate)
+            self._start(sample_rate)
             if self.compile_layers:
                 for layer in self.model.unfolding.layers:
                     layer.compile(fullgraph=True, dynamic=True)  # in place: weights keep their names
             num_frames = partial(self.network.num_frames, sample_rate=sample_rate)
             data.serve(ModelInput(units, FitsCTC(self.network, sample_rate), num_frames))
+
+    def _start(self, sample_rate: int) -> None:
+        """Gives the new model weights that others trained, if there are any."""
+        if self.from_checkpoint:
+            return
+        if self.warm_start is None:
+            self.network.load_pretrained(self.model, sample_rate)
+        else:
+            self.started = self.warm_start.load(self.model, self.description)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer, scheduler = self._optimizer_and_schedule()

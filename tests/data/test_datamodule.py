@@ -49,7 +49,11 @@ def data(shards: Path, rank: int = 0, world_size: int = 1, accumulate: int = 1, 
     accumulate = module.accumulation(world_size) or accumulate
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     module.trainer = SimpleNamespace(
-        global_rank=rank, world_size=world_size, accumulate_grad_batches=accumulate, strategy=strategy
+        global_rank=rank,
+        world_size=world_size,
+        accumulate_grad_batches=accumulate,
+        strategy=strategy,
+        state=SimpleNamespace(fn="fit"),
     )
     return module
 

@@ -58,6 +58,7 @@ class Foundation(Architecture):
     vocabulary: tuple[str, ...] | None = None
 
     CHANGEABLE = ("source", "dropouts", "checkpoint_activations")
+    OF_HEADS = ("keep", "keep_head", "language", "vocabulary")  # none of which matters once layers have weights
 
     def __post_init__(self) -> None:
         if self.source is not None and self.shape is not None:

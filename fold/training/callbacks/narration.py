@@ -22,6 +22,8 @@ class Narration(lightning.Callback):
         self._depth, self._said = None, len(module.space.depths) == 1
         if trainer.is_global_zero:
             say(_model(module))
+            if module.started:
+                say(module.started)
             say(_training(trainer))
             say(f"run folder: {trainer.default_root_dir}")
 
