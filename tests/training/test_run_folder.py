@@ -187,7 +187,7 @@ def test_latest_names_runs_with_a_checkpoint_alone(
     last = f"--ckpt_path={run}/checkpoints/last.ckpt"
     fold_command("predict", f"--config={tones_config}", last)
     fold_command("test", f"--config={tones_config}", last)
-    fit("--trainer.limit_train_batches=0")
+    fit("--model.decoding.method=beam", check=False)  # the model has no decoder for it
     assert len(list(run.parent.iterdir())) > 3
     assert os.readlink(run.parent / LATEST) == run.name
     assert newest_run(run.parent) == run

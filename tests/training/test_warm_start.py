@@ -217,5 +217,8 @@ def test_a_refusal_is_one_line(first: Path, fold_command: Command, tones_config:
 
 
 def test_only_training_starts(first: Path, fold_command: Command, tones_config: Path) -> None:
-    done = fold_command("test", f"--config={tones_config}", f"--init_from={first}", check=False)
-    assert "init_from: `fold test` trains nothing; give --ckpt_path" in done.stderr
+    options = [f"--config={tones_config}", f"--init_from={first}"]
+    done = fold_command("test", *options, check=False)
+    assert "`fold test` trains nothing: give --ckpt_path" in done.stderr
+    done = fold_command("test", *options, f"--ckpt_path={first}/checkpoints/last.ckpt", check=False)
+    assert "`fold test` trains nothing: init_from would do nothing" in done.stderr

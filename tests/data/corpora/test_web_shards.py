@@ -55,8 +55,9 @@ def data(root: Path | str, folder: Path, rank: int = 0, world_size: int = 1, **s
     cache = {"shards": str(folder), "cache": str(folder / "cache")}
     module = SpeechData(corpus, SAMPLE_RATE, root=str(root), **cache, **(sizes | settings))
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    state = SimpleNamespace(fn="fit")
     module.trainer = SimpleNamespace(
-        global_rank=rank, world_size=world_size, accumulate_grad_batches=1, strategy=strategy
+        global_rank=rank, world_size=world_size, accumulate_grad_batches=1, strategy=strategy, state=state
     )
     return module
 
