@@ -224,6 +224,20 @@ def test_wandb_can_be_switched_off(
     assert not list(tmp_path.rglob("*.wandb"))
 
 
+def test_the_home_in_a_path(
+    tones_config: Path, fold_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--run_dir=~/runs` is left to us by the shell."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "mine.yaml").write_text("run_dir: ~/of_a_file")
+    fold_command("fit", f"--config={tones_config}", "--config=mine.yaml", "--trainer.logger=false")
+    fold_command("fit", f"--config={tones_config}", "--run_dir=~/of_an_argument", "--trainer.logger=false")
+    for name in ("of_a_file", "of_an_argument"):
+        assert (tmp_path / "home" / name / "checkpoints" / "last.ckpt").exists()
+    assert not (tmp_path / "~").exists()
+
+
 MONITORED = ["val/loss", "val/cer/mean", "val/wer/mean"]
 
 

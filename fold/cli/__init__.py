@@ -13,6 +13,7 @@ from fold import __version__
 from fold.cli.allocator import keep_freed_memory
 from fold.cli.commands import COMMANDS as COMMANDS
 from fold.cli.commands import OFFERED
+from fold.cli.home import at_home
 from fold.errors import FoldError
 
 TRACEBACK = "FOLD_TRACEBACK"  # environment variable: show where an error comes from, for reports of faults
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command. Returns the exit status: 0, or 2 after one line on standard error."""
     keep_freed_memory()
     _write_what_a_terminal_cannot_show()
-    command, *arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    command, *arguments = [*map(at_home, sys.argv[1:] if argv is None else argv)] or ["--help"]
     if command in ("-h", "--help"):
         print("usage: fold COMMAND [options]    (fold COMMAND --help describes them)\n")
         print("\n".join(f"  {name:13}{text}" for name, text in OFFERED.listed().items()))

@@ -14,6 +14,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from fold import shipped
 from fold.cli.help import short_help
+from fold.cli.home import at_home
 from fold.cli.refusals import refusal
 from fold.errors import FoldError, one_line
 
@@ -100,7 +101,7 @@ class OneLineErrors(ArgumentParser):
     def parse_string(self, content: str, path: str = "", **kwargs: Any) -> Any:
         """As of jsonargparse, which calls it in the folder of the file that `path` names."""
         if path:
-            content = self._composed(content, Path(path).absolute())
+            content = at_home(self._composed(content, Path(path).absolute()))
         return super().parse_string(content, path=path, **kwargs)
 
     @staticmethod
