@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,5 +32,6 @@ def refusals_in_one_line() -> Iterator[None]:
 
 def _raised_by(error: Exception) -> str:
     """The package whose code raised an error."""
-    parts = traceback.extract_tb(error.__traceback__)[-1].filename.split(os.sep)
-    return parts[parts.index("site-packages") + 1] if "site-packages" in parts[:-1] else ""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    module: str = frame.f_globals.get("__name__", "")
+    return module.partition(".")[0]

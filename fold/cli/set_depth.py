@@ -11,7 +11,7 @@ from fold.export import onnx_module
 def run(arguments: list[str]) -> None:
     """Parses the arguments of `set_depth` and calls it."""
     parser = OneLineErrors(prog="fold set-depth", description="Changes the depth at which a model file runs.")
-    parser.add_argument("file", type=str, help="A model that `fold export --to=sherpa` or `--to=onnx-asr` wrote.")
+    parser.add_argument("file", type=str, help="A model that `fold export --to=sherpa` wrote.")
     parser.add_function_arguments(set_depth, skip={"file"})
     set_depth(**parser.instantiate(parser.parse_args(arguments)))
 

@@ -26,7 +26,6 @@ TRAINER_DEFAULTS: dict[str, Any] = {
         {
             "class_path": "fold.training.wandb_logger.SteadyWandbLogger",
             "init_args": {
-                "project": os.environ.get("WANDB_PROJECT", "fold"),
                 "name": "${experiment}",
                 "group": "${experiment}",
                 "tags": ["${experiment}", "${data.corpus.class_path}"],

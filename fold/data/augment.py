@@ -1,6 +1,6 @@
 """Training speech as other places and lines would carry it: room responses, noise, a telephone.
 
-What an utterance meets depends on (random seed, epoch, utterance) alone, so that any number of workers and ranks, and a
+What an utterance meets depends only on (random seed, epoch, utterance), so that any number of workers and ranks, and a
 resumed run, hear the same.
 """
 
@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 import soxr
+import torch
+from torchaudio.functional import fftconvolve
 
 from fold.audio import read_audio
 from fold.data.corpora.augment import add_noise
@@ -194,8 +196,7 @@ def _in_a_room(samples: np.ndarray, random: np.random.Generator, files: Sequence
     if not response.any():
         raise FoldError(f"{file}: a silent response of a room")
     response = response[np.abs(response).argmax() :][: len(samples)]
-    size = 1 << (len(samples) + len(response)).bit_length()
-    heard: np.ndarray = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
+    heard: np.ndarray = fftconvolve(torch.from_numpy(samples), torch.from_numpy(response)).numpy()[: len(samples)]
     energy = np.square(heard).sum()
     return heard * np.sqrt(np.square(samples).sum() / energy) if energy else samples
 
@@ -206,6 +207,7 @@ def _by_telephone(samples: np.ndarray, random: np.random.Generator, sample_rate:
     spectrum, frequency = np.fft.rfft(line), np.fft.rfftfreq(len(line), 1 / rate)
     carried = (frequency >= TELEPHONE_BAND[0]) & (frequency <= TELEPHONE_BAND[1])
     line = np.fft.irfft(spectrum * carried, len(line)).clip(-1, 1)
+    # Not torchaudio's µ-law, which has no code for silence.
     codes = np.rint(127 * np.sign(line) * np.log1p(MU * np.abs(line)) / np.log1p(MU))
     decoded = np.sign(codes) * np.expm1(np.abs(codes) / 127 * np.log1p(MU)) / MU
     heard = soxr.resample(decoded, rate, sample_rate)[: len(samples)]

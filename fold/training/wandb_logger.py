@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import WandbLogger
 from fold.errors import one_line
 from fold.screen import say
 
+PROJECT = "fold"  # unless a setting or WANDB_PROJECT names another
 LONGEST = {"name": 128, "group": 128}  # characters, in W&B
 LONGEST_TAG = 64
 
@@ -30,6 +31,7 @@ class SteadyWandbLogger(WandbLogger):
                 kwargs[name] = kwargs[name][:longest]
         if kwargs.get("tags"):
             kwargs["tags"] = [tag[:LONGEST_TAG] for tag in kwargs["tags"]]
+        kwargs["project"] = kwargs.get("project") or os.environ.get("WANDB_PROJECT", PROJECT)
         super().__init__(**kwargs)
         if os.environ.get("WANDB_MODE") == "disabled" or os.environ.get("WANDB_DISABLED", "").lower() == "true":
             self._wandb_init["mode"] = "disabled"

@@ -5,18 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
-import sentencepiece
-
 from fold.errors import FoldError
 from fold.models import Architecture, Conformer
 from fold.text.normalise import UNKNOWN_TEXT
-from fold.text.units import CharUnits, SentencePieceUnits, Units
+from fold.text.units import BLANK, END, CharUnits, SentencePieceUnits, Units
 
 if TYPE_CHECKING:
     from fold.checkpoint import Description
 
 FORMAT, VERSION = "fold-onnx", 1
-BLANK, END = "<blank>", "<sos/eos>"
 SENTENCEPIECE_SPACE = "\u2581"
 
 
@@ -71,8 +68,6 @@ def describe_units(units: Units) -> dict[str, Any]:
             texts = [units.separator + text for text in (UNKNOWN_TEXT, *units.characters)]
             return {"units": [BLANK, *texts, END], "joiner": "characters", "space": " "}
         case SentencePieceUnits():
-            pieces = sentencepiece.SentencePieceProcessor(model_proto=units.model)
-            texts = [pieces.id_to_piece(piece) for piece in range(1, pieces.get_piece_size())]
-            known = {"units": [BLANK, f" {UNKNOWN_TEXT} ", *texts, END], "joiner": "sentencepiece"}
+            known = {"units": [BLANK, f" {UNKNOWN_TEXT} ", *units.symbols[2:-1], END], "joiner": "sentencepiece"}
             return {**known, "space": SENTENCEPIECE_SPACE}
     raise FoldError(f"export: units of kind {type(units).__name__} have no text each")
