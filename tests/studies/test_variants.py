@@ -7,7 +7,7 @@ from fold.checkpoint import Description
 from fold.models import Conformer, Recogniser
 from fold.paths import Path, PathSpace
 from fold.text.units import CharUnits
-from studies.variants import Adapters, CyclicOrder, PrivateBatchNorm, PrivateNorms, cyclic
+from studies.variants import Adapters, CyclicFeedback, CyclicOrder, PrivateBatchNorm, PrivateNorms, cyclic
 
 SHAPE = {"num_layers": 2, "dim": 16, "num_heads": 2, "ffn_dim": 24, "kernel_size": 5, "subsampling_channels": 4}
 SMALL = {**SHAPE, "decoder_layers": 0, "num_mels": 16, "dropout": 0.0, "spec_augment": None}
@@ -62,7 +62,23 @@ def test_cyclic_order_runs_rounds() -> None:
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("kind", [PrivateNorms, PrivateBatchNorm, Adapters, CyclicOrder])
+def test_rounds_are_told_what_the_head_says_of_the_round_before() -> None:
+    plain, varied = built(CyclicOrder), built(CyclicFeedback)
+    feedback = varied.unfolding.feedback
+    assert varied.num_parameters() == plain.num_parameters() + feedback.project.weight.numel()
+    paths = [path for depth in SPACE.depths for path in SPACE.paths(depth)]
+    for expected, found in zip(outputs(plain, paths), outputs(varied, paths), strict=True):
+        torch.testing.assert_close(found, expected)  # it begins as nothing
+    torch.nn.init.normal_(feedback.project.weight)
+    both = zip(paths, outputs(plain, paths), outputs(varied, paths), strict=True)
+    assert {path for path, without, told in both if torch.equal(without, told)} == {SPACE.seed}
+    noise, lengths = torch.randn(1, 8000), torch.tensor([8000])
+    walked = dict(varied.walk(noise, lengths, paths))
+    for index, together in enumerate(varied(noise, lengths, paths)):
+        torch.testing.assert_close(walked[index].ctc_log_probs, together.ctc_log_probs)
+
+
+@pytest.mark.parametrize("kind", [PrivateNorms, PrivateBatchNorm, Adapters, CyclicOrder, CyclicFeedback])
 def test_a_checkpoint_can_name_a_variant(kind: type[Conformer]) -> None:
     described = Description(kind(**SMALL), SPACE, CharUnits("ab "), 8000, "nowhere")
     assert described.to_dict()["architecture"] == f"studies.variants.{kind.__name__}"
