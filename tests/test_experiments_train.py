@@ -113,3 +113,5 @@ def test_every_experiment_trains(
     assert all(value.isfinite().all() for value in last["state_dict"].values() if value.is_floating_point())
     record = read_record(tmp_path / "run" / "depth_sweep.json")
     assert {row.depth for row in record.rows} and record.rows[0].sentences == 4
+    macs = [record.macs[row.path] for row in record.canonical.values()]
+    assert macs == sorted(set(macs)) and macs[0] > 0
