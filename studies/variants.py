@@ -13,11 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fold.cli import main
+from fold.losses import ctc_losses
 from fold.models import Conformer, Recogniser
 from fold.modules.norms import MaskedBatchNorm
+from fold.objective import StepOutputs, Term
 from fold.paths import Path
 from fold.unfolding import Unfolding
 
@@ -75,6 +78,31 @@ class Feedback(nn.Module):
     def forward(self, x: Tensor, *args: object) -> Tensor:
         norm, head = self._answer
         return x + self.project(head(norm(x)).softmax(-1))
+
+
+class Told(nn.Module):
+    """A layer that is given its frames with what the CTC head says of them. Parameters stay those of the two parts."""
+
+    def __init__(self, feedback: Feedback, layer: nn.Module) -> None:
+        super().__init__()
+        self._parts = (feedback, layer)
+
+    def forward(self, x: Tensor, *args: object) -> Tensor:
+        feedback, layer = self._parts
+        told: Tensor = layer(feedback(x), *args)
+        return told
+
+
+class SelfConditionedUnfolding(Unfolding):
+    """Tells a layer, when it runs again, what the CTC head says of its input."""
+
+    def __init__(self, layers: Sequence[nn.Module], feedback: Feedback, checkpoint_activations: bool = False) -> None:
+        super().__init__(layers, checkpoint_activations)
+        self.feedback = feedback
+        self._told = [Told(feedback, layer) for layer in layers]
+
+    def layer_at(self, layer: int, repeat: int) -> nn.Module:
+        return self._told[layer] if repeat else self.layers[layer]
 
 
 class FedUnfolding(CyclicUnfolding):
@@ -159,6 +187,36 @@ class CyclicOrder(Conformer):
         model = super().build(vocab_size, sample_rate)
         model.unfolding = CyclicUnfolding(model.unfolding.layers, self.checkpoint_activations)
         return model
+
+
+@dataclass(frozen=True)
+class SelfConditioned(Conformer):
+    """Each repeat of a layer is told what the CTC head says of its input; best with the term `BetweenRepeats`."""
+
+    def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
+        model = super().build(vocab_size, sample_rate)
+        feedback = Feedback(model.final_norm, model.ctc_head)
+        model.unfolding = SelfConditionedUnfolding(list(model.unfolding.layers), feedback, self.checkpoint_activations)
+        return model
+
+
+@dataclass(frozen=True)
+class BetweenRepeats(Term):
+    """The CTC loss of the states of the deepest path between two runs of a layer, their mean (Lee and Watanabe, arXiv
+    2102.03216, for plain encoders)."""
+
+    needs_hidden = True
+
+    def __call__(self, step: StepOutputs) -> Tensor | None:
+        layers, output = step.deepest.path.layers, step.deepest
+        assert output.hidden is not None and output.read is not None
+        states = [x for x, here, then in zip(output.hidden, layers, layers[1:], strict=False) if here == then]
+        if not states:
+            return None
+        log_probs = output.read(torch.cat(states))
+        targets = step.targets.repeat(len(states))
+        losses = ctc_losses(log_probs, output.num_frames.repeat(len(states)), targets)
+        return (losses * targets.real).sum() / (step.counts.units.clamp(min=1) * len(states))
 
 
 @dataclass(frozen=True)
