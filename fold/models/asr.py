@@ -61,8 +61,8 @@ class PathOutput:
 class PathOutputs(Sequence[PathOutput]):
     """What the heads say of several paths' encodings, computed together: a sequence of `PathOutput`s.
 
-    encoded, ctc_log_probs, decoder_log_probs: those of `PathOutput`, stacked: (paths, batch, ...); hidden, read: theirs,
-    read the same for all.
+    encoded, ctc_log_probs, decoder_log_probs: those of `PathOutput`, stacked: (paths, batch, ...); hidden: theirs;
+    read: the same for all.
     """
 
     paths: Sequence[Path]
