@@ -237,7 +237,7 @@ class JointObjective:
         `Counts` (None: this batch's own).
         """
         counts = counts or Counts.of(targets.num_units, outputs.num_frames)
-        task_losses = self._task_losses(outputs, targets, counts)
+        task_losses = self._of_utterances(outputs, targets, counts)
         step = StepOutputs(paths, outputs, targets, counts, self.ctc_weight, task_losses)
         total, parts = task_losses.new_zeros(()), {}
         for name, term in self.terms.items():
@@ -256,7 +256,11 @@ class JointObjective:
             "distillation": self.distillation,
         }
 
-    def _task_losses(self, outputs: PathOutputs, targets: Targets, counts: Counts) -> Tensor:
+    def task_losses(self, outputs: PathOutputs, targets: Targets) -> Tensor:
+        """The average task loss of each path, (paths,), whatever the weights of the terms."""
+        return self._of_utterances(outputs, targets, Counts.of(targets.num_units, outputs.num_frames)).sum(1)
+
+    def _of_utterances(self, outputs: PathOutputs, targets: Targets, counts: Counts) -> Tensor:
         """Each utterance's part in the average task loss of each path, (paths, batch)."""
         paths, batch = outputs.ctc_log_probs.shape[:2]
         repeated = targets.repeat(paths)

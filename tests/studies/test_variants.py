@@ -110,7 +110,7 @@ def test_states_between_repeats_are_read_by_the_shared_head() -> None:
     counts = Counts.of(targets.num_units, torch.tensor([1, 1]))
     space = PathSpace(2, (1, 2))
     outputs = model(noise, lengths, [space.deepest, space.seed], with_hidden=True)  # 1-2-2 and 1-2
-    tasks = JointObjective()._task_losses(outputs, targets, counts)
+    tasks = JointObjective()._of_utterances(outputs, targets, counts)
     step = StepOutputs(StepPaths(space.deepest, space.seed), outputs, targets, counts, 1.0, tasks)
     torch.testing.assert_close(BetweenRepeats()(step), tasks[1].sum())
     alone = StepOutputs(
