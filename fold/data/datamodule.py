@@ -52,7 +52,8 @@ class SpeechData(lightning.LightningDataModule):
     """Batches of speech from the shards of a corpus.
 
     Args:
-        corpus: What to prepare: a class such as Commands, FSDD, LibriSpeech, Manifest or WebShards, with its settings.
+        corpus: What to prepare: a class such as Commands, LibriSpeech, Manifest, HuggingFace or WebShards, with its
+            settings.
         sample_rate: In Hz; all audio is resampled to it once, when the corpus is prepared.
         units: Output units of the transcripts.
         text: How transcripts are written, before they become units and before they are compared.
