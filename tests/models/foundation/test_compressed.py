@@ -174,6 +174,13 @@ def test_a_subnet_that_was_not_trained_is_refused(subnet: Subnet, named: str, tm
     assert named in error_of(lambda: Foundation(source=source, subnet=subnet))
 
 
+def test_of_the_first_stage_there_is_the_whole_network(tmp_path: Path) -> None:
+    source = str(write_light(tmp_path, {}, _name="student_hubert"))
+    shape = Foundation(source=source).shape
+    assert (shape.dim, shape.ffn_dim, shape.num_layers, shape.num_heads) == (384, 1536, 12, 6)
+    assert "has no subnet of dim 256" in error_of(lambda: Foundation(source=source, subnet=Subnet(256)))
+
+
 def test_only_a_source_of_many_networks_has_subnets(tmp_path: Path) -> None:
     source = dphubert(tmp_path).network.source
     assert "is one network" in error_of(lambda: Foundation(source=source, subnet=SUBNET))
