@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,8 @@ def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     for content in (b"", b"text", b"version https://git-lfs.github.com/spec/v1\n"):
         (tmp_path / "file.pth").write_bytes(content)
         assert "file.pth" in error_of(lambda: Foundation(source=str(tmp_path / "file.pth")))
+    torch.save({"config": Fraction(1, 2)}, tmp_path / "file.pth")
+    assert "holds more than tensors and plain values" in error_of(lambda: Foundation(source=str(tmp_path / "file.pth")))
     torch.save([1, 2], tmp_path / "file.pth")
     assert "holds a list" in error_of(lambda: Foundation(source=str(tmp_path / "file.pth")))
     assert "no such file" in error_of(lambda: Foundation(source=str(tmp_path / "other.pth")))
