@@ -238,6 +238,7 @@ def with_own_repeats(model: Recogniser, repeated: Any) -> Recogniser:
 
 
 if __name__ == "__main__":
-    import studies.variants  # noqa: F401 (under the name that settings and checkpoints use, not as __main__)
+    import studies.students
+    import studies.variants  # noqa: F401 (under the names that settings and checkpoints use, not as __main__)
 
     sys.exit(main())

@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -175,6 +176,7 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, compressed in (("distilhubert", distilhubert), ("dphubert", dphubert), ("lighthubert", lighthubert)):
         (folder / name).mkdir()
         compressed(folder / name)
+    shutil.copy(folder / "dphubert" / "pruned.pth", folder)  # what studies.pruning writes is of the same layout
     (folder / "dphubert" / "pruned.pth").rename(folder / "dphubert" / "DPHuBERT-sp0.75.pth")
     (folder / "lighthubert" / "light.pt").rename(folder / "lighthubert" / "lighthubert_small.pt")
     return folder

@@ -5,6 +5,7 @@ import itertools
 from pathlib import Path
 
 import pytest
+import torch
 from models.foundation.compressed import dphubert
 from models.foundation.directories import SHAPE
 from models.foundation.test_parity import CORPUS, folded
@@ -36,7 +37,9 @@ def test_as_counted_by_hand() -> None:
     for depth in (1, 4, 8):
         path = LayerPath(tuple(sorted(index % 4 for index in range(depth))))
         stack = depth * layer(frames, 32, 48, 32)
-        assert count_macs(model, SAMPLES, path) == features + projection + positions + stack + head
+        for mode in (torch.no_grad, torch.inference_mode):
+            with mode():
+                assert count_macs(model, SAMPLES, path) == features + projection + positions + stack + head
 
 
 def test_depth_costs_linearly_and_parameters_do_not() -> None:

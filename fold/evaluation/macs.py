@@ -29,8 +29,8 @@ def count_macs(model: Recogniser, num_samples: int, path: Path) -> int:
     device = next(model.parameters()).device
     noise = 0.1 * torch.randn(1, num_samples, generator=torch.Generator().manual_seed(0))  # silence is slow to compute
     counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED)
-    # Of layers that torch.compile compiled nothing would be counted.
-    with torch.no_grad(), torch.compiler.set_stance("force_eager"), counter:
+    # Of layers that torch.compile compiled nothing would be counted; in inference mode weight norm cannot be.
+    with torch.inference_mode(False), torch.no_grad(), torch.compiler.set_stance("force_eager"), counter:
         model(noise.to(device), torch.tensor([num_samples]), [path])
     return counter.get_total_flops() // 2
 

@@ -113,10 +113,10 @@ def _find(name: str, language: str | None) -> Source:
         return Bundle(name)
     if Path(name).is_file():
         return open_checkpoint(Path(name))
-    if Path(name).suffix in SUFFIXES:
-        raise FoldError(f"source '{name}': no such file")
     if Path(name).is_dir():
         return Directory(Path(name), language)
+    if Path(name).suffix in SUFFIXES:
+        raise FoldError(f"source '{name}': no such file")
     if HUB_ID.fullmatch(name) and not name.startswith("."):
         return HubDirectory(Path(name), language)
     raise FoldError(

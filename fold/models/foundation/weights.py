@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -139,7 +140,10 @@ def _safetensors(file: Path) -> dict[str, Callable[[], Tensor]]:
 
 def pickled(file: Path) -> Mapping[str, Any]:
     """What a pickled file holds by name, its tensors by memory map; only tensors and plain values are read."""
-    weights = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    try:
+        weights = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    except pickle.UnpicklingError:  # whose message advises to execute what the file holds
+        raise ValueError("not written by torch.save, or holds more than tensors and plain values") from None
     if not isinstance(weights, Mapping):
         raise ValueError(f"holds a {type(weights).__name__}, no weights by name")
     return weights

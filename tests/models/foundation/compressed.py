@@ -144,17 +144,19 @@ def _prune_layer(dense: Wav2Vec2Model, state: dict[str, Tensor], start: str, lef
                 state[key] = state[key][:size].clone()
 
 
-def lighthubert(folder: Path) -> Compressed:
+def lighthubert(folder: Path, large: bool = False) -> Compressed:
     """A network of 384 features whose parts are, at the places of a subnet of 256, a HuBERT of transformers."""
     shape = {"hidden_size": 256, "intermediate_size": 896, "num_hidden_layers": 10, "num_attention_heads": 4}
-    hubert = random_model("hubert-base", "Model", **{**SMALL, **FRAMES, **shape})
+    hubert = random_model("hubert-large" if large else "hubert-base", "Model", **{**SMALL, **FRAMES, **shape})
     small = {name: weight.clone() for name, weight in hubert.state_dict().items()}
     model = {"label_embs_concat": torch.randn(4, 3), "final_proj.weight": torch.randn(3, 3)}
     for index in range(7):
         start = f"feature_extractor.conv_layers.{index}."
-        model[start + "0.weight"] = small[start + "conv.weight"]
+        for name, weight in small.items():
+            if name.startswith(start):
+                norm = "2.1." if large else "2."
+                model[name.replace(".conv.", ".0.").replace("layer_norm.", norm)] = weight
     for kind in ("weight", "bias"):
-        model[f"feature_extractor.conv_layers.0.2.{kind}"] = small[f"feature_extractor.conv_layers.0.layer_norm.{kind}"]
         model[f"layer_norm.{kind}"] = small[f"feature_projection.layer_norm.{kind}"]
         model[f"post_extract_proj.{kind}"] = within(small[f"feature_projection.projection.{kind}"], WHOLE)
         model[f"encoder.layer_norm.{kind}"] = within(small[f"encoder.layer_norm.{kind}"], WHOLE)
@@ -165,7 +167,8 @@ def lighthubert(folder: Path) -> Compressed:
     model["encoder.pos_conv.0.weight_v"] = 3 * positions
     for place in range(12):
         model |= _layer(small, STAY.index(place) if place in STAY else 0, f"encoder.layers.{place}.")
-    write_light(folder, {name: weight.clone() for name, weight in model.items()})
+    changes = {"extractor_mode": "layer_norm", "conv_bias": True, "layer_norm_first": True} if large else {}
+    write_light(folder, {name: weight.clone() for name, weight in model.items()}, **changes)
     layers = list(hubert.encoder.layers)
 
     @torch.no_grad()
@@ -229,4 +232,5 @@ KINDS = {
     "DPHuBERT": dphubert,
     "DPHuBERT, of a large model": lambda folder: dphubert(folder, large=True),
     "LightHuBERT, a subnet": lighthubert,
+    "LightHuBERT, norms as in a large model": lambda folder: lighthubert(folder, large=True),
 }

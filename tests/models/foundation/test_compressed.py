@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,13 @@ def test_a_subnet_that_was_not_trained_is_refused(subnet: Subnet, named: str, tm
     assert named in error_of(lambda: Foundation(source=source, subnet=subnet))
 
 
+def test_of_the_first_stage_there_is_the_whole_network(tmp_path: Path) -> None:
+    source = str(write_light(tmp_path, {}, _name="student_hubert"))
+    shape = Foundation(source=source).shape
+    assert (shape.dim, shape.ffn_dim, shape.num_layers, shape.num_heads) == (384, 1536, 12, 6)
+    assert "has no subnet of dim 256" in error_of(lambda: Foundation(source=source, subnet=Subnet(256)))
+
+
 def test_only_a_source_of_many_networks_has_subnets(tmp_path: Path) -> None:
     source = dphubert(tmp_path).network.source
     assert "is one network" in error_of(lambda: Foundation(source=source, subnet=SUBNET))
@@ -183,6 +191,8 @@ def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     for content in (b"", b"text", b"version https://git-lfs.github.com/spec/v1\n"):
         (tmp_path / "file.pth").write_bytes(content)
         assert "file.pth" in error_of(lambda: Foundation(source=str(tmp_path / "file.pth")))
+    torch.save({"config": Fraction(1, 2)}, tmp_path / "file.pth")
+    assert "holds more than tensors and plain values" in error_of(lambda: Foundation(source=str(tmp_path / "file.pth")))
     torch.save([1, 2], tmp_path / "file.pth")
     assert "holds a list" in error_of(lambda: Foundation(source=str(tmp_path / "file.pth")))
     assert "no such file" in error_of(lambda: Foundation(source=str(tmp_path / "other.pth")))
