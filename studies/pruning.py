@@ -5,8 +5,9 @@
 
 What a head or feature matters is the mean over batches of training speech of |d loss / d gate|, were its output
 multiplied by a gate of 1: the first-order Taylor estimate of what the loss would gain without it (Molchanov et al.,
-2017, arXiv 1611.06440; Michel et al., 2019, arXiv 1905.10650), divided by its norm over the module, per parameter. The
-result is a checkpoint in the layout of DPHuBERT, with the CTC head, and is fine-tuned as any other source.
+2017, arXiv 1611.06440; Michel et al., 2019, arXiv 1905.10650). The same share of heads and of features goes, from
+whatever layers. The result is a checkpoint in the layout of DPHuBERT, with the CTC head, and is fine-tuned as any other
+source.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def groups_of(model: Recogniser) -> list[Group]:
 
 
 def importance(model: Recogniser, batches: Iterable[Batch]) -> list[Tensor]:
-    """For each of `groups_of`, what its heads or features matter, not normalised. The model is in eval mode."""
+    """For each of `groups_of`, what its heads or features matter, summed over batches. The model is in eval mode."""
     groups = groups_of(model)
     totals = [torch.zeros(group.number) for group in groups]
     seed = PathSpace(len(model.unfolding.layers), 1).seed
@@ -102,24 +103,27 @@ def importance(model: Recogniser, batches: Iterable[Batch]) -> list[Tensor]:
 
 
 def kept(groups: Sequence[Group], scores: Sequence[Tensor], parameters: int, budget: int) -> list[Tensor]:
-    """Which heads or features of each group stay, as sorted indices: those that matter least for their size go until
-    the model, of `parameters`, has at most `budget`.
+    """Which heads or features of each group stay, as sorted indices: of all heads and of all features those that matter
+    least go, the same share of both, until the model, of `parameters`, has at most `budget`.
 
     Raises FoldError if it still has more without any.
     """
-    worth = [score / score.norm().clamp(min=1e-30) / group.cost for score, group in zip(scores, groups, strict=True)]
-    ranked = sorted(
-        (float(value), place, index) for place, each in enumerate(worth) for index, value in enumerate(each)
-    )
+    leaving: list[tuple[float, int, int]] = []  # share of its kind that is gone with it, place of the group, index
+    for kind in range(2):  # attention, feed-forward
+        places = range(kind, len(groups), 2)
+        ranked = sorted((float(score), place, index) for place in places for index, score in enumerate(scores[place]))
+        leaving += [((n + 1) / len(ranked), place, index) for n, (_, place, index) in enumerate(ranked)]
     stays = [set(range(group.number)) for group in groups]
-    for _, place, index in ranked:
+    for _, place, index in sorted(leaving):
         if parameters <= budget:
-            return [torch.tensor(sorted(each), dtype=torch.long) for each in stays]
+            break
         stays[place].remove(index)
         parameters -= groups[place].cost
-    raise FoldError(
-        f"pruning: {budget:,} parameters cannot be reached: without any head or feature {parameters:,} stay"
-    )
+    if parameters > budget:
+        raise FoldError(
+            f"pruning: {budget:,} parameters cannot be reached: without heads and features {parameters:,} stay"
+        )
+    return [torch.tensor(sorted(indices), dtype=torch.long) for indices in stays]
 
 
 def pruned(model: Recogniser, description: Description, stays: Sequence[Tensor]) -> dict[str, Any]:

@@ -72,7 +72,8 @@ def test_the_whole_model_comes_back_with_its_head(tmp_path: Path) -> None:
 
 def test_heads_and_features_that_add_nothing_go_first(tmp_path: Path) -> None:
     model = some_model()
-    idle = {0: [1, 2], 3: list(range(20)), 4: [0, 1, 2, 3], 7: list(range(48))}  # attention, feed-forward, ...
+    # Attention at even places, feed-forward at odd ones; 6 of 16 heads, 72 of 192 features: the same share.
+    idle = {0: [1, 2], 3: list(range(24)), 4: [0, 1, 2, 3], 7: list(range(48))}
     with torch.no_grad():
         for place, indices in idle.items():
             group = groups_of(model)[place]
@@ -86,7 +87,7 @@ def test_heads_and_features_that_add_nothing_go_first(tmp_path: Path) -> None:
     for place, group in enumerate(groups):
         assert stays[place].tolist() == [i for i in range(group.number) if i not in idle.get(place, [])]
     network = read_back(pruned(model, DESCRIPTION, stays), tmp_path)
-    assert network.shape.num_heads == (2, 4, 0, 4) and network.shape.ffn_dim == (48, 28, 48, 0)
+    assert network.shape.num_heads == (2, 4, 0, 4) and network.shape.ffn_dim == (48, 24, 48, 0)
     smaller = folded(network)
     bias_of_gone_modules = 2 * 32
     assert smaller.num_parameters() == budget - bias_of_gone_modules
