@@ -1,0 +1,52 @@
+"""What makes repeats worth their time: the default experiment, and changes of what a repeat is told or has learnt.
+
+    python -m studies.repeats
+
+Each is trained as `make train EXP=conformer_fold` trains the default model, once for each random seed. Every finished
+run leaves its records in studies/results/; the study goes on where it was interrupted, and fills
+docs/results/repeats.md. `--page-only` makes the table again, `--commands` prints how each run is trained.
+"""
+
+from __future__ import annotations
+
+from studies.results_page import TABLES, update_pages, variants_table
+from studies.runs import Run, commands, options_of, train_all
+
+STUDY = "repeats"
+SEEDS = (1, 2, 3)
+VARIANTS = "studies.variants"
+NETWORK = f"--model.network.class_path={VARIANTS}"
+BETWEEN = (
+    f"--model.objective.further={{between: {{class_path: {VARIANTS}.BetweenRepeats, init_args: {{weight: 0.3}}}}}}"
+)
+METHODS: dict[str, tuple[str, ...]] = {  # what is changed
+    "default": (),
+    "CTC between repeats": (BETWEEN,),
+    "self-conditioned": (f"{NETWORK}.SelfConditioned", BETWEEN),
+    "cyclic": (f"{NETWORK}.CyclicOrder",),
+    "cyclic, told": (f"{NETWORK}.CyclicFeedback",),
+    "cyclic, told, 40 mel bins": (f"{NETWORK}.CyclicFeedback", "--model.network.init_args.num_mels=40"),
+}
+
+
+def main() -> None:
+    options = options_of(__doc__)
+    if options.commands:
+        print(commands([run for runs in methods().values() for run in runs], options.commands))
+        return
+    if not options.page_only:
+        for seed in range(len(SEEDS)):  # each method once, then again
+            train_all([runs[seed] for runs in methods().values()], options.places, options.jobs)
+    update_pages({TABLES / "repeats.md": {"repeats": variants_table(methods())}})
+
+
+def methods() -> dict[str, list[Run]]:
+    """Runs by name, what they are compared with first."""
+    return {
+        name: [Run(STUDY, name, "conformer_fold", "commands", changes, seed) for seed in SEEDS]
+        for name, changes in METHODS.items()
+    }
+
+
+if __name__ == "__main__":
+    main()
