@@ -16,15 +16,16 @@ from torch import Tensor, nn
 from fold import checkpoint
 from fold.audio import Channel, read_audio
 from fold.checkpoint import Description
+from fold.decoding.cutting import Cutting, frame_times
 from fold.decoding.decode import Decoding
 from fold.decoding.trained import trained_decoding
-from fold.decoding.windows import Windows, encode, frame_times
 from fold.decoding.words import Word, words
 from fold.device import choose_device
 from fold.errors import FoldError, FoldWarning
 from fold.models import PathOutput, Recogniser
 from fold.paths import Path, PathSpace
 from fold.precision import Precision, computing_in
+from fold_device.cutting import Piece
 
 Audio = str | os.PathLike[str] | np.ndarray | Tensor
 """An audio file, or (samples,) of floating-point numbers in [-1, 1]."""
@@ -35,7 +36,7 @@ def load(
     device: str | None = None,
     precision: Precision = "auto",
     decoding: Decoding | None = None,
-    windows: Windows = Windows(),
+    cutting: Cutting = Cutting(),
 ) -> Model:
     """A trained model, ready to transcribe at every depth.
 
@@ -44,7 +45,7 @@ def load(
         device: cpu, cuda, ...; None for an accelerator if there is one.
         precision: fp32 or bf16; auto for bf16 where the device computes much faster in it.
         decoding: how transcripts are found; None for the way of the test after training.
-        windows: how audio is cut that is longer than one.
+        cutting: how recordings are cut into utterances.
 
     Raises:
         FoldError: the file is missing, damaged or no checkpoint, there is no such device, or the model lacks the
@@ -53,7 +54,7 @@ def load(
     content = checkpoint.read(file)
     recogniser, description = checkpoint.restore(content, file)
     decoding = decoding or trained_decoding(content, file)
-    return Model(recogniser.to(choose_device(device)), description, decoding, windows, precision)
+    return Model(recogniser.to(choose_device(device)), description, decoding, cutting, precision)
 
 
 class Model:
@@ -63,7 +64,7 @@ class Model:
         recogniser: its network, in eval mode (see `fold.models.Recogniser`).
         description: its architecture, path space, units and sample rate.
         decoding: how transcripts are found.
-        windows: how long audio is cut.
+        cutting: how recordings are cut into utterances.
         precision: in which it computes.
     """
 
@@ -72,14 +73,14 @@ class Model:
         recogniser: Recogniser,
         description: Description,
         decoding: Decoding,
-        windows: Windows,
+        cutting: Cutting,
         precision: Precision,
     ) -> None:
         decoding.check(recogniser)
         self.recogniser = recogniser.eval()
         self.description = description
         self.decoding = decoding
-        self.windows = windows
+        self.cutting = cutting
         self.precision = precision
 
     @property
@@ -156,7 +157,7 @@ class Model:
         sample_rate: int | None = None,
         channel: Channel = "mix",
     ) -> str | list[str] | list[Word] | list[list[Word]]:
-        """The text of one recording or of several, of any length.
+        """The text of one recording or of several, of any length: an utterance at a time, none where nobody speaks.
 
         Args:
             audio: a file, an array of samples, or a sequence of such.
@@ -178,14 +179,10 @@ class Model:
         chosen = self.paths.choose(depth, path)
 
         def one(audio: Audio) -> str | list[Word]:
-            samples = self._samples(audio, sample_rate, channel)
-            if len(samples) > self.windows.seconds * self.sample_rate:
-                self.decoding.check_long(_name(audio), self.windows.seconds)
-            ids, output = self._recognise(samples, chosen)
-            if not timestamps:
-                return self.description.units.decode(ids)
-            times = frame_times(self.description.architecture, self.sample_rate)
-            return words(ids, output.ctc_log_probs[0], self.description.units, times)
+            pieces = self.cutting(self._samples(audio, sample_rate, channel), self.sample_rate)
+            if timestamps:
+                return [word for piece in pieces for word in self._words(piece, chosen)]
+            return " ".join(filter(None, (self._text(piece, chosen) for piece in pieces)))
 
         if isinstance(audio, str | os.PathLike | np.ndarray | Tensor):
             return one(audio)
@@ -227,11 +224,22 @@ class Model:
         resampled: np.ndarray = soxr.resample(samples, sample_rate, self.sample_rate)
         return resampled
 
-    def _recognise(self, samples: np.ndarray, path: Path) -> tuple[list[int], PathOutput]:
-        """The units of a recording, and what they were found in."""
-        architecture, waveform = self.description.architecture, torch.from_numpy(samples)[None]
-        with computing_in(next(self.recogniser.parameters()).device, self.precision):
-            output = encode(self.recogniser, architecture, waveform, self.sample_rate, path, self.windows)
+    def _text(self, piece: Piece, path: Path) -> str:
+        ids, _ = self._recognise(piece, path)
+        return self.description.units.decode(ids)
+
+    def _words(self, piece: Piece, path: Path) -> list[Word]:
+        ids, output = self._recognise(piece, path)
+        times = frame_times(self.description.architecture, self.sample_rate, piece.start)
+        return words(ids, output.ctc_log_probs[0], self.description.units, times)
+
+    @torch.no_grad()
+    def _recognise(self, piece: Piece, path: Path) -> tuple[list[int], PathOutput]:
+        """The units of an utterance, and what they were found in."""
+        device = next(self.recogniser.parameters()).device
+        waveform = torch.from_numpy(piece.samples)[None].to(device)
+        with computing_in(device, self.precision):
+            [output] = self.recogniser(waveform, torch.tensor([len(piece.samples)]), [path])
             [[ids]] = self.decoding(self.recogniser, [output])
         return ids, output
 
@@ -252,8 +260,3 @@ class PathModel(nn.Module):
         """
         [output] = self.recogniser(waveforms, num_samples, [self.path])
         return output.ctc_log_probs, output.num_frames
-
-
-def _name(audio: Audio) -> str:
-    """What messages call a recording."""
-    return str(audio) if isinstance(audio, str | os.PathLike) else "audio"

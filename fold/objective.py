@@ -46,8 +46,8 @@ class StepOutputs:
         counts: what losses average over.
         ctc_weight: share of CTC in the losses of a model with an attention decoder.
         task_losses: each utterance's part in the average task loss of each path, (paths, batch).
-        heard: what the model heard; None in validation.
-        companion: of the term that looks, if it has one; None in validation.
+        heard: what the model heard; None only outside training.
+        companion: of the term that looks, if it has one.
     """
 
     paths: StepPaths
@@ -271,7 +271,7 @@ class JointObjective:
         `Counts` (None: this batch's own); heard: by the model; companions: of `new_companions`.
         """
         counts = counts or Counts.of(targets.num_units, outputs.num_frames)
-        task_losses = self._task_losses(outputs, targets, counts)
+        task_losses = self._of_utterances(outputs, targets, counts)
         step = StepOutputs(paths, outputs, targets, counts, self.ctc_weight, task_losses, heard)
         total, parts = task_losses.new_zeros(()), {}
         for name, term in self.terms.items():
@@ -289,7 +289,11 @@ class JointObjective:
             "distillation": self.distillation,
         }
 
-    def _task_losses(self, outputs: PathOutputs, targets: Targets, counts: Counts) -> Tensor:
+    def task_losses(self, outputs: PathOutputs, targets: Targets) -> Tensor:
+        """The average task loss of each path, (paths,), whatever the weights of the terms."""
+        return self._of_utterances(outputs, targets, Counts.of(targets.num_units, outputs.num_frames)).sum(1)
+
+    def _of_utterances(self, outputs: PathOutputs, targets: Targets, counts: Counts) -> Tensor:
         """Each utterance's part in the average task loss of each path, (paths, batch)."""
         paths, batch = outputs.ctc_log_probs.shape[:2]
         repeated = targets.repeat(paths)

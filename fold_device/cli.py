@@ -15,8 +15,10 @@ from fold_device.bench import command as bench
 from fold_device.cutting import Utterances
 from fold_device.errors import DeviceError
 from fold_device.microphone import microphone
-from fold_device.model import LONGEST_SECONDS, load
+from fold_device.model import LONGEST_SECONDS, PAUSE_SECONDS, load
 from fold_device.words import Transcript
+
+MICROPHONE_PAUSE = 0.6  # seconds that end an utterance: who speaks freely pauses for longer
 
 
 class OneLineErrors(argparse.ArgumentParser):
@@ -44,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=OneLineErrors)
     of_files = _add(commands, "transcribe", _transcribe, "Recordings to text.")
     of_files.add_argument("files", nargs="+", help="audio of any sample rate and length")
-    of_files.add_argument("--longest", type=float, default=LONGEST_SECONDS, help="seconds recognised at once (30)")
+    of_files.add_argument("--pause", type=float, default=PAUSE_SECONDS, help="seconds between two utterances (0.3)")
+    of_files.add_argument("--longest", type=float, default=LONGEST_SECONDS, help="seconds of an utterance (30)")
     heard = _add(commands, "listen", _listen, "What the microphone hears, an utterance at a time, until Ctrl-C.")
     for command in (of_files, heard):
         command.add_argument("--depth", type=int, help="executed depth; by default the deepest")
@@ -90,7 +93,7 @@ def _transcribe(arguments: argparse.Namespace) -> int:
     for file in arguments.files:
         begun = time.perf_counter()
         try:
-            said = model.transcribe(file, repeats=chosen, longest=arguments.longest)
+            said = model.transcribe(file, repeats=chosen, pause=arguments.pause, longest=arguments.longest)
         except DeviceError as error:  # the other files are still done
             print(f"fold-device: {error}", file=sys.stderr)
             failed = 2
@@ -105,7 +108,7 @@ def _listen(arguments: argparse.Namespace) -> None:
     rate = model.description.sample_rate
     print(f"listening at depth {sum(chosen)}; Ctrl-C ends it", file=sys.stderr)
     begun = time.perf_counter()
-    for said in model.pieces(Utterances(rate)(microphone(rate)), chosen):
+    for said in model.pieces(Utterances(rate, MICROPHONE_PAUSE, ahead=0.0)(microphone(rate)), chosen):
         print(FORMATS[arguments.format]("microphone", said, time.perf_counter() - begun), flush=True)
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fold_device.audio import read_blocks
-from fold_device.cutting import Piece, cut_at_pauses
+from fold_device.cutting import Piece, Utterances
 from fold_device.description import Description, Stored, read_description
 from fold_device.errors import DeviceError
-from fold_device.words import Transcript, Units, Word, best_path
+from fold_device.words import Transcript, Units, best_path
 
 if TYPE_CHECKING:
     import onnxruntime
 
-LONGEST_SECONDS = 30.0
+PAUSE_SECONDS, LONGEST_SECONDS = 0.3, 30.0
 INPUTS, OUTPUTS = ["num_samples", "repeats", "waveforms"], ["log_probs", "num_frames"]
 
 
@@ -81,25 +81,31 @@ class Model:
         audio: str | Path | np.ndarray,
         depth: int | None = None,
         repeats: Sequence[int] | None = None,
+        pause: float = PAUSE_SECONDS,
         longest: float = LONGEST_SECONDS,
     ) -> Transcript:
-        """What is said in a recording of any length.
+        """What is said in a recording of any length, recognised an utterance at a time; nothing where nobody speaks.
 
         Args:
             audio: a file, or samples (samples,) at the model's sample rate, in [-1, 1].
             depth: executed depth, along its canonical path; by default the deepest.
             repeats: how often each physical layer runs, instead of a depth.
-            longest: seconds recognised at once; what is longer is cut at pauses.
+            pause: seconds of quiet between two utterances.
+            longest: seconds of an utterance, at most.
 
         Raises:
             DeviceError: the depth, the repeats or the audio is wrong.
         """
         chosen = self.description.choose(depth, repeats)
-        if longest <= 0:
-            raise DeviceError(f"pieces of {longest:g} s: expected more than 0")
+        for name, seconds in (("pauses", pause), ("utterances", longest)):
+            if not seconds > 0:
+                raise DeviceError(f"{name} of {seconds:g} s: expected more than 0")
         rate = self.description.sample_rate
         blocks = [_samples(audio)] if isinstance(audio, np.ndarray) else read_blocks(audio, rate)
-        return self._joined(cut_at_pauses(blocks, rate, longest), chosen)
+        heard = _Counted(blocks)
+        said = list(self.pieces(Utterances(rate, pause, longest)(heard), chosen))
+        text = " ".join(filter(None, (each.text for each in said)))
+        return Transcript(text, tuple(word for each in said for word in each.words), heard.num_samples / rate)
 
     def pieces(self, pieces: Iterable[Piece], repeats: Sequence[int]) -> Iterator[Transcript]:
         """The transcript of each piece as it comes, with times from the beginning of the stream."""
@@ -109,16 +115,17 @@ class Model:
             words = self.units.words(symbols, self.description.frame_seconds, piece.start / rate)
             yield Transcript(self.units.text(symbols), tuple(words), len(piece.samples) / rate)
 
-    def _joined(self, pieces: Iterable[Piece], repeats: Sequence[int]) -> Transcript:
-        texts: list[str] = []
-        words: list[Word] = []
-        seconds = 0.0
-        for said in self.pieces(pieces, repeats):
-            texts.append(said.text)
-            words += said.words
-            seconds += said.seconds
-        text = texts[0] if len(texts) == 1 else " ".join(filter(None, (text.strip() for text in texts)))
-        return Transcript(text, tuple(words), seconds)
+
+class _Counted:
+    """Blocks of samples, counted as they go by."""
+
+    def __init__(self, blocks: Iterable[np.ndarray]) -> None:
+        self.num_samples, self._blocks = 0, blocks
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for block in self._blocks:
+            self.num_samples += len(block)
+            yield block
 
 
 def _samples(audio: np.ndarray) -> np.ndarray:

@@ -1,12 +1,15 @@
-"""Tones as others keep their speech: Common Voice, Kaldi, NeMo and lhotse, each in its own layout."""
+"""Tones as others keep their speech: Common Voice, Kaldi, NeMo, lhotse and Hugging Face, each in its own layout."""
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 from tones import SAMPLE_RATE, Tones
 
@@ -125,9 +128,30 @@ def lhotse(root: Path) -> None:
             stream.write("\n".join(lines) + "\n")
 
 
+def datasets(folder: Path) -> Any:
+    """Splits of Hugging Face's library, of FLAC files in a folder."""
+    library = pytest.importorskip("datasets", reason="needs the library datasets: pip install datasets")
+    splits = {}
+    for split in SPLITS:
+        columns: dict[str, list] = {"audio": [], "text": [], "speaker_id": []}
+        for number, utterance in enumerate(said(split)):
+            columns["audio"].append(str(write_audio(folder / f"{split}{number}.flac", utterance.samples)))
+            columns["text"].append(utterance.text)
+            columns["speaker_id"].append(number % 3)
+        made = library.Dataset.from_dict(columns).cast_column("audio", library.Audio(sampling_rate=SAMPLE_RATE))
+        splits["validation" if split == "dev" else split] = made
+    return library.DatasetDict(splits)
+
+
+def huggingface(root: Path) -> None:
+    datasets(root.parent / "files").save_to_disk(root, num_shards={"train": 2, "validation": 1, "test": 1})
+    shutil.rmtree(root.parent / "files")  # the dataset holds them
+
+
 LAYOUTS: dict[str, Callable[[Path], None]] = {
     "common_voice": common_voice,
     "kaldi": kaldi,
     "nemo": nemo,
     "lhotse": lhotse,
+    "huggingface": huggingface,
 }

@@ -1,4 +1,4 @@
-"""A tiny exported folder whose model can be predicted: each 0.02 s of a constant level says one unit.
+"""A tiny exported folder whose model can be predicted: each 0.02 s of a square wave says one unit.
 
 Level u / 64 says unit u at the seed, and unit u * depth / 2 at any other depth of its two layers; level 0 is the blank.
 """
@@ -15,6 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 RATE = 16000
 FRAME = 320
+WAVE = np.repeat([1.0, -1.0], 32)  # one period
+QUIET = 0.002  # the level of blanks: a room is never silent
 UNITS = ["<blank>", "⁇", " ", *"abcdefghijklmnopqrstuvwxyz", "<sos/eos>"]
 
 
@@ -35,7 +37,8 @@ def _graph() -> onnx.ModelProto:
     ]
     nodes = [
         helper.make_node("Unsqueeze", ["waveforms", "channel"], ["channels"]),
-        helper.make_node("Pad", ["channels", "padding"], ["padded"]),
+        helper.make_node("Abs", ["channels"], ["heights"]),
+        helper.make_node("Pad", ["heights", "padding"], ["padded"]),
         helper.make_node("Conv", ["padded", "mean"], ["levels"], strides=[FRAME]),
         helper.make_node("Squeeze", ["levels", "channel"], ["flat"]),
         helper.make_node("Unsqueeze", ["flat", "last"], ["level"]),
@@ -98,15 +101,16 @@ def _stored(file: Path, data: Path | None = None) -> dict[str, Any]:
     return {"file": file.name, "data": name, "bytes": len(content), "crc32": zlib.crc32(content)}
 
 
-def saying(text: str, depth: int = 2, pause: float = 0.0) -> np.ndarray:
+def saying(text: str, depth: int = 2, pause: float = 0.1) -> np.ndarray:
     """Samples that make the stub say a text at a depth, each unit for two frames and a blank one after it.
 
-    pause: seconds of silence after the text.
+    pause: seconds of quiet after the text.
     """
     frames: list[float] = []
     for character in text:
-        frames += [UNITS.index(character) / 64 * 2 / depth] * 2 + [0.0]
-    return np.concatenate([np.repeat(frames, FRAME), np.zeros(round(pause * RATE))]).astype(np.float32)
+        frames += [UNITS.index(character) / 64 * 2 / depth] * 2 + [QUIET]
+    levels = np.concatenate([np.repeat(frames, FRAME), np.full(round(pause * RATE), QUIET)])
+    return (levels * np.resize(WAVE, len(levels))).astype(np.float32)
 
 
 def change(folder: Path, keys: Sequence[str], value: Any) -> None:

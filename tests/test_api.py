@@ -44,8 +44,13 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, generator = tmp_path_factory.mktemp("recordings"), np.random.default_rng(0)
     files = [folder / f"{number}.wav" for number in range(2)]
     for file in files:
-        soundfile.write(file, generator.normal(scale=0.1, size=2 * RATE), RATE)
+        soundfile.write(file, swelling(2.0) * generator.normal(scale=0.1, size=2 * RATE), RATE)
     return files
+
+
+def swelling(seconds: float) -> np.ndarray:
+    """A loudness between 0.02 and 1 as that of speech, which is never as steady as noise."""
+    return 0.51 - 0.49 * np.cos(2 * np.pi * 3 * np.arange(round(seconds * RATE)) / RATE)
 
 
 def test_what_is_offered_is_there() -> None:
@@ -91,7 +96,7 @@ def test_samples_are_as_good_as_a_file(model: fold.Model, recordings: list[Path]
 
 def test_samples_at_another_rate_are_resampled(model: fold.Model) -> None:
     time = np.arange(32_000) / 16_000
-    sound = np.sin(2 * np.pi * (300 + 200 * time) * time).astype(np.float32)
+    sound = (np.repeat(swelling(2.0), 2) * np.sin(2 * np.pi * (300 + 200 * time) * time)).astype(np.float32)
     words = model.transcribe(sound, sample_rate=16_000, timestamps=True)
     assert words[-1].end <= 2.1
     assert model.transcribe(sound, sample_rate=16_000) != model.transcribe(sound)  # taken for 4 s at 8 kHz
@@ -102,6 +107,27 @@ def test_words_are_those_of_the_text(model: fold.Model, recordings: list[Path]) 
     assert [word.text for word in words] == text.split()
     assert all(isinstance(word, fold.Word) and 0 <= word.start < word.end <= 2.1 for word in words)
     assert model.transcribe(recordings, timestamps=True)[0] == words
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-4, 0.1])
+def test_silence_and_noise_have_no_words(model: fold.Model, level: float) -> None:
+    samples = level * np.random.default_rng(2).standard_normal(5 * RATE)
+    assert model.transcribe(samples) == ""
+    assert model.transcribe(samples, timestamps=True) == []
+
+
+def test_long_recordings_are_recognised_an_utterance_at_a_time(model: fold.Model, recordings: list[Path]) -> None:
+    first, second = (soundfile.read(file, dtype="float32")[0] for file in recordings)
+    pause = 1e-4 * np.random.default_rng(3).standard_normal(RATE).astype(np.float32)
+    joined = np.concatenate([first, pause, second])
+    begun = len(first) + len(pause)
+    pieces = list(model.cutting(joined, RATE))
+    assert [piece.start < begun - RATE / 2 for piece in pieces] == [True, False]
+    assert model.transcribe(joined) == " ".join(model.transcribe(p.samples) for p in pieces)
+    words = model.transcribe(joined, timestamps=True)
+    assert " ".join(word.text for word in words) == model.transcribe(joined)
+    later = [word for word in words if word.start >= pieces[1].start / RATE]
+    assert [word.text for word in later] == model.transcribe(pieces[1].samples).split()
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import fold
 from fold.audio import Channel
 from fold.cli.each import Each
 from fold.cli.parser import OneLineErrors
+from fold.decoding.cutting import Cutting
 from fold.decoding.decode import Decoding
-from fold.decoding.windows import Windows
 from fold.precision import Precision
 
 
@@ -25,7 +25,7 @@ def transcribe_files(
     depth: int | None = None,
     path: str | None = None,
     decoding: Decoding | None = None,
-    windows: Windows = Windows(),
+    cutting: Cutting = Cutting(),
     device: str | None = None,
     precision: Precision = "auto",
     channel: Channel = "mix",
@@ -38,12 +38,12 @@ def transcribe_files(
         depth: executed depth, along its canonical path; by default the deepest.
         path: an unfolding path such as 1-1-2-3, instead of a depth.
         decoding: how transcripts are found; by default as in the test of the model's training.
-        windows: how audio is cut that is longer than one.
+        cutting: how recordings are cut into utterances.
         device: cpu, cuda, ...; by default an accelerator if there is one.
         precision: fp32 or bf16; by default bf16 where the device computes much faster in it.
         channel: which channel of the audio: mix for the mean of all, left, right, or a number from 1.
     """
-    model = fold.load(ckpt_path, device, precision, decoding, windows)
+    model = fold.load(ckpt_path, device, precision, decoding, cutting)
     model.paths.choose(depth, path)  # one that the model has not is no fault of a file
     each = Each("fold transcribe", len(files))
     for file in files:

@@ -25,8 +25,8 @@ from fold.data.prepare import prepare, prepared_name
 from fold.data.ranges import check_not_negative, check_positive
 from fold.data.stream import FitsAudio, ShardedSpeech
 from fold.errors import FoldError
+from fold.processes import reader_context, start_reader
 from fold.settings import differences
-from fold.signals import ignore_signals
 from fold.text.normalise import Normaliser
 from fold.text.units import Units, UnitsConfig, units_from_dict
 
@@ -52,7 +52,8 @@ class SpeechData(lightning.LightningDataModule):
     """Batches of speech from the shards of a corpus.
 
     Args:
-        corpus: What to prepare: a class such as Commands, FSDD, LibriSpeech, Manifest or WebShards, with its settings.
+        corpus: What to prepare: a class such as Commands, LibriSpeech, Manifest, HuggingFace or WebShards, with its
+            settings.
         sample_rate: In Hz; all audio is resampled to it once, when the corpus is prepared.
         units: Output units of the transcripts.
         text: How transcripts are written, before they become units and before they are compared.
@@ -276,7 +277,8 @@ class SpeechData(lightning.LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             collate_fn=as_it_is,
-            worker_init_fn=ignore_signals,
+            worker_init_fn=start_reader,
+            multiprocessing_context=reader_context() if self.num_workers else None,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
 

@@ -53,15 +53,6 @@ class Decoding:
         if self.method == "beam" and self.ctc_weight < 1 and model.decoder is None:
             raise FoldError(f"{name}.ctc_weight is {self.ctc_weight}: this model has no attention decoder, expected 1")
 
-    def check_long(self, name: str, seconds: float) -> None:
-        """Raises FoldError if this cannot decode audio that is cut into windows. name: of the audio; seconds: of a
-        window."""
-        if self.method == "beam" and self.ctc_weight < 1:
-            raise FoldError(
-                f"{name}: longer than {seconds} s, for which the attention decoder was not trained; expected "
-                "--decoding.method=greedy, or --decoding.method=beam --decoding.ctc_weight=1"
-            )
-
     def __call__(self, model: Recogniser, outputs: Sequence[PathOutput]) -> list[list[list[int]]]:
         """The best unit sequence of each utterance, for each of `outputs` (all of the same utterances)."""
         self.check(model)

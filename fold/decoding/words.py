@@ -35,19 +35,18 @@ class Word:
 @dataclass(frozen=True)
 class FrameTimes:
     """When encoded frames are: each stands for `hop` samples around the middle of the `first` samples that make the
-    first one. All counts are of samples at `sample_rate`, in Hz."""
+    first one. All counts are of samples at `sample_rate`, in Hz; `start` of them come before the first frame."""
 
     first: int
     hop: int
     sample_rate: int
+    start: int = 0
 
     def span(self, frames: range) -> tuple[float, float]:
         """Begin and end of some frames, in seconds."""
         before = (self.first - self.hop) / 2
-        return (
-            max(0.0, before + frames.start * self.hop) / self.sample_rate,
-            (before + frames.stop * self.hop) / self.sample_rate,
-        )
+        begin, end = max(0.0, before + frames.start * self.hop), before + frames.stop * self.hop
+        return (self.start + begin) / self.sample_rate, (self.start + end) / self.sample_rate
 
 
 def words(ids: Sequence[int], log_probs: Tensor, units: Units, times: FrameTimes) -> list[Word]:

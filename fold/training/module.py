@@ -218,9 +218,8 @@ class FoldableASR(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Logs the task loss of the deepest path. Its errors, and those of other paths, the depth sweep counts."""
         targets = Targets(batch.units, batch.num_units)
-        paths = StepPaths(self.space.deepest)
-        outputs = self.model(batch.waveforms, batch.num_samples, paths.in_order, self._prefixes(targets))
-        loss = self.method.objective(paths, outputs, targets, progress=1.0).parts["task_deepest"]
+        outputs = self.model(batch.waveforms, batch.num_samples, [self.space.deepest], self._prefixes(targets))
+        [loss] = self.method.objective.task_losses(outputs, targets)
         self.log("val/loss", loss, batch_size=len(batch.ids), sync_dist=True)
 
     def on_validation_end(self) -> None:

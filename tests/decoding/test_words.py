@@ -10,8 +10,8 @@ import torch
 import torchaudio
 from torch import Tensor
 
+from fold.decoding.cutting import frame_times
 from fold.decoding.greedy import ctc_greedy
-from fold.decoding.windows import frame_times
 from fold.decoding.words import FrameTimes, _spans, words
 from fold.errors import FoldError
 from fold.models import Architecture, Conformer, Foundation

@@ -36,11 +36,11 @@ const [seconds, done] = arguments;
 })().then(done, (error) => done(String(error)));
 """
 UTTERANCES = """
-const [name, done] = arguments;
+const [name, how, done] = arguments;
 (async () => {
   const { decode, utterances } = await import("./sound.js");
   const samples = await decode(await (await fetch(name)).arrayBuffer(), 16000);
-  return [...utterances(samples, 16000)].map(({ start, piece }) => [start, piece.length]);
+  return [...utterances(samples, 16000, how)].map(({ start, piece }) => [start, piece.length]);
 })().then(done, (error) => done(String(error)));
 """
 RECOGNISE = """
@@ -176,15 +176,18 @@ def test_the_microphone_is_heard_as_it_is(browser, bursts: np.ndarray) -> None:
     assert np.max(products / np.sqrt(energies + 1e-9)) > 0.9
 
 
-def test_utterances_are_those_of_fold_device(browser, page: Path) -> None:
-    quiet = np.random.default_rng(0).normal(scale=1e-3, size=7 * RATE)
+@pytest.mark.parametrize("how", [{"pause": 0.3, "ahead": 5}, {"pause": 0.6, "ahead": 0}])
+def test_utterances_are_those_of_fold_device(browser, page: Path, how: dict[str, float]) -> None:
+    quiet = np.random.default_rng(0).normal(scale=1e-3, size=40 * RATE + 100)
     samples = quiet.copy()
-    for begin, end in ((0.5, 1.2), (1.4, 2.0), (3.1, 3.9), (6.5, 7.0)):
+    samples[5 * RATE : 6 * RATE] = 0
+    for begin, end in ((0.5, 1.2), (1.4, 2.0), (2.4, 2.8), (3.1, 3.9), (5.0, 5.01), (6.5, 7.0), (8.0, 40.0)):
         samples[round(begin * RATE) : round(end * RATE)] *= 100
+    samples[8 * RATE :: RATE // 2] *= 0.2
     write_wav(page / "utterances.wav", samples)
-    expected = [(p.start, len(p.samples)) for p in Utterances(RATE)([samples.astype(np.float32)])]
-    assert len(expected) == 3
-    assert browser.execute_async_script(UTTERANCES, "utterances.wav") == [list(piece) for piece in expected]
+    expected = [(p.start, len(p.samples)) for p in Utterances(RATE, **how)([samples.astype(np.float32)])]
+    assert len(expected) >= 4
+    assert browser.execute_async_script(UTTERANCES, "utterances.wav", how) == [list(piece) for piece in expected]
 
 
 def test_recording_shows_what_it_hears_until_it_is_stopped(browser) -> None:

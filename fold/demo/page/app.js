@@ -1,14 +1,14 @@
 // What the page does: sound in, words out, at the depth of the slider.
 
 import { Recogniser } from "./recogniser.js";
-import { cutAtPauses, decode, Microphone, resample, utterances, wav } from "./sound.js";
+import { decode, LIVE, Microphone, RECORDED, resample, utterances, wav } from "./sound.js";
 import { draw } from "./wave.js";
 
 const LOOK_EVERY_MS = 400; // while recording
 const DOUBTFUL = 0.6; // confidence below which a word is marked
 
 const $ = (id) => document.getElementById(id);
-const page = { samples: new Float32Array(0), cut: cutAtPauses, words: [], rate: 16000, microphone: null };
+const page = { samples: new Float32Array(0), how: RECORDED, words: [], rate: 16000, microphone: null };
 let recogniser, sentences = [], asked = 0;
 
 async function begin() {
@@ -88,7 +88,7 @@ async function rerun() {
   if (!page.samples.length || page.microphone) return;
   const mine = ++asked, chosen = depth();
   $("state").textContent = "computing …";
-  const said = await recogniser.transcribe(page.samples, chosen, page.cut);
+  const said = await recogniser.transcribe(page.samples, chosen, page.how);
   if (mine !== asked) return;
   show(said);
   $("state").textContent = `at depth ${chosen}`;
@@ -129,10 +129,10 @@ function redraw() {
   draw($("wave"), page.samples, page.rate, page.words);
 }
 
-/** Takes a finished recording. cut: makes pieces of it to recognise. */
-async function take(samples, cut) {
+/** Takes a finished recording. how: its utterances are found. */
+async function take(samples, how) {
   if (!samples.length) throw new Error("there is no sound in it");
-  Object.assign(page, { samples, cut, words: [] });
+  Object.assign(page, { samples, how, words: [] });
   URL.revokeObjectURL($("player").src);
   Object.assign($("player"), { src: URL.createObjectURL(wav(samples, page.rate)), hidden: false });
   $("compare").disabled = false;
@@ -143,7 +143,7 @@ async function take(samples, cut) {
 async function openFile() {
   const [file] = $("file").files;
   if (!file) return;
-  await take(await decode(await file.arrayBuffer(), page.rate), cutAtPauses);
+  await take(await decode(await file.arrayBuffer(), page.rate), RECORDED);
   $("file").value = ""; // so that the same file can be opened again
 }
 
@@ -170,7 +170,7 @@ async function look(microphone, { settled, place }) {
   try {
     const open = await resample(microphone.since(from), before, page.rate), words = [];
     let took = 0;
-    for (const { start, piece, ended } of utterances(open, page.rate)) {
+    for (const { start, piece, ended } of utterances(open, page.rate, LIVE)) {
       const said = await recogniser.transcribe(piece, depth());
       const offset = from / before + start / page.rate;
       words.push(...said.words.map((word) => ({ ...word, start: word.start + offset, end: word.end + offset })));
@@ -194,16 +194,16 @@ async function stop() {
   $("file").disabled = false;
   $("state").textContent = "";
   await microphone.stop();
-  await take(await resample(microphone.since(0), microphone.sampleRate, page.rate), utterances);
+  await take(await resample(microphone.since(0), microphone.sampleRate, page.rate), LIVE);
 }
 
 /** What each depth makes of the recording. */
 async function compare() {
-  const { samples, cut } = page, rows = [];
+  const { samples, how } = page, rows = [];
   $("compare").disabled = true;
   try {
     for (const each of recogniser.depths) {
-      const said = await recogniser.transcribe(samples, each, cut);
+      const said = await recogniser.transcribe(samples, each, how);
       const row = document.createElement("tr");
       for (const text of [each, said.text || "–", (said.took / said.seconds).toFixed(4)]) row.insertCell().textContent = text;
       rows.push(row);

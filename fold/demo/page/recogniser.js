@@ -1,7 +1,7 @@
-// The model of the folder `model/`: any depth, at each call; recordings of any length, cut at pauses.
+// The model of the folder `model/`: any depth, at each call; recordings of any length, an utterance at a time.
 
 import { bestPath, Units } from "./words.js";
-import { cutAtPauses } from "./sound.js";
+import { RECORDED, utterances } from "./sound.js";
 
 const FAVOURITE = "int8";
 
@@ -44,18 +44,18 @@ export class Recogniser {
     await this.ask("run", { samples: new Float32Array(this.sampleRate), repeats: this.repeats(this.depths.at(-1)) });
   }
 
-  /** What is said in samples, at the model's rate, in [-1, 1]: {text, words, seconds, took}. cut: makes pieces of them. */
-  async transcribe(samples, depth, cut = cutAtPauses) {
+  /** What is said in samples, at the model's rate, in [-1, 1]: {text, words, seconds, took}. how: `RECORDED`, `LIVE`. */
+  async transcribe(samples, depth, how = RECORDED) {
     const texts = [], words = [];
     let took = 0;
-    for (const { start, piece } of cut(samples, this.sampleRate)) {
+    for (const { start, piece } of utterances(samples, this.sampleRate, how)) {
       const run = await this.ask("run", { samples: piece, repeats: this.repeats(depth) });
       const symbols = bestPath(run.logProbs, run.frames, run.units);
       texts.push(this.units.text(symbols));
       words.push(...this.units.words(symbols, this.description.frame_seconds, start / this.sampleRate));
       took += run.took;
     }
-    const text = texts.length === 1 ? texts[0] : texts.map((part) => part.trim()).filter(Boolean).join(" ");
+    const text = texts.filter(Boolean).join(" ");
     return { text, words, seconds: samples.length / this.sampleRate, took };
   }
 

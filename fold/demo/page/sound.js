@@ -1,11 +1,21 @@
 // Sound as samples: files, the microphone, pauses.
 
+// How utterances are found: see fold_device/cutting.py.
 const HOP_SECONDS = 0.02;
-const PAUSE_SECONDS = 0.3; // over which the quietest place of a long recording is sought
-const END_SECONDS = 0.6; // of quiet that end an utterance
-const AROUND_SECONDS = 0.2; // of quiet kept before and after
-const FLOOR_SECONDS = 5; // in which the quietest tells how loud speech must be
+const EMPHASIS = 0.5;
+const SMOOTH_HOPS = 3;
+const NOTHING = -80;
+const SPEECH = 6;
+const FLOOR_SECONDS = 5;
+const AROUND_SECONDS = 0.3;
+const QUIET_SHARE = 0.02;
+const FAINT = 15;
+const SHORTEST_SECONDS = 0.1;
+const LULL_SECONDS = 0.3;
 const LONGEST_SECONDS = 30;
+
+/** Seconds of quiet that end an utterance, and seconds that are heard before it is told what is speech. */
+export const RECORDED = { pause: 0.3, ahead: 5 }, LIVE = { pause: 0.6, ahead: 0 };
 
 /** The samples of an audio file, channels averaged, at a rate in Hz. */
 export async function decode(bytes, sampleRate) {
@@ -71,58 +81,79 @@ export class Microphone {
   }
 }
 
-/** Pieces {start, piece} of at most 30 s, cut where the second half of each is quietest. */
-export function* cutAtPauses(samples, sampleRate) {
-  const longest = Math.round(LONGEST_SECONDS * sampleRate);
-  let start = 0;
-  while (samples.length - start > longest) {
-    const half = Math.floor(longest / 2);
-    const cut = half + quietest(samples.subarray(start + half, start + longest), sampleRate);
-    yield { start, piece: samples.slice(start, start + cut) };
-    start += cut;
-  }
-  yield { start, piece: samples.slice(start) };
-}
-
 /** Speech between pauses, as fold_device/cutting.py finds it: {start, piece, ended}; the last may not have ended. */
-export function* utterances(samples, sampleRate) {
-  const hop = Math.round(HOP_SECONDS * sampleRate), hops = (seconds) => Math.round(seconds / HOP_SECONDS);
-  const levels = [];
-  let begin = 0, quiet = 0, spoken = false;
-  for (let i = 0; (i + 1) * hop <= samples.length; i++) {
-    levels.push(10 * Math.log10(energy(samples, i * hop, hop) / hop + 1e-12));
-    const floor = Math.min(...levels.slice(-hops(FLOOR_SECONDS) - 1));
-    const loud = levels[i] > Math.max(floor + 10, -60);
-    quiet = loud ? 0 : quiet + 1;
-    spoken ||= loud;
-    if (!spoken) begin = Math.max(begin, i + 1 - hops(AROUND_SECONDS));
-    else if (quiet >= hops(END_SECONDS) || i + 1 - begin >= hops(LONGEST_SECONDS)) {
-      const end = i + 1 - Math.max(quiet - hops(AROUND_SECONDS), 0);
-      yield { start: begin * hop, piece: samples.slice(begin * hop, end * hop), ended: true };
-      [begin, quiet, spoken] = [Math.max(end, i + 1 - hops(AROUND_SECONDS)), 0, false];
-    }
+export function* utterances(samples, sampleRate, { pause, ahead }) {
+  const hop = Math.max(Math.round(HOP_SECONDS * sampleRate), 1), around = hops(AROUND_SECONDS);
+  const { levels, loud } = judged(samples, hop, hops(ahead));
+  const utterance = function* (begin, end, ended) {
+    let [first, last] = [begin, end - 1];
+    while (first <= last && !loud[first]) first++;
+    while (first <= last && !loud[last]) last--;
+    if (first > last) return;
+    const faint = quantile(levels.slice(first, last + 1), QUIET_SHARE) - FAINT;
+    [first, last] = [begin, end - 1];
+    while (levels[first] < faint) first++;
+    while (levels[last] < faint) last--;
+    const piece = samples.slice(first * hop, (last + 1) * hop);
+    if (piece.length >= SHORTEST_SECONDS * sampleRate) yield { start: first * hop, piece, ended };
+  };
+  let begin = 0, quiet = 0;
+  for (let i = 0; i < levels.length; i++) {
+    quiet = loud[i] ? 0 : quiet + 1;
+    const held = i + 1 - begin;
+    let end;
+    if (quiet === held) end = Math.max(held - around, 0);
+    else if ((quiet + 1) * HOP_SECONDS >= pause) end = held - Math.max(quiet - around, 0);
+    else if (held * HOP_SECONDS >= LONGEST_SECONDS) end = lull(levels.slice(begin, i + 1));
+    else continue;
+    yield* utterance(begin, begin + end, true);
+    [begin, quiet] = [begin + end, Math.min(quiet, held - end)];
   }
-  const end = levels.length - Math.max(quiet - hops(AROUND_SECONDS), 0);
-  if (spoken) yield { start: begin * hop, piece: samples.slice(begin * hop, end * hop), ended: false };
+  yield* utterance(begin, levels.length - Math.max(quiet - around, 0), false);
 }
 
-function energy(samples, begin, count) {
+const hops = (seconds) => Math.round(seconds / HOP_SECONDS);
+const decibels = (energy) => 10 * Math.log10(energy + 1e-12);
+
+/** The level of each hop, and whether it is speech. */
+function judged(samples, hop, ahead) {
+  const energies = [], smooth = [], floors = [];
+  for (let begin = 0; begin < samples.length; begin += hop) {
+    energies.push(energy(samples.subarray(begin, begin + hop)));
+    const recent = energies.slice(-SMOOTH_HOPS);
+    smooth.push(decibels(recent.reduce((sum, value) => sum + value) / recent.length));
+    const sounds = recent.length === SMOOTH_HOPS && decibels(Math.min(...recent)) > NOTHING;
+    floors.push(sounds ? smooth.at(-1) : Infinity);
+  }
+  const levels = energies.map(decibels);
+  const loud = levels.map((level, i) => {
+    const floor = Math.min(...floors.slice(Math.max(i - hops(FLOOR_SECONDS), 0), i + ahead + 1));
+    return Math.min(level, smooth[i]) >= floor + SPEECH;
+  });
+  return { levels, loud };
+}
+
+function energy(samples) {
+  const mean = samples.reduce((sum, value) => sum + value, 0) / samples.length;
   let sum = 0;
-  for (let i = begin; i < begin + count; i++) sum += samples[i] * samples[i];
-  return sum;
+  for (let i = 1; i < samples.length; i++) sum += (samples[i] - mean - EMPHASIS * (samples[i - 1] - mean)) ** 2;
+  return sum / samples.length;
 }
 
-/** The middle of the quietest 0.3 s, the last of several. */
-function quietest(samples, sampleRate) {
-  const hop = Math.max(Math.round(HOP_SECONDS * sampleRate), 1);
-  const count = Math.floor(samples.length / hop);
-  const width = Math.min(Math.round(PAUSE_SECONDS / HOP_SECONDS), count);
-  if (!width) return samples.length;
-  const sums = new Float64Array(count + 1);
-  for (let i = 0; i < count; i++) sums[i + 1] = sums[i] + energy(samples, i * hop, hop);
-  let last = 0;
-  for (let i = 0; i + width <= count; i++) if (sums[i + width] - sums[i] <= sums[last + width] - sums[last]) last = i;
-  return (last + Math.floor(width / 2)) * hop;
+function quantile(values, share) {
+  const sorted = values.sort((a, b) => a - b), place = (sorted.length - 1) * share, below = Math.floor(place);
+  return sorted[below] + (place - below) * (sorted[Math.min(below + 1, sorted.length - 1)] - sorted[below]);
+}
+
+/** Where to cut in the second half of some hops: the middle of the quietest 0.3 s, the last of several. */
+function lull(levels) {
+  const half = Math.floor(levels.length / 2), width = Math.min(hops(LULL_SECONDS), levels.length - half);
+  let best = half, least = Infinity;
+  for (let i = half; i + width <= levels.length; i++) {
+    const sum = levels.slice(i, i + width).reduce((total, level) => total + level, 0);
+    if (sum <= least) [best, least] = [i, sum];
+  }
+  return best + Math.floor(width / 2);
 }
 
 /** Samples as a WAV file of 16 bits. */
