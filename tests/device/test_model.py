@@ -67,7 +67,7 @@ def test_long_audio_is_cut_at_pauses_and_keeps_its_times(exported: Path, wav: Wa
 @pytest.mark.parametrize("number", [1, 2, 4, 10])
 def test_joined_sentences_are_recognised_one_by_one(exported: Path, number: int, depth: int) -> None:
     texts, random = ["lights on", "turn it off", "wake me at nine"] * 4, np.random.default_rng(number)
-    samples = np.concatenate([saying(text, depth, random.uniform(0.3, 1)) for text in texts[:number]])
+    samples = np.concatenate([saying(text, depth, random.integers(15, 50) * FRAME / RATE) for text in texts[:number]])
     model = fold_device.load(exported)
     repeats = model.description.choose(depth)
     assert [said.text for said in model.pieces(Utterances(RATE)([samples]), repeats)] == texts[:number]
