@@ -11,18 +11,28 @@ from __future__ import annotations
 
 import math
 from abc import ABCMeta, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fold.errors import FoldError
 from fold.losses import Counts, Targets, attention_losses, ctc_losses, divergence
-from fold.models.asr import PathOutput, PathOutputs
+from fold.models.asr import PathOutput, PathOutputs, Recogniser
 from fold.modules.masks import length_mask
 from fold.registry import Registry
 from fold.sampling import StepPaths
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The audio of a training step. waveforms: (batch, samples) in [-1, 1]; num_samples: (batch,)."""
+
+    waveforms: Tensor
+    num_samples: Tensor
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,8 @@ class StepOutputs:
         counts: what losses average over.
         ctc_weight: share of CTC in the losses of a model with an attention decoder.
         task_losses: each utterance's part in the average task loss of each path, (paths, batch).
+        heard: what the model heard; None in validation.
+        companion: of the term that looks, if it has one; None in validation.
     """
 
     paths: StepPaths
@@ -44,6 +56,8 @@ class StepOutputs:
     counts: Counts
     ctc_weight: float
     task_losses: Tensor
+    heard: Heard | None = None
+    companion: nn.Module | None = None
 
     @property
     def deepest(self) -> PathOutput:
@@ -116,6 +130,19 @@ class Term(Ramp, metaclass=ABCMeta):  # not ABC: bases that are dataclasses all 
 
     needs_hidden = False  # not annotated, and so no setting
     """Whether the outputs must hold what each layer call gave (`PathOutput.hidden`)."""
+
+    def new_companion(self, model: Recogniser, sample_rate: int) -> nn.Module | None:
+        """A module that the term takes besides what the model gives, such as a teacher; None for none.
+
+        Its parameters train with the model's and lie in checkpoints, but are no part of the model. sample_rate: of what
+        is heard, in Hz.
+        """
+        return None
+
+    def computed(self, progress: float) -> bool:
+        """Whether it is computed at `progress`: a term with a companion always, as data-parallel training wants every
+        parameter used."""
+        return bool(self.at(progress)) or type(self).new_companion is not Term.new_companion
 
     @abstractmethod
     def __call__(self, step: StepOutputs) -> Tensor | None:
@@ -221,7 +248,12 @@ class JointObjective:
 
     def needs_hidden(self, progress: float) -> bool:
         """Whether a term that counts at `progress` looks at what each layer call gave."""
-        return any(term.needs_hidden and term.at(progress) for term in self.terms.values())
+        return any(term.needs_hidden and term.computed(progress) for term in self.terms.values())
+
+    def new_companions(self, model: Recogniser, sample_rate: int) -> nn.ModuleDict:
+        """The companions of those terms that have one, by the names of the terms (see `Term.new_companion`)."""
+        found = {name: term.new_companion(model, sample_rate) for name, term in self.terms.items()}
+        return nn.ModuleDict({name: companion for name, companion in found.items() if companion is not None})
 
     def __call__(
         self,
@@ -230,21 +262,22 @@ class JointObjective:
         targets: Targets,
         progress: float,
         counts: Counts | None = None,
+        heard: Heard | None = None,
+        companions: Mapping[str, nn.Module] = MappingProxyType({}),
     ) -> Losses:
         """The losses of a training step.
 
         paths: of the step; outputs: of `paths.in_order`; progress: share of the training updates done; counts: see
-        `Counts` (None: this batch's own).
+        `Counts` (None: this batch's own); heard: by the model; companions: of `new_companions`.
         """
         counts = counts or Counts.of(targets.num_units, outputs.num_frames)
-        task_losses = self._task_losses(outputs, targets, counts)
-        step = StepOutputs(paths, outputs, targets, counts, self.ctc_weight, task_losses)
+        task_losses = self._of_utterances(outputs, targets, counts)
+        step = StepOutputs(paths, outputs, targets, counts, self.ctc_weight, task_losses, heard)
         total, parts = task_losses.new_zeros(()), {}
         for name, term in self.terms.items():
-            weight = term.at(progress)
-            loss = term(step) if weight else None
+            loss = term(replace(step, companion=companions.get(name))) if term.computed(progress) else None
             if loss is not None:
-                total = total + weight * loss
+                total = total + term.at(progress) * loss
                 parts[name] = loss.detach()
         return Losses(total, parts)
 
@@ -256,7 +289,11 @@ class JointObjective:
             "distillation": self.distillation,
         }
 
-    def _task_losses(self, outputs: PathOutputs, targets: Targets, counts: Counts) -> Tensor:
+    def task_losses(self, outputs: PathOutputs, targets: Targets) -> Tensor:
+        """The average task loss of each path, (paths,), whatever the weights of the terms."""
+        return self._of_utterances(outputs, targets, Counts.of(targets.num_units, outputs.num_frames)).sum(1)
+
+    def _of_utterances(self, outputs: PathOutputs, targets: Targets, counts: Counts) -> Tensor:
         """Each utterance's part in the average task loss of each path, (paths, batch)."""
         paths, batch = outputs.ctc_log_probs.shape[:2]
         repeated = targets.repeat(paths)

@@ -127,15 +127,29 @@ class PathSpace:
 
         Raises FoldError for a depth outside the space.
         """
+        repeats, extra, roomy = self._level(depth)
+        for run in range(extra):
+            repeats[roomy[(run + 1) * len(roomy) // extra - 1]] += 1
+        return Path.from_repeats(repeats)
+
+    def sample_even(self, depth: int, generator: random.Random) -> Path:
+        """A path of `depth` in which a layer runs k + 1 times only where all others run k or k + 1 times, or as often
+        as they may: uniformly which layers do.
+
+        Raises FoldError for a depth outside the space.
+        """
+        repeats, extra, roomy = self._level(depth)
+        for layer in generator.sample(roomy, extra):
+            repeats[layer] += 1
+        return Path.from_repeats(repeats)
+
+    def _level(self, depth: int) -> tuple[list[int], int, list[int]]:
+        """How often each layer runs in the most even paths of `depth`, how many run once more, which of them can."""
         self._check_depth(depth)
         runs = range(1, depth + 1)
         even = max(times for times in runs if sum(min(limit, times) for limit in self.limits) <= depth)
         repeats = [min(limit, even) for limit in self.limits]
-        extra = depth - sum(repeats)
-        roomy = [layer for layer, limit in enumerate(self.limits) if limit > even]
-        for run in range(extra):
-            repeats[roomy[(run + 1) * len(roomy) // extra - 1]] += 1
-        return Path.from_repeats(repeats)
+        return repeats, depth - sum(repeats), [layer for layer, limit in enumerate(self.limits) if limit > even]
 
     def count(self, depth: int) -> int:
         """Number of paths of `depth`, without listing them."""

@@ -119,9 +119,13 @@ class _GrowingSampler(PathSampler):
         counts = {d: space.count(d) for d in space.depths if space.count(d) > sum(end.depth == d for end in ends)}
         drawn: list[Path] = []
         while counts and len(drawn) < self.num_paths:
-            path = space.sample(self._depth(counts, generator), 1, generator)[0]
+            path = self._path(space, self._depth(counts, generator), generator)
             drawn += [path] if path not in ends else []
         return drawn
+
+    def _path(self, space: PathSpace, depth: int, generator: random.Random) -> Path:
+        """A path of a depth."""
+        return space.sample(depth, 1, generator)[0]
 
     @abstractmethod
     def _depth(self, counts: dict[int, int], generator: random.Random) -> int:
@@ -134,6 +138,18 @@ class DepthFirst(_GrowingSampler):
 
     def _depth(self, counts: dict[int, int], generator: random.Random) -> int:
         return generator.choice(list(counts))
+
+
+@dataclass(frozen=True)
+class Even(DepthFirst):
+    """Draws a depth uniformly, then which layers run once more than the others.
+
+    A layer runs k + 1 times only where all others run k or k + 1 times, which is the rule of arXiv 2505.21237 for more
+    than two repeats. Up to two it is DepthFirst.
+    """
+
+    def _path(self, space: PathSpace, depth: int, generator: random.Random) -> Path:
+        return space.sample_even(depth, generator)
 
 
 @dataclass(frozen=True)

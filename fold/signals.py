@@ -47,16 +47,9 @@ def handlers_restored() -> Iterator[None]:
 
 
 def end_workers() -> None:
-    """Ends the processes that this one has started and left. Python would send them SIGTERM, which they ignore."""
+    """Ends the processes that this one has started and left. Python would send them SIGTERM, which they do not see."""
     handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's takes the end of a worker for a failure
     for worker in multiprocessing.active_children():
         worker.kill()
         worker.join()
     signal.signal(signal.SIGCHLD, handler)
-
-
-def ignore_signals(worker: int = 0) -> None:
-    """Leaves it to the parent when this process ends: a data loader's worker that dies of a signal, which clusters send
-    to the whole process group, would end the run before its checkpoint is written."""
-    for number in ENDING:
-        signal.signal(number, signal.SIG_IGN)

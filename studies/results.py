@@ -130,6 +130,7 @@ def physical(lr: float, corpus: str, seed: int, depth: int) -> Run:
 def base(lr: float, corpus: str) -> tuple[str, ...]:
     updates = UPDATES[corpus]
     return (
+        "--model.network.num_mels=40",  # as the experiments had when it began
         "--data.update_seconds=25",
         f"--trainer.max_steps={updates}",
         f"--trainer.val_check_interval={updates}",

@@ -13,11 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fold.cli import main
+from fold.losses import ctc_losses
 from fold.models import Conformer, Recogniser
 from fold.modules.norms import MaskedBatchNorm
+from fold.objective import StepOutputs, Term
 from fold.paths import Path
 from fold.unfolding import Unfolding
 
@@ -42,10 +45,14 @@ class CyclicUnfolding(Unfolding):
     """Runs a path's repeats after all layers have run (1 2 1 2) where the path has them adjacent (1 1 2 2)."""
 
     def forward(self, x: Tensor, paths: Sequence[Path], *args: object) -> list[Tensor]:
-        return super().forward(x, [cyclic(path) for path in paths], *args)
+        return super().forward(x, [self.order(path) for path in paths], *args)
 
     def walk(self, x: Tensor, paths: Sequence[Path], *args: object) -> Iterator[tuple[int, Tensor]]:
-        return super().walk(x, [cyclic(path) for path in paths], *args)
+        return super().walk(x, [self.order(path) for path in paths], *args)
+
+    def order(self, path: Path) -> Path:
+        """The calls in which a path is run."""
+        return cyclic(path)
 
 
 def cyclic(path: Path) -> Path:
@@ -53,6 +60,71 @@ def cyclic(path: Path) -> Path:
     repeats = [path.layers.count(layer) for layer in range(max(path.layers) + 1)]
     rounds = range(max(repeats))
     return Path(tuple(layer for done in rounds for layer, times in enumerate(repeats) if times > done))
+
+
+class Feedback(nn.Module):
+    """Adds to frames what the CTC head says of them so far: x + project(softmax(head(norm(x)))).
+
+    It is the self-conditioning of Nozaki and Komatsu (arXiv 2104.02724), between the rounds of a shared encoder. It
+    begins as nothing. norm, head: those of the model, which they stay parameters of.
+    """
+
+    def __init__(self, norm: nn.Module, head: nn.Linear) -> None:
+        super().__init__()
+        self._answer = (norm, head)  # in a tuple, so that they are not registered once more
+        self.project = nn.Linear(head.out_features, head.in_features, bias=False)
+        nn.init.zeros_(self.project.weight)
+
+    def forward(self, x: Tensor, *args: object) -> Tensor:
+        norm, head = self._answer
+        return x + self.project(head(norm(x)).softmax(-1))
+
+
+class Told(nn.Module):
+    """A layer that is given its frames with what the CTC head says of them. Parameters stay those of the two parts."""
+
+    def __init__(self, feedback: Feedback, layer: nn.Module) -> None:
+        super().__init__()
+        self._parts = (feedback, layer)
+
+    def forward(self, x: Tensor, *args: object) -> Tensor:
+        feedback, layer = self._parts
+        told: Tensor = layer(feedback(x), *args)
+        return told
+
+
+class SelfConditionedUnfolding(Unfolding):
+    """Tells a layer, when it runs again, what the CTC head says of its input."""
+
+    def __init__(self, layers: Sequence[nn.Module], feedback: Feedback, checkpoint_activations: bool = False) -> None:
+        super().__init__(layers, checkpoint_activations)
+        self.feedback = feedback
+        self._told = [Told(feedback, layer) for layer in layers]
+
+    def layer_at(self, layer: int, repeat: int) -> nn.Module:
+        return self._told[layer] if repeat else self.layers[layer]
+
+
+class FedUnfolding(CyclicUnfolding):
+    """Cyclic order, with a call of `feedback` between rounds: it is named in paths as the layer after the last."""
+
+    def __init__(self, layers: Sequence[nn.Module], feedback: Feedback, checkpoint_activations: bool = False) -> None:
+        super().__init__(layers, checkpoint_activations)
+        self.feedback = feedback
+
+    def order(self, path: Path) -> Path:
+        calls: list[int] = []
+        for layer in super().order(path).layers:
+            if calls and layer <= calls[-1]:
+                calls.append(len(self.layers))
+            calls.append(layer)
+        return Path(tuple(calls))
+
+    def layer_at(self, layer: int, repeat: int) -> nn.Module:
+        return self.feedback if layer == len(self.layers) else super().layer_at(layer, repeat)
+
+    def _check(self, paths: Sequence[Path]) -> None:
+        super()._check([Path(tuple(layer for layer in path.layers if layer != len(self.layers))) for path in paths])
 
 
 def sharing(layer: nn.Module, own: tuple[type[nn.Module], ...]) -> nn.Module:
@@ -117,6 +189,47 @@ class CyclicOrder(Conformer):
         return model
 
 
+@dataclass(frozen=True)
+class SelfConditioned(Conformer):
+    """Each repeat of a layer is told what the CTC head says of its input; best with the term `BetweenRepeats`."""
+
+    def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
+        model = super().build(vocab_size, sample_rate)
+        feedback = Feedback(model.final_norm, model.ctc_head)
+        model.unfolding = SelfConditionedUnfolding(list(model.unfolding.layers), feedback, self.checkpoint_activations)
+        return model
+
+
+@dataclass(frozen=True)
+class BetweenRepeats(Term):
+    """The CTC loss of the states of the deepest path between two runs of a layer, their mean (Lee and Watanabe, arXiv
+    2102.03216, for plain encoders)."""
+
+    needs_hidden = True
+
+    def __call__(self, step: StepOutputs) -> Tensor | None:
+        layers, output = step.deepest.path.layers, step.deepest
+        assert output.hidden is not None and output.read is not None
+        states = [x for x, here, then in zip(output.hidden, layers, layers[1:], strict=False) if here == then]
+        if not states:
+            return None
+        log_probs = output.read(torch.cat(states))
+        targets = step.targets.repeat(len(states))
+        losses = ctc_losses(log_probs, output.num_frames.repeat(len(states)), targets)
+        return (losses * targets.real).sum() / (step.counts.units.clamp(min=1) * len(states))
+
+
+@dataclass(frozen=True)
+class CyclicFeedback(Conformer):
+    """Repeats in cyclic order, where each round after the first is told what the CTC head says of the one before."""
+
+    def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
+        model = super().build(vocab_size, sample_rate)
+        feedback = Feedback(model.final_norm, model.ctc_head)
+        model.unfolding = FedUnfolding(list(model.unfolding.layers), feedback, self.checkpoint_activations)
+        return model
+
+
 def with_own_repeats(model: Recogniser, repeated: Any) -> Recogniser:
     """The model with `repeated(layer)` in place of each later call of a layer."""
     calls = [[layer, *(repeated(layer) for _ in range(REPEATS - 1))] for layer in model.unfolding.layers]
@@ -125,6 +238,7 @@ def with_own_repeats(model: Recogniser, repeated: Any) -> Recogniser:
 
 
 if __name__ == "__main__":
-    import studies.variants  # noqa: F401 (under the name that settings and checkpoints use, not as __main__)
+    import studies.students
+    import studies.variants  # noqa: F401 (under the names that settings and checkpoints use, not as __main__)
 
     sys.exit(main())

@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -161,6 +162,7 @@ PRETRAINED = {
 def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the commands in the headers of experiments download, narrow, but with as many layers."""
     import safetensors.torch
+    from models.foundation.compressed import distilhubert, dphubert, lighthubert
     from models.foundation.directories import write
 
     folder = tmp_path_factory.mktemp("pretrained")
@@ -171,6 +173,12 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if family == "mms":
             adapter = {key: weight.detach() for key, weight in model._get_adapters().items()}
             safetensors.torch.save_file(adapter, folder / name / "adapter.eng.safetensors")
+    for name, compressed in (("distilhubert", distilhubert), ("dphubert", dphubert), ("lighthubert", lighthubert)):
+        (folder / name).mkdir()
+        compressed(folder / name)
+    shutil.copy(folder / "dphubert" / "pruned.pth", folder)  # what studies.pruning writes is of the same layout
+    (folder / "dphubert" / "pruned.pth").rename(folder / "dphubert" / "DPHuBERT-sp0.75.pth")
+    (folder / "lighthubert" / "light.pt").rename(folder / "lighthubert" / "lighthubert_small.pt")
     return folder
 
 

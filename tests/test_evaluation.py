@@ -109,7 +109,15 @@ def test_a_search_is_of_canonical_paths_alone_and_stands_apart_from_what_is_aver
         said = Transcripts(SPACE, trials)
         *_, counts = sweep(model, UNITS, batches, trials, torch.device("cpu"), SUBSETS, said)
         rows = sweep_rows(SPACE, trials, counts, num_params=123)
-        known = {"name": "x", "corpus": "y", "split": "test", "training": None, "settings": {}, "decoding": decoding}
+        known = {
+            "macs": {},
+            "name": "x",
+            "corpus": "y",
+            "split": "test",
+            "training": None,
+            "settings": {},
+            "decoding": decoding,
+        }
         records.append(make_record(model, rows, said, {}, **known).pooled())
     plain, joint = records
     for before, after in zip(summarise(plain.rows), summarise(joint.rows), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import subprocess
@@ -12,10 +13,11 @@ import pytest
 
 from fold.errors import FoldError
 from fold.paths import Path, PathSpace
-from fold.sampling import DepthFirst, Growth, PathSampler, StepPaths, Uniform
+from fold.sampling import DepthFirst, Even, Growth, PathSampler, StepPaths, Uniform
 
 AT_ONCE = Growth(0, 0)
-KINDS = [DepthFirst, Uniform]
+ANY_PATH = [DepthFirst, Uniform]
+KINDS = [*ANY_PATH, Even]
 SPACES = [PathSpace(4), PathSpace(3, (1, 3, 2)), PathSpace(4, 2, max_depth=6)]
 
 
@@ -52,7 +54,7 @@ def test_paths_are_the_same_in_every_process(kind: type[PathSampler]) -> None:
         assert result.stdout.strip() == here
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ANY_PATH)
 @pytest.mark.parametrize("space", SPACES, ids=str)
 def test_every_path_but_the_ends_is_reached(kind: type[PathSampler], space: PathSpace) -> None:
     steps = [draw(kind(2, AT_ONCE), space, step) for step in range(400)]
@@ -72,6 +74,27 @@ def test_uniform_draws_paths_alike(space: PathSpace) -> None:
     drawn = Counter(path for step in range(2000) for path in sampled(Uniform, 1, space, step))
     expected = 2000 / len(drawn)
     assert all(abs(count - expected) < 5 * expected**0.5 for count in drawn.values())
+
+
+def test_even_draws_the_paths_whose_layers_differ_by_one_repeat_at_most() -> None:
+    space = PathSpace(4, 3)
+    drawn = Counter(path for step in range(4200) for path in sampled(Even, 1, space, step))
+    inner = {path for depth in space.depths for path in space.paths(depth)} - {space.seed, space.deepest}
+    assert set(drawn) == {path for path in inner if max(repeats(path)) - min(repeats(path)) <= 1}
+    for path, times in drawn.items():  # the 7 depths alike, and the paths of each alike
+        expected = 600 / math.comb(4, path.depth % 4)
+        assert abs(times - expected) < 5 * expected**0.5
+
+
+def repeats(path: Path) -> list[int]:
+    return [path.layers.count(layer) for layer in range(4)]
+
+
+def test_even_is_depth_first_where_layers_run_twice_at_most() -> None:
+    space = PathSpace(4)
+    for depth in space.depths:
+        drawn = {space.sample_even(depth, random.Random(step)) for step in range(200)}
+        assert drawn == set(space.paths(depth))
 
 
 def test_uniform_takes_spaces_too_large_to_list() -> None:

@@ -25,8 +25,8 @@ from fold.data.prepare import prepare, prepared_name
 from fold.data.ranges import check_not_negative, check_positive
 from fold.data.stream import FitsAudio, ShardedSpeech
 from fold.errors import FoldError
+from fold.processes import reader_context, start_reader
 from fold.settings import differences
-from fold.signals import ignore_signals
 from fold.text.normalise import Normaliser
 from fold.text.units import Units, UnitsConfig, units_from_dict
 
@@ -277,7 +277,8 @@ class SpeechData(lightning.LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             collate_fn=as_it_is,
-            worker_init_fn=ignore_signals,
+            worker_init_fn=start_reader,
+            multiprocessing_context=reader_context() if self.num_workers else None,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
 

@@ -26,6 +26,7 @@ from fold.data.pointers import describe_pointers, write_pointers
 from fold.data.shards import describe_shard, read_samples, read_sidecar, sidecar_path, write_shard
 from fold.data.sources import Earlier, Source, Wanted, write_sources
 from fold.errors import FoldError
+from fold.processes import blocked, end_with_parent
 
 UTTERANCES_PER_SHARD = 250
 
@@ -118,7 +119,7 @@ def render(jobs: Sequence[ShardJob], name: str, num_workers: int | None) -> list
         tqdm(total=total, desc=f"preparing {name}", unit="utterance", disable=None) as bar,
     ):
         try:
-            with _interrupt_blocked():
+            with blocked([signal.SIGINT]):  # a terminal sends it to all: the parent stops them
                 futures = [pool.submit(_render_shard, job) for job in jobs]
             pending: set[Future[Outcome]] = set(futures)
             while pending:
@@ -158,15 +159,7 @@ class _Worker:
 
 def _start_worker(rendered: Any, stop: Any) -> None:
     _Worker.rendered, _Worker.stop = rendered, stop
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Leave no worker behind when the parent is killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()
 
 
 def _render_shard(job: ShardJob) -> Outcome:
@@ -265,13 +258,3 @@ def _interrupts() -> Iterator[list[int]]:
         yield seen
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _interrupt_blocked() -> Iterator[None]:
-    """Start processes that never see Ctrl-C, which a terminal sends to all: the parent stops them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

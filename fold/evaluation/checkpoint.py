@@ -23,6 +23,7 @@ from fold.decoding.decode import Decoding, Trial
 from fold.decoding.trained import trained_decoding
 from fold.device import choose_device
 from fold.errors import FoldError
+from fold.evaluation.macs import macs_per_second
 from fold.evaluation.sweep import Transcripts, make_record, real_time_factors, sweep, sweep_rows, sweep_trials
 from fold.metrics import ErrorCounts
 from fold.paths import PathSpace
@@ -107,6 +108,7 @@ def _evaluate(
         sweep_rows(space, trials, counts, model.num_parameters()),
         transcripts,
         real_time_factors(model, description, transcripts.timed, decoding),
+        macs=macs_per_second(model, description),
         name=settings.get("experiment", Path(ckpt_path).stem),
         corpus=index.corpus["class"],
         split=evaluation.split,

@@ -159,6 +159,7 @@ def make_record(
     transcripts: Transcripts,
     factors: Mapping[str, RealTime],
     *,
+    macs: Mapping[str, float],
     name: str,
     corpus: str,
     split: str,
@@ -166,7 +167,8 @@ def make_record(
     settings: Mapping[str, Any],
     decoding: Decoding,
 ) -> Record:
-    """The record of a sweep (see `fold.report.record.Record` for what each is); factors: of `real_time_factors`."""
+    """The record of a sweep (see `fold.report.record.Record` for what each is); factors: of `real_time_factors`;
+    macs: of `macs_per_second`."""
     subsets = by_subset(rows)
     return Record(
         name=name,
@@ -180,6 +182,7 @@ def make_record(
         errors=transcripts.errors,
         real_time_factors={path: factor.median for path, factor in factors.items()},
         real_time_spread={path: (factor.low, factor.high) for path, factor in factors.items()},
+        macs=macs,
         device=device_name(next(model.parameters()).device),
         training=training,
         settings=settings,

@@ -13,7 +13,7 @@ from torch import Tensor
 from fold.errors import FoldError
 from fold.models.asr import Recogniser
 from fold.models.foundation import files
-from fold.models.foundation.families import Family, find_family
+from fold.models.foundation.families import FAMILIES, Family, find_family
 from fold.models.foundation.huggingface import MASKING
 from fold.models.foundation.network import Foundation
 from fold.models.foundation.weights import LAYER, SAFETENSORS
@@ -36,6 +36,8 @@ def write_directory(folder: FilePath, model: Recogniser, description: Descriptio
     if not isinstance(units, CharUnits):
         raise FoldError("export: transformers' tokenizer of these models needs characters as units, not pieces")
     assert isinstance(network, Foundation)  # no other model has a family, and so no such export
+    if network.original.family not in FAMILIES:
+        raise FoldError(f"export: transformers has no {network.original.family} network, of layers that differ in size")
     family = find_family(network.original.family)
     processor = {"processor_class": "Wav2Vec2BertProcessor" if family.kind == "Wav2Vec2Bert" else "Wav2Vec2Processor"}
     # Where the delimiter is a character, a space stands for itself: transformers 5 forgets any other delimiter.

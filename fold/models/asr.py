@@ -7,7 +7,7 @@ the layers along any set of paths, and the heads (CTC, optionally an attention d
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, overload
 
@@ -44,7 +44,8 @@ class PathOutput:
     ctc_log_probs: (batch, frames, vocab_size) fp32, unit 0 is blank;
     decoder_log_probs: (batch, length, vocab_size) fp32 after each prefix of the targets, or None;
     hidden: what each layer call of the path gave, in order, (batch, frames, dim) each, before the final norm; None
-    unless asked for.
+    unless asked for;
+    read: gives the CTC log-probabilities of such a state, as if the path ended there; None unless asked for.
     """
 
     path: Path
@@ -53,13 +54,15 @@ class PathOutput:
     ctc_log_probs: Tensor
     decoder_log_probs: Tensor | None = None
     hidden: Sequence[Tensor] | None = None
+    read: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
 class PathOutputs(Sequence[PathOutput]):
     """What the heads say of several paths' encodings, computed together: a sequence of `PathOutput`s.
 
-    encoded, ctc_log_probs, decoder_log_probs: those of `PathOutput`, stacked: (paths, batch, ...); hidden: theirs.
+    encoded, ctc_log_probs, decoder_log_probs: those of `PathOutput`, stacked: (paths, batch, ...); hidden: theirs;
+    read: the same for all.
     """
 
     paths: Sequence[Path]
@@ -68,6 +71,7 @@ class PathOutputs(Sequence[PathOutput]):
     ctc_log_probs: Tensor
     decoder_log_probs: Tensor | None = None
     hidden: Sequence[Sequence[Tensor]] | None = None
+    read: Callable[[Tensor], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -88,6 +92,7 @@ class PathOutputs(Sequence[PathOutput]):
             self.ctc_log_probs[index],
             None if self.decoder_log_probs is None else self.decoder_log_probs[index],
             None if self.hidden is None else self.hidden[index],
+            self.read,
         )
 
 
@@ -128,7 +133,7 @@ class Recogniser(nn.Module):
 
         waveforms: (batch, samples) in [-1, 1]; num_samples: (batch,), best on the CPU: on a GPU the losses would have
         to wait for it; prefixes: (batch, length) units beginning with <sos/eos>, for the decoder's teacher forcing;
-        with_hidden: whether the outputs hold what each layer call gave.
+        with_hidden: whether the outputs hold what each layer call gave, and can read it.
         """
         trains = torch.is_grad_enabled()
         with torch.set_grad_enabled(trains and not self.encoder_frozen):
@@ -144,7 +149,8 @@ class Recogniser(nn.Module):
             each = len(paths)
             rows = self.decode_prefixes(prefixes.repeat(each, 1), encoded.flatten(0, 1), stem.num_frames.repeat(each))
             decoder_log_probs = torch.unflatten(rows, 0, encoded.shape[:2])
-        return PathOutputs(paths, encoded, stem.num_frames, ctc_log_probs, decoder_log_probs, hidden)
+        read = self._read if with_hidden else None
+        return PathOutputs(paths, encoded, stem.num_frames, ctc_log_probs, decoder_log_probs, hidden, read)
 
     def walk(self, waveforms: Tensor, num_samples: Tensor, paths: Sequence[Path]) -> Iterator[tuple[int, PathOutput]]:
         """Yields (index of the path, output) as soon as each is known: a sweep over many paths that consumes each at
@@ -158,6 +164,10 @@ class Recogniser(nn.Module):
         """CTC log-probabilities in fp32."""
         logits: Tensor = self.ctc_head(encoded)
         return logits.float().log_softmax(-1)
+
+    def _read(self, state: Tensor) -> Tensor:
+        """CTC log-probabilities of what a layer call gave."""
+        return self._ctc(self.final_norm(state))
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Parameters of all but the heads."""

@@ -71,7 +71,8 @@ class Record:
     training: None if unknown; settings: the resolved configuration, nested; date: of the evaluation;
     decoding: how transcripts of canonical paths were found (settings of `fold.decoding.decode.Decoding`), empty if
     unknown;
-    utterances: ids of each subset, where there are several.
+    utterances: ids of each subset, where there are several;
+    macs: multiply-accumulates for a second of audio, by canonical path, empty if unknown.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Record:
     utterances: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     real_time_spread: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     session: str = ""
+    macs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def size(self) -> str:

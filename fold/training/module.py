@@ -13,7 +13,7 @@ import torch
 import torch.distributed
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -24,7 +24,7 @@ from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.errors import refused_as
 from fold.losses import Counts, FitsCTC, Targets
 from fold.models import Architecture, Recogniser
-from fold.objective import JointObjective
+from fold.objective import Heard, JointObjective
 from fold.paths import PathSpace
 from fold.registry import pack
 from fold.sampling import DepthFirst, PathSampler, StepPaths, step_generator
@@ -63,6 +63,7 @@ class FoldableASR(lightning.LightningModule):
 
     description: Description  # both are there once the corpus is: see `configure_model`
     model: Recogniser
+    companions: nn.ModuleDict  # of terms of the objective
 
     def __init__(
         self,
@@ -117,6 +118,7 @@ class FoldableASR(lightning.LightningModule):
             self.decoding.check(self.model)
             self.test_decoding.check(self.model, "test_decoding")
             self._start(sample_rate)
+            self.companions = self.method.objective.new_companions(self.model, sample_rate)
             if self.compile_layers:
                 for layer in self.model.unfolding.layers:
                     layer.compile(fullgraph=True, dynamic=True)  # in place: weights keep their names
@@ -207,7 +209,8 @@ class FoldableASR(lightning.LightningModule):
         paths = self.training_paths(self.global_step, progress)
         with_hidden = self.method.objective.needs_hidden(progress)
         outputs = self.model(batch.waveforms, batch.num_samples, paths.in_order, prefixes, with_hidden)
-        losses = self.method.objective(paths, outputs, targets, progress, counts())
+        heard, companions = Heard(batch.waveforms, batch.num_samples), dict(self.companions.items())
+        losses = self.method.objective(paths, outputs, targets, progress, counts(), heard, companions)
         self.log("train/loss", losses.total.detach(), prog_bar=True)
         self.log_dict({f"train/{name}": part for name, part in losses.parts.items()})
         return losses.total
@@ -215,9 +218,8 @@ class FoldableASR(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Logs the task loss of the deepest path. Its errors, and those of other paths, the depth sweep counts."""
         targets = Targets(batch.units, batch.num_units)
-        paths = StepPaths(self.space.deepest)
-        outputs = self.model(batch.waveforms, batch.num_samples, paths.in_order, self._prefixes(targets))
-        loss = self.method.objective(paths, outputs, targets, progress=1.0).parts["task_deepest"]
+        outputs = self.model(batch.waveforms, batch.num_samples, [self.space.deepest], self._prefixes(targets))
+        [loss] = self.method.objective.task_losses(outputs, targets)
         self.log("val/loss", loss, batch_size=len(batch.ids), sync_dist=True)
 
     def on_validation_end(self) -> None:

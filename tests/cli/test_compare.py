@@ -43,7 +43,7 @@ def test_compare_writes_tables_figures_and_a_page(runs: list[Path], fold_command
     done = fold_command("compare", *runs, "--output", tmp_path / "out")
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         *(f"table.{kind}" for kind in ("csv", "md", "tex")),
-        *(f"wer_by_{axis}.{kind}" for axis in ("depth", "parameters") for kind in ("png", "svg")),
+        *(f"wer_by_{axis}.{kind}" for axis in ("depth", "parameters", "macs") for kind in ("png", "svg")),
         "significance.csv",
         "report.html",
     }
@@ -53,6 +53,8 @@ def test_compare_writes_tables_figures_and_a_page(runs: list[Path], fold_command
         ("foldable", run, depth) for depth in "234" for run in "12"
     ]
     assert {row["verdict"] for row in rows if row["depth"] == "2" and row["counterpart"]} == {"worse"}
+    assert {row["depth"]: float(row["macs_per_second"]) for row in rows} == {d: 1.5e8 * int(d) for d in "234"}
+    assert "1,234 parameters" in done.stdout and "0.3 to 0.6 GMACs per s" in done.stdout
     assert "one run of 1.00 h for 3 depths; 2 individually" in done.stdout
     assert re.search(r"depth  2  WER \d+\.\d\d ± \d+\.\d\d .* worse", done.stdout)
     assert max(map(len, done.stdout.splitlines())) <= 80 + len(str(tmp_path))
@@ -68,7 +70,7 @@ def test_compare_writes_tables_figures_and_a_page(runs: list[Path], fold_command
 def test_labels_and_a_reference_can_be_given(runs: list[Path], fold_command: Command) -> None:
     named = [f"{label}={run}" for label, run in zip(("ours", "ours", "two", "four"), runs, strict=True)]
     done = fold_command("compare", *named, "--against=four", "--margin=5")
-    assert re.search(r"\nours\n.*\n.*depth  2 .* worse\n", done.stdout)
+    assert re.search(r"\nours\n.*\n.*\n.*depth  2 .* worse\n", done.stdout)
     assert "\ntwo\n" in done.stdout and "Counterparts: four." in done.stdout
 
 

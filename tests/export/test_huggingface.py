@@ -150,8 +150,14 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "model.safetensors: cannot be read as weights",
     ),
     "garbage for weights": (lambda d: (d / "model.safetensors").write_bytes(b"x" * 999), "cannot be read as weights"),
-    "other weights": (lambda d: edit(d / "config.json", hidden_size=64), "does not fit config.json: size mismatch"),
-    "too few weights": (lambda d: edit(d / "config.json", num_hidden_layers=4), "does not fit config.json: Missing"),
+    "other weights": (
+        lambda d: edit(d / "config.json", hidden_size=64),
+        "does not fit the configuration: size mismatch",
+    ),
+    "too few weights": (
+        lambda d: edit(d / "config.json", num_hidden_layers=4),
+        "does not fit the configuration: Missing",
+    ),
 }
 
 

@@ -71,6 +71,7 @@ def make_record(
         settings={"seed_everything": seed, "model": {"num_layers": num_layers, "seed": seed}, **(settings or {})},
         date="2026-01-01",
         decoding={"method": "greedy"},
+        macs={row.path: 1.5e8 * row.depth for row in rows},
     )
 
 

@@ -4,10 +4,22 @@ import pytest
 import torch
 
 from fold.checkpoint import Description
+from fold.losses import Counts, Targets
 from fold.models import Conformer, Recogniser
+from fold.objective import JointObjective, StepOutputs
 from fold.paths import Path, PathSpace
+from fold.sampling import StepPaths
 from fold.text.units import CharUnits
-from studies.variants import Adapters, CyclicOrder, PrivateBatchNorm, PrivateNorms, cyclic
+from studies.variants import (
+    Adapters,
+    BetweenRepeats,
+    CyclicFeedback,
+    CyclicOrder,
+    PrivateBatchNorm,
+    PrivateNorms,
+    SelfConditioned,
+    cyclic,
+)
 
 SHAPE = {"num_layers": 2, "dim": 16, "num_heads": 2, "ffn_dim": 24, "kernel_size": 5, "subsampling_channels": 4}
 SMALL = {**SHAPE, "decoder_layers": 0, "num_mels": 16, "dropout": 0.0, "spec_augment": None}
@@ -62,7 +74,54 @@ def test_cyclic_order_runs_rounds() -> None:
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("kind", [PrivateNorms, PrivateBatchNorm, Adapters, CyclicOrder])
+def test_rounds_are_told_what_the_head_says_of_the_round_before() -> None:
+    plain, varied = built(CyclicOrder), built(CyclicFeedback)
+    feedback = varied.unfolding.feedback
+    assert varied.num_parameters() == plain.num_parameters() + feedback.project.weight.numel()
+    paths = [path for depth in SPACE.depths for path in SPACE.paths(depth)]
+    for expected, found in zip(outputs(plain, paths), outputs(varied, paths), strict=True):
+        torch.testing.assert_close(found, expected)  # it begins as nothing
+    torch.nn.init.normal_(feedback.project.weight)
+    both = zip(paths, outputs(plain, paths), outputs(varied, paths), strict=True)
+    assert {path for path, without, told in both if torch.equal(without, told)} == {SPACE.seed}
+    noise, lengths = torch.randn(1, 8000), torch.tensor([8000])
+    walked = dict(varied.walk(noise, lengths, paths))
+    for index, together in enumerate(varied(noise, lengths, paths)):
+        torch.testing.assert_close(walked[index].ctc_log_probs, together.ctc_log_probs)
+
+
+def test_repeats_are_told_what_the_head_says_of_their_input() -> None:
+    plain, varied = built(Conformer), built(SelfConditioned)
+    feedback = varied.unfolding.feedback
+    assert varied.num_parameters() == plain.num_parameters() + feedback.project.weight.numel()
+    paths = [path for depth in SPACE.depths for path in SPACE.paths(depth)]
+    for expected, found in zip(outputs(plain, paths), outputs(varied, paths), strict=True):
+        torch.testing.assert_close(found, expected)  # it begins as nothing
+    torch.nn.init.normal_(feedback.project.weight)
+    both = zip(paths, outputs(plain, paths), outputs(varied, paths), strict=True)
+    assert {path for path, without, told in both if torch.equal(without, told)} == {SPACE.seed}
+
+
+def test_states_between_repeats_are_read_by_the_shared_head() -> None:
+    """On a path that ends there, the loss of a state is the task loss."""
+    model = built(Conformer).eval()
+    noise, lengths = torch.randn(2, 8000, generator=torch.Generator().manual_seed(1)), torch.tensor([8000, 6000])
+    targets = Targets(torch.tensor([[1, 2], [2, 1]]), torch.tensor([2, 2]))
+    counts = Counts.of(targets.num_units, torch.tensor([1, 1]))
+    space = PathSpace(2, (1, 2))
+    outputs = model(noise, lengths, [space.deepest, space.seed], with_hidden=True)  # 1-2-2 and 1-2
+    tasks = JointObjective()._of_utterances(outputs, targets, counts)
+    step = StepOutputs(StepPaths(space.deepest, space.seed), outputs, targets, counts, 1.0, tasks)
+    torch.testing.assert_close(BetweenRepeats()(step), tasks[1].sum())
+    alone = StepOutputs(
+        StepPaths(space.seed), model(noise, lengths, [space.seed], with_hidden=True), targets, counts, 1.0, tasks[1:]
+    )
+    assert BetweenRepeats()(alone) is None
+
+
+@pytest.mark.parametrize(
+    "kind", [PrivateNorms, PrivateBatchNorm, Adapters, CyclicOrder, CyclicFeedback, SelfConditioned]
+)
 def test_a_checkpoint_can_name_a_variant(kind: type[Conformer]) -> None:
     described = Description(kind(**SMALL), SPACE, CharUnits("ab "), 8000, "nowhere")
     assert described.to_dict()["architecture"] == f"studies.variants.{kind.__name__}"

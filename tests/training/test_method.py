@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 
 import pytest
+from conftest import Finished
 from torch import Tensor
 
 from fold.errors import FoldError
@@ -72,3 +76,15 @@ def test_a_class_that_nobody_could_find_again_is_refused() -> None:
 def test_what_is_no_term_is_refused() -> None:
     with pytest.raises(FoldError, match=r"further.mine is 3: expected a subclass of fold.objective.Term"):
         Method(DepthFirst(), JointObjective(further={"mine": 3})).check(SPACE)  # type: ignore[dict-item]
+
+
+def test_a_term_that_reads_states_trains_and_is_no_part_of_a_validation(
+    fold_command: Callable[..., Finished], tones_config: FilePath
+) -> None:
+    further = "{between: {class_path: studies.variants.BetweenRepeats, init_args: {weight: 0.3}}}"
+    method = [f"--model.objective.further={further}", "--model.sampler.growth={alone: 0, grown: 0}"]
+    whole = ["--model.objective.deepest.weight=0", "--trainer.val_check_interval=1", "--trainer.log_every_n_steps=1"]
+    fold_command("fit", f"--config={tones_config}", "--run_dir=run", *method, *whole)
+    rows = list(csv.DictReader(FilePath("run/metrics.csv").read_text().splitlines()))
+    assert any(float(row["train/between"] or 0) > 0 for row in rows)
+    assert any(float(row["val/loss"] or 0) > 0 for row in rows)

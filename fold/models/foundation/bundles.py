@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +40,19 @@ def bundles() -> dict[str, Any]:
     """torchaudio's pre-trained models by name."""
     names = (name for name in dir(torchaudio.pipelines) if name.startswith(("WAV2VEC2", "HUBERT", "WAVLM")))
     return {name: getattr(torchaudio.pipelines, name) for name in names}
+
+
+def torchaudio_name(ours: str) -> str:
+    """torchaudio's name of a weight of ours."""
+    if layer := LAYER.match(ours):
+        return f"encoder.transformer.layers.{layer[1]}." + ours[layer.end() :].removeprefix("block.")
+    [start] = [start for start in PARTS_OF if ours.startswith(start)]
+    return PARTS_OF[start] + ours.removeprefix(start)
+
+
+def dropouts_of(arguments: Mapping[str, Any]) -> Dropouts:
+    """Those among the arguments of torchaudio's functions that build these networks."""
+    return Dropouts(**{field: arguments.get(name) for field, name in DROPOUTS.items()})
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,7 @@ class Bundle:
         return Vocabulary(units, tuple(range(1, 1 + len(units))), blank=0)
 
     def dropouts(self) -> Dropouts:
-        return Dropouts(**{field: self.bundle._params[name] for field, name in DROPOUTS.items()})
+        return dropouts_of(self.bundle._params)
 
     def masking(self) -> Masking:
         """Unknown."""
@@ -99,10 +113,7 @@ class Bundle:
         _ = self.weights
 
     def names(self, ours: str) -> tuple[str, ...]:
-        if layer := LAYER.match(ours):
-            return (f"encoder.transformer.layers.{layer[1]}." + ours[layer.end() :].removeprefix("block."),)
-        [start] = [start for start in PARTS_OF if ours.startswith(start)]
-        return (PARTS_OF[start] + ours.removeprefix(start),)
+        return (torchaudio_name(ours),)
 
     @cached_property
     def weights(self) -> Weights:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,11 @@ from torch import nn
 from fold.errors import FoldError
 from fold.models.asr import Architecture, Recogniser
 from fold.models.foundation import weights
-from fold.models.foundation.families import find_family, shape_from_plain
+from fold.models.foundation.families import builder_of, shape_from_plain
 from fold.models.foundation.families.family import MASK_EMBEDDING
 from fold.models.foundation.folding import Keep, layer_groups
 from fold.models.foundation.layers import FoundationStem
+from fold.models.foundation.lighthubert import Subnet
 from fold.models.foundation.masking import Mask, Masking
 from fold.models.foundation.shape import AnyShape, Dropouts, Shape, settled
 from fold.models.foundation.sources import Source, find_source
@@ -28,13 +28,15 @@ class Foundation(Architecture):
     """A pre-trained speech model (wav2vec 2.0 and its relatives) of which some layers stay, to be unfolded.
 
     Args:
-        source: Its pre-trained weights: a torchaudio bundle such as WAV2VEC2_BASE, a Hugging Face directory, or the id
-            of one in a hub, such as facebook/mms-1b-all; null: random weights of `shape`.
+        source: Its pre-trained weights: a torchaudio bundle such as WAV2VEC2_BASE, a Hugging Face directory, the id of
+            one in a hub, such as facebook/mms-1b-all, or a checkpoint of DPHuBERT or LightHuBERT; null: random weights
+            of `shape`.
         shape: Of random weights, where there is no source: a shape of your own, or the source whose shape is taken.
         num_layers: Physical layers kept; null: all.
         keep: Which layers are kept (see `layer_groups`).
         keep_head: Whether a source's CTC head stays, and with it its vocabulary.
         language: Whose adapter and head are taken of a source with several (MMS), such as `eng`; null: its own.
+        subnet: Which network is taken of a source that holds many (LightHuBERT); null: that of its authors.
         dropouts: Shares dropped in training.
         masking: Of frames and channels in training; null switches it off.
         freeze_features: Whether the convolutions on the waveform stay as they are.
@@ -51,6 +53,7 @@ class Foundation(Architecture):
     keep: Keep = "even"
     keep_head: bool = True
     language: str | None = None
+    subnet: Subnet | None = None
     dropouts: Dropouts = Dropouts()
     masking: Masking | None = Masking()
     freeze_features: bool = True
@@ -58,7 +61,8 @@ class Foundation(Architecture):
     vocabulary: tuple[str, ...] | None = None
 
     CHANGEABLE = ("source", "dropouts", "checkpoint_activations")
-    OF_HEADS = ("keep", "keep_head", "language", "vocabulary")  # none of which matters once layers have weights
+    # None of which matters once layers have weights.
+    OF_HEADS = ("keep", "keep_head", "language", "subnet", "vocabulary")
 
     def __post_init__(self) -> None:
         if self.source is not None and self.shape is not None:
@@ -77,11 +81,12 @@ class Foundation(Architecture):
         self._set("num_layers", self.num_layers or self.original.num_layers)
         if not isinstance(self.keep, str):
             self._set("keep", tuple(self.keep))
-        self._groups()
+        builder_of(self.original.family).kept(self.original, self._groups())
 
     @classmethod
     def from_plain(cls, settings: dict[str, Any]) -> Foundation:
-        kinds = {"shape": shape_from_plain, "dropouts": _read(Dropouts), "masking": _read(Masking)}
+        read = {"dropouts": _read(Dropouts), "masking": _read(Masking), "subnet": _read(Subnet)}
+        kinds = {"shape": shape_from_plain, **read}
         known = {k: kinds[k](v) if k in kinds and v is not None else v for k, v in settings.items()}
         network = cls(**{**known, "source": None})  # which may be gone: all that it brought is in the settings
         network._set("source", known["source"])
@@ -94,8 +99,9 @@ class Foundation(Architecture):
         return self.shape
 
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
-        shape = dataclasses.replace(self.original, num_layers=self.num_layers)
-        parts = find_family(shape.family).parts(shape, self.dropouts)
+        builder = builder_of(self.original.family)
+        shape = builder.kept(self.original, self._groups())
+        parts = builder.parts(shape, self.dropouts)
         head = nn.Linear(shape.dim, vocab_size)
         return Recogniser(
             stem=FoundationStem(
@@ -153,7 +159,7 @@ class Foundation(Architecture):
     def _source(self) -> Source:
         if self.source is None:
             raise FoldError("model.network: give a source of pre-trained weights, or a shape for random ones")
-        return find_source(self.source, self.language)
+        return find_source(self.source, self.language, self.subnet)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # once, while the frozen instance is made

@@ -86,6 +86,8 @@ class Shape:
     projection_norm: bool = True
     adapter_dim: int | None = None
 
+    DIVISORS: ClassVar[tuple[str, ...]] = ("num_heads", "position_groups")
+
     def __post_init__(self) -> None:
         for name in ("conv_channels", "conv_kernels", "conv_strides"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # lists, as YAML and JSON have them
@@ -93,7 +95,7 @@ class Shape:
             raise FoldError(
                 "conv_channels, conv_kernels and conv_strides must be of one length: a value per convolution"
             )
-        for part in ("num_heads", "position_groups"):
+        for part in self.DIVISORS:
             if self.dim % getattr(self, part):
                 raise FoldError(f"dim is {self.dim}: it must be a multiple of {part} ({getattr(self, part)})")
         if self.adapter_dim is not None and not self.pre_norm:

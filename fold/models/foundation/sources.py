@@ -1,7 +1,8 @@
-"""Where pre-trained weights come from: one of torchaudio's bundles, a Hugging Face directory, or a hub that has one."""
+"""Where pre-trained weights come from: torchaudio's bundles, Hugging Face directories, hubs, checkpoints of others."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any, Protocol
 
 from fold.errors import FoldError
 from fold.models.foundation.bundles import Bundle, bundles
+from fold.models.foundation.checkpoints import SUFFIXES, open_checkpoint
 from fold.models.foundation.huggingface import Directory
+from fold.models.foundation.lighthubert import LightHuBERT, Subnet
 from fold.models.foundation.masking import Masking
 from fold.models.foundation.shape import AnyShape, Dropouts
 from fold.models.foundation.tokens import Vocabulary
@@ -95,12 +98,25 @@ def _ask_hub(name: str, question: Any) -> Any:
         ) from None
 
 
-def find_source(name: str, language: str | None = None) -> Source:
-    """The source of that name. language: of one with several. Raises FoldError if there is none."""
+def find_source(name: str, language: str | None = None, subnet: Subnet | None = None) -> Source:
+    """The source of that name. language, subnet: of one with several. Raises FoldError if there is none."""
+    source = _find(name, language)
+    if isinstance(source, LightHuBERT):
+        return dataclasses.replace(source, subnet=subnet)
+    if subnet is not None:
+        raise FoldError(f"source {name}: is one network; --model.network.subnet is for checkpoints of LightHuBERT")
+    return source
+
+
+def _find(name: str, language: str | None) -> Source:
     if name in bundles():
         return Bundle(name)
+    if Path(name).is_file():
+        return open_checkpoint(Path(name))
     if Path(name).is_dir():
         return Directory(Path(name), language)
+    if Path(name).suffix in SUFFIXES:
+        raise FoldError(f"source '{name}': no such file")
     if HUB_ID.fullmatch(name) and not name.startswith("."):
         return HubDirectory(Path(name), language)
     raise FoldError(

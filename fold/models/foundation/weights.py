@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -59,7 +61,7 @@ class Weights(Mapping[str, Tensor]):
         """The tensors of these names, joined. Raises FoldError if one is missing."""
         missing = [name for name in names if name not in self.read]
         if missing:
-            raise FoldError(f"{self.where}: does not fit config.json: Missing {missing[0]}")
+            raise FoldError(f"{self.where}: does not fit the configuration: Missing {missing[0]}")
         return self[names[0]] if len(names) == 1 else torch.cat([self[name] for name in names])
 
 
@@ -71,7 +73,8 @@ def readable(file: object) -> Iterator[None]:
     except FoldError:
         raise
     except Exception as error:
-        raise FoldError(f"{file}: cannot be read as weights ({str(error).splitlines()[0][:200]})") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise FoldError(f"{file}: cannot be read as weights ({reason})") from None
 
 
 def check_is_no_pointer(file: Path) -> None:
@@ -113,7 +116,7 @@ def open_file(file: Path, prefix: str) -> Weights:
     """The weights of one file, safetensors or pickled; nothing pickled is executed."""
     check_is_no_pointer(file)
     with readable(file):
-        read = _safetensors(file) if file.suffix == ".safetensors" else _of_dict(_pickled(file))
+        read = _safetensors(file) if file.suffix == ".safetensors" else _of_dict(pickled(file))
     return Weights(str(file), {common_name(name, prefix): reader for name, reader in read.items()})
 
 
@@ -135,8 +138,12 @@ def _safetensors(file: Path) -> dict[str, Callable[[], Tensor]]:
     return {name: partial(held.get_tensor, name) for name in held.keys()}  # noqa: SIM118 (no mapping)
 
 
-def _pickled(file: Path) -> Mapping[str, Tensor]:
-    weights = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+def pickled(file: Path) -> Mapping[str, Any]:
+    """What a pickled file holds by name, its tensors by memory map; only tensors and plain values are read."""
+    try:
+        weights = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    except pickle.UnpicklingError:  # whose message advises to execute what the file holds
+        raise ValueError("not written by torch.save, or holds more than tensors and plain values") from None
     if not isinstance(weights, Mapping):
         raise ValueError(f"holds a {type(weights).__name__}, no weights by name")
     return weights
@@ -170,7 +177,8 @@ def load(
         for tensor, source in zip(tensors, sources, strict=True):
             if tensor.shape != target.shape:
                 shapes = f"{tuple(tensor.shape)}, not {tuple(target.shape)}"
-                raise FoldError(f"{weights.where}: does not fit config.json: size mismatch of {source[0]}: {shapes}")
+                wrong = f"size mismatch of {source[0]}: {shapes}"
+                raise FoldError(f"{weights.where}: does not fit the configuration: {wrong}")
         target.copy_(tensors[0] if len(tensors) == 1 else torch.stack([t.float() for t in tensors]).mean(0))
 
 
@@ -185,4 +193,4 @@ def check_all_used(model: nn.Module, weights: Weights, names: Names, num_layers:
             used.update(names(LAYER.sub(f"unfolding.layers.{place}.", ours)))
     strangers = (name for name in weights if name.startswith(ENCODER) and name not in used)
     if stranger := next((name for name in strangers if not name.startswith(left)), None):
-        raise FoldError(f"{weights.where}: does not fit config.json: Unexpected {stranger}")
+        raise FoldError(f"{weights.where}: does not fit the configuration: Unexpected {stranger}")

@@ -34,6 +34,8 @@ def drawings(systems: Sequence[System]) -> list[Drawing]:
         ("wer_by_depth", "WER by executed depth", wer_by_depth),
         ("wer_by_parameters", "WER by stored parameters", wer_by_parameters),
     ]
+    if all(system.record.macs for system in systems):
+        drawn.append(("wer_by_macs", "WER by computation", wer_by_macs))
     if times_compare(systems):
         drawn.append(("wer_by_real_time_factor", "WER by computing time", wer_by_real_time_factor))
     words = "; ".join(map(described, systems))
@@ -98,6 +100,22 @@ def wer_by_parameters(systems: Sequence[System], title: str) -> Figure:
     axes.margins(x=0.12)
     _finish(axes, "parameters (millions)", title, systems)
     place_labels(axes, ends + dots)
+    return figure
+
+
+def wer_by_macs(systems: Sequence[System], title: str) -> Figure:
+    """WER of every depth against what it computes, for systems of which that is known."""
+    figure, axes = style.new_figure()
+    labels = []
+    foldable = [(system, colour, _shown(system.label)) for system, colour in _foldable(systems)]
+    for system, colour, label in (*foldable, *_dots(systems)):
+        billions = [(system.macs(depth) or 0) / 1e9 for depth in system.depths]
+        wers = [fmean(system.wers(depth)) for depth in system.depths]
+        axes.plot(billions, wers, "o-", color=colour, label=label)
+        labels += [Label(str(d), macs, wer, colour) for d, macs, wer in zip(system.depths, billions, wers, strict=True)]
+    axes.margins(x=0.08)
+    _finish(axes, "billions of multiply-accumulates for a second of audio", title, systems)
+    place_labels(axes, labels)
     return figure
 
 

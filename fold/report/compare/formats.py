@@ -7,7 +7,8 @@ import io
 from collections.abc import Collection, Sequence
 
 from fold.report.compare.pairs import Pair
-from fold.report.compare.table import HEADINGS, Row, used_columns
+from fold.report.compare.systems import System
+from fold.report.compare.table import HEADINGS, MACS, Row, used_columns
 
 LEFT = (HEADINGS.index("system"), HEADINGS.index("verdict"))
 UNITS = {"change %": "%", "stored MB": "MB", "hours": "h", "runs": "runs"}
@@ -24,6 +25,7 @@ CSV_COLUMNS = (
     "depth",
     "num_params",
     "stored_bytes",
+    "macs_per_second",
     "path",
     "wer",
     "cer",
@@ -56,12 +58,19 @@ def to_terminal(table: Sequence[Row]) -> list[str]:
         if cells["system"]:
             facts = [f"{cells['layers']} physical layers", f"{cells['parameters']} parameters"]
             facts += [f"{cells[name]} {unit}" for name, unit in UNITS.items() if cells[name]]
-            lines += ["", cells["system"], f"  {', '.join(facts)}"]
+            lines += ["", cells["system"], f"  {', '.join(facts)}", *_macs(row.node.system)]
         line = f"  depth {cells['depth']:>2}  WER {cells['WER %']:<13}"
         if row.pair:
             line += f" {cells['difference [95 %]']:<22} p {cells['p']:<5}  {cells['verdict']}"
         lines.append(line.rstrip())
     return lines
+
+
+def _macs(system: System) -> list[str]:
+    """Those of the shallowest and the deepest depth, if they are known."""
+    ends = [system.macs(depth) for depth in dict.fromkeys((system.depths[0], system.depths[-1]))]
+    known = [f"{macs / 1e9:.3g}" for macs in ends if macs is not None]
+    return [f"  {' to '.join(known)} {MACS}"] if known else []
 
 
 def to_markdown(table: Sequence[Row], without: Collection[str] = ()) -> str:
@@ -95,7 +104,7 @@ def to_csv(table: Sequence[Row]) -> str:
         for run, record in enumerate(row.node.system.records):
             swept, pair = record.canonical[row.node.depth], row.pair
             values = [row.node.system.label, run + 1, record.num_layers, swept.depth, record.num_params]
-            values += [record.stored_bytes, swept.path, swept.wer, swept.cer]
+            values += [record.stored_bytes, record.macs.get(swept.path, ""), swept.path, swept.wer, swept.cer]
             writer.writerow([*values, *([str(pair.other), pair.p, pair.verdict] if pair else ["", "", ""])])
     return stream.getvalue()
 

@@ -91,6 +91,10 @@ class System:
     def cers(self, depth: int) -> list[float]:
         return [record.canonical[depth].cer for record in self.records]
 
+    def macs(self, depth: int) -> float | None:
+        """Multiply-accumulates for a second of audio, along the canonical path; None if unknown."""
+        return self.record.macs.get(self.record.canonical[depth].path)
+
     def over_paths(self, depth: int) -> tuple[float, float, float]:
         """Mean, lowest and highest WER over all paths of a depth and all runs, all decoded alike."""
         found = [summary for record in self.records for summary in summarise(record.rows) if summary.depth == depth]

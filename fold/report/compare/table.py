@@ -10,6 +10,7 @@ from fold.report.compare.pairs import Node, Pair, compare, counterpart
 from fold.report.compare.systems import System, mean_and_deviation, timed, times_compare
 from fold.report.record import RealTime
 
+MACS = "GMACs per s"
 HEADINGS = (
     "system",
     "layers",
@@ -17,6 +18,7 @@ HEADINGS = (
     "parameters",
     "change %",
     "stored MB",
+    MACS,
     "WER %",
     "CER %",
     "difference [95 %]",
@@ -53,6 +55,7 @@ class Row:
             f"{record.num_params:,}" if first else "",
             f"{change:+.1f}" if first and change else "",
             f"{record.stored_bytes / 1e6:.1f}" if first and record.stored_bytes else "",
+            _macs(system.macs(depth)),
             mean_and_deviation(system.wers(depth)),
             mean_and_deviation(system.cers(depth)),
             _difference(self.pair),
@@ -82,6 +85,10 @@ def used_columns(table: Sequence[Row]) -> list[int]:
     """Numbers of the headings below which anything stands."""
     cells = [row.cells() for row in table]
     return [index for index in range(len(HEADINGS)) if any(row[index] for row in cells)]
+
+
+def _macs(macs: float | None) -> str:
+    return "" if macs is None else f"{macs / 1e9:.3g}"
 
 
 def _difference(pair: Pair | None) -> str:
@@ -157,6 +164,11 @@ def notes(table: Sequence[Row], margin: float) -> list[str]:
         lines.append(f"Decoding: {'; '.join(f'{system.label}: {system.decoding}' for system in systems)}.")
     if any(len(system.records) > 1 for system in systems):
         lines.append("Of several runs: mean ± standard deviation.")
+    if any(system.record.macs for system in systems):
+        lines.append(
+            f"{MACS}: billions of multiply-accumulates for a second of audio, counted over 10 s, from the waveform to "
+            "the CTC head."
+        )
     tested = [row.pair for row in table if row.pair]
     if tested:
         lines.append(

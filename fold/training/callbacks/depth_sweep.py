@@ -14,6 +14,7 @@ from fold.data.batching import Batch
 from fold.decoding.decode import Trial
 from fold.errors import FoldError
 from fold.evaluation.checkpoint import Evaluation
+from fold.evaluation.macs import macs_per_second
 from fold.evaluation.sweep import Transcripts, make_record, real_time_factors, sweep_paths, sweep_rows
 from fold.metrics import PathErrors
 from fold.report.figure import Baseline, plot_sweep
@@ -137,6 +138,7 @@ class DepthSweep(lightning.Callback):
             self.rows,
             self._transcripts,
             real_time_factors(model, description, self._transcripts.timed, module.test_decoding),
+            macs=macs_per_second(model, description),
             name=self.experiment,
             corpus=data_of(trainer).index.corpus["class"],
             split="test",

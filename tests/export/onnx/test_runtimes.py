@@ -6,6 +6,7 @@ import numpy as np
 import openvino
 import pytest
 from export.onnx.exported import RATE, Exported, describe, export, furthest, noise, run
+from models.foundation.compressed import dphubert
 from models.foundation.directories import FAMILIES, write
 
 from fold.errors import FoldError
@@ -43,3 +44,11 @@ def test_foundation_models(family: str, tmp_path: Path) -> None:
         assert furthest(run(exported.session("int8"), waveforms, num_samples, repeats), expected) < 0.2
     with pytest.raises(FoldError, match="it hears waveforms"):
         from_features(exported.model)
+
+
+def test_pruned_models(tmp_path: Path) -> None:
+    exported = export(tmp_path, describe(dphubert(tmp_path).network, PathSpace(3, 2)), "--storage=fp32")
+    waveforms, num_samples = noise(12001, 8713, 0)
+    for repeats in ((1, 1, 1), (2, 2, 2)):
+        expected = exported.expected(waveforms, num_samples, exported.description.space.canonical(sum(repeats)))
+        assert furthest(run(exported.session(), waveforms, num_samples, repeats), expected) < 1e-5

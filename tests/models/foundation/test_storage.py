@@ -140,7 +140,7 @@ def test_weights_of_a_part_that_cannot_be_folded_are_no_silent_loss(tmp_path: Pa
     write(tmp_path, "mms")
     edit(tmp_path / "config.json", adapter_attn_dim=None)
     message = error_of(lambda: folded(Foundation(source=str(tmp_path))))
-    assert "does not fit config.json: Unexpected" in message and "adapter_layer" in message
+    assert "does not fit the configuration: Unexpected" in message and "adapter_layer" in message
 
 
 ADAPTER_FILES = {".safetensors": safetensors.torch.save_file, ".bin": torch.save}

@@ -13,7 +13,7 @@ def test_each_figure_has_a_title_of_its_own_and_tells_its_points_in_words() -> N
     [system] = group([replace(record, real_time_spread={row.path: (0.01, 0.1) for row in record.rows})], ["ours"])
     drawn = drawings([system])
     titles = [drawing.figure.axes[0].get_title(loc="left") for drawing in drawn]
-    assert titles == [drawing.title for drawing in drawn] and len(set(titles)) == 3
+    assert titles == [drawing.title for drawing in drawn] and len(set(titles)) == 4
     for drawing in drawn:
         assert all(f"{row.wer:.2f} % at depth {row.depth}" in drawing.words for row in record.rows)
 

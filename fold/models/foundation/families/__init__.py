@@ -1,4 +1,4 @@
-"""The families of pre-trained networks that can be folded, by their `model_type` in transformers: one file each."""
+"""The families of pre-trained networks that can be folded: one file each."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 from fold.errors import FoldError
 from fold.models.foundation.families.conformer import Conformer
 from fold.models.foundation.families.data2vec import Data2Vec
-from fold.models.foundation.families.family import Family, Parts
+from fold.models.foundation.families.family import Builder, Family, Parts
+from fold.models.foundation.families.pruned import Pruned
 from fold.models.foundation.families.w2v_bert import W2vBert
 from fold.models.foundation.families.wav2vec2 import Wav2Vec2
 from fold.models.foundation.families.wavlm import WavLM
 from fold.models.foundation.shape import AnyShape
 
-FAMILIES: dict[str, Family] = {
+FAMILIES: dict[str, Family] = {  # by their `model_type` in transformers
     "wav2vec2": Wav2Vec2("Wav2Vec2", "wav2vec2."),
     "hubert": Wav2Vec2("Hubert", "hubert."),
     "wavlm": WavLM("WavLM", "wavlm."),
@@ -24,6 +25,7 @@ FAMILIES: dict[str, Family] = {
     "wav2vec2-conformer": Conformer("Wav2Vec2Conformer", "wav2vec2_conformer."),
     "wav2vec2-bert": W2vBert("Wav2Vec2Bert", "wav2vec2_bert."),
 }
+BUILDERS: dict[str, Builder] = {**FAMILIES, "pruned": Pruned()}  # by the `family` of shapes
 
 
 def find_family(model_type: object) -> Family:
@@ -33,9 +35,14 @@ def find_family(model_type: object) -> Family:
     return FAMILIES[model_type]
 
 
+def builder_of(family: str) -> Builder:
+    """What builds the networks of shapes whose `family` is this."""
+    return BUILDERS[family]
+
+
 def shape_from_plain(plain: Mapping[str, Any]) -> AnyShape:
     """The shape that a checkpoint keeps as a dictionary."""
-    return find_family(plain.get("family")).shape_from_plain(plain)
+    return builder_of(plain["family"]).shape_from_plain(plain)
 
 
-__all__ = ["FAMILIES", "Family", "Parts", "find_family", "shape_from_plain"]
+__all__ = ["FAMILIES", "Family", "Parts", "builder_of", "find_family", "shape_from_plain"]

@@ -39,8 +39,31 @@ class Parts:
     final_norm: nn.Module
 
 
+class Builder(ABC):
+    """Builds the networks of one class of shapes."""
+
+    shape_type: ClassVar[type[Any]]
+
+    @abstractmethod
+    def parts(self, shape: Any, dropouts: Dropouts) -> Parts:
+        """The network of a shape."""
+
+    def kept(self, shape: Any, groups: Sequence[Sequence[int]]) -> Any:
+        """The shape of what stays of a network; groups: for each kept layer, those (from 0) that it is the mean of.
+
+        Raises FoldError if these have no mean.
+        """
+        return dataclasses.replace(shape, num_layers=len(groups))
+
+    def shape_from_plain(self, plain: Mapping[str, Any]) -> AnyShape:
+        """The shape from its fields, also from those of an older version that had fewer."""
+        known = {field.name for field in dataclasses.fields(self.shape_type)}
+        shape: AnyShape = self.shape_type(**{name: value for name, value in plain.items() if name in known})
+        return shape
+
+
 @dataclass(frozen=True)
-class Family(ABC):
+class Family(Builder):
     """One `model_type` of transformers.
 
     kind: how its classes begin there, such as Wav2Vec2 in Wav2Vec2ForCTC; prefix: of the names of its weights.
@@ -49,7 +72,6 @@ class Family(ABC):
     kind: str
     prefix: str
 
-    shape_type: ClassVar[type[Any]]
     fields: ClassVar[Mapping[str, str]]
     """Of a shape: their names in config.json."""
     only: ClassVar[Mapping[str, object]]
@@ -58,10 +80,6 @@ class Family(ABC):
     """How our names of weights begin, and how those of transformers do."""
     left_out: ClassVar[tuple[str, ...]] = ("masked",)
     """How the names of weights begin that transformers stores and never uses."""
-
-    @abstractmethod
-    def parts(self, shape: Any, dropouts: Dropouts) -> Parts:
-        """The network of a shape."""
 
     @abstractmethod
     def shape(self, config: Mapping[str, Any], extractor: Mapping[str, Any] | None) -> AnyShape:
@@ -115,9 +133,3 @@ class Family(ABC):
     def given(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a shape that config.json has."""
         return {field: config[name] for field, name in self.fields.items() if name in config}
-
-    def shape_from_plain(self, plain: Mapping[str, Any]) -> AnyShape:
-        """The shape from its fields, also from those of an older version that had fewer."""
-        known = {field.name for field in dataclasses.fields(self.shape_type)}
-        shape: AnyShape = self.shape_type(**{name: value for name, value in plain.items() if name in known})
-        return shape

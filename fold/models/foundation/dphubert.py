@@ -1,0 +1,101 @@
+"""Checkpoints of DPHuBERT (Peng et al., 2023, arXiv 2305.17651): HuBERT or wav2vec 2.0, distilled and pruned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from fold.errors import FoldError
+from fold.models.foundation.bundles import dropouts_of, torchaudio_name
+from fold.models.foundation.families.pruned import PrunedShape
+from fold.models.foundation.masking import Masking
+from fold.models.foundation.shape import Dropouts
+from fold.models.foundation.tokens import Vocabulary
+from fold.models.foundation.weights import Weights, of_dict
+
+UNPRUNED = (  # in a configuration: true while gates are trained that tell what to prune
+    "extractor_prune_conv_channels",
+    "encoder_prune_attention_heads",
+    "encoder_prune_attention_layer",
+    "encoder_prune_feed_forward_intermediate",
+    "encoder_prune_feed_forward_layer",
+)
+
+
+@dataclass(frozen=True)
+class DPHuBERT:
+    """A checkpoint of DPHuBERT: `config`, the arguments of torchaudio's `wav2vec2_model` with a number of heads and of
+    inner features for each layer, and `state_dict`.
+
+    A CTC head (`aux`) stays if `labels` name its rows: blank, unknown, units, end. So our own pruned models are stored;
+    others get a new head.
+    """
+
+    path: Path
+    content: Mapping[str, Any] = field(repr=False, compare=False)
+
+    HOLDS: ClassVar[tuple[str, ...]] = ("config", "state_dict")
+    sample_rate: ClassVar[int] = 16000
+    left_out: ClassVar[tuple[str, ...]] = ()
+
+    def shape(self) -> PrunedShape:
+        config = self.content["config"]
+        if "encoder_remaining_heads" in config:
+            raise FoldError(f"source {self.path}: is DPWavLM; of pruned models only HuBERT and wav2vec 2.0 can be read")
+        if gated := [name for name in UNPRUNED if config.get(name)]:
+            raise FoldError(f"source {self.path}: is not pruned yet ({gated[0]}); take what save_final_ckpt.py writes")
+        try:
+            return _shape(config)
+        except (KeyError, TypeError, ValueError) as error:
+            raise FoldError(f"source {self.path}: its config is none of DPHuBERT ({error!r})") from None
+        except FoldError as error:
+            raise FoldError(f"source {self.path}: {error}") from None
+
+    def vocabulary(self) -> Vocabulary | None:
+        if "labels" not in self.content:
+            return None
+        units = tuple(self.content["labels"])[2:-1]
+        return Vocabulary(units, tuple(range(2, 2 + len(units))), blank=0, unknown=1, end=2 + len(units))
+
+    def dropouts(self) -> Dropouts:
+        return dropouts_of(self.content["config"])
+
+    def masking(self) -> Masking:
+        """Unknown: nothing was masked."""
+        return Masking()
+
+    def fetch(self) -> None:
+        """Nothing: the file lies here."""
+
+    def names(self, ours: str) -> tuple[str, ...]:
+        return (torchaudio_name(ours),)
+
+    @cached_property
+    def weights(self) -> Weights:
+        return of_dict(self.content["state_dict"], str(self.path))
+
+
+def _shape(config: Mapping[str, Any]) -> PrunedShape:
+    """The shape of a configuration. Raises KeyError, TypeError or ValueError for what is none."""
+    channels, kernels, strides = zip(*config["extractor_conv_layer_config"], strict=True)
+    used = {name: config[f"encoder_use_{name}"] for name in ("attention", "feed_forward")}
+    heads, features = config["encoder_num_heads"], config["encoder_ff_interm_features"]
+    return PrunedShape(
+        num_layers=config["encoder_num_layers"],
+        dim=config["encoder_embed_dim"],
+        num_heads=tuple(n * is_used for n, is_used in zip(heads, used["attention"], strict=True)),
+        ffn_dim=tuple(n * is_used for n, is_used in zip(features, used["feed_forward"], strict=True)),
+        head_dim=config["encoder_head_dim"],
+        conv_channels=channels,
+        conv_kernels=kernels,
+        conv_strides=strides,
+        conv_bias=config["extractor_conv_bias"],
+        conv_norm=config["extractor_mode"].removesuffix("_norm"),
+        pre_norm=config["encoder_layer_norm_first"],
+        position_kernel=config["encoder_pos_conv_kernel"],
+        position_groups=config["encoder_pos_conv_groups"],
+        normalise=config["normalize_waveform"],
+    )

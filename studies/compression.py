@@ -1,0 +1,78 @@
+"""Prior compression beside folding, without any download: rivals of equal size, all from one foundation model.
+
+    python -m studies.compression
+
+Takes the foundation model of `studies.foundation`, its runs of all layers (full), of 4 of them (compact) and of these
+unfolded (fold), and trains for the same updates two more of the size of compact: a thin student of all layers that
+learns the hidden states of the full model besides the task (`studies.students`), and the full model with its least
+heads and inner features pruned (`studies.pruning`). Goes on where it was interrupted, prints the comparison of what is
+finished; `--page-only` and `--commands` as in the other studies.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from fold import shipped
+from studies import foundation
+from studies.foundation import MARGIN, SEEDS, SOURCE, pretrain
+from studies.pruning import prune
+from studies.results_page import comparison
+from studies.runs import Run, commands, options_of, train_all
+
+STUDY = "compression"
+CORPUS = "commands"
+PARAMETERS = 1_217_693  # of compact
+PRUNED = SOURCE.parent / "pruned.pth"
+WIDTH = {"dim": 120, "ffn_dim": 464}  # of a thin student of that size
+EXPERIMENT = "wav2vec2_small_compact"
+FIXED = ("--data.batch_seconds=50", foundation.LONGER, "--model.network.num_layers=null")
+TEACHER = f"class_path: studies.students.LikeTeacher, init_args: {{source: {SOURCE}, layers: [2, 4, 6]}}"
+
+
+def main() -> None:
+    options = options_of(__doc__)
+    if options.commands:
+        print(commands(runs(), options.commands))
+        return
+    if not options.page_only:
+        pretrain(options.places[CORPUS])
+        if not PRUNED.exists():
+            torch.save(prune(str(SOURCE.parent / "checkpoints" / "last.ckpt"), PARAMETERS), PRUNED)
+        train_all(runs(), options.places, options.jobs)
+    finished = [run for run in runs() if run.finished]
+    print(comparison(finished, "full_longer", MARGIN))
+
+
+def runs() -> list[Run]:
+    known = [foundation.run(f"{name}_longer", CORPUS, seed) for name in ("full", "compact", "fold") for seed in SEEDS]
+    return [*known, *(rival(seed) for rival in (thin, pruned) for seed in SEEDS)]
+
+
+def thin(seed: int) -> Run:
+    options = (
+        *FIXED,
+        "--model.network.class_path=studies.students.Thin",
+        "--model.network.source=null",
+        f"--model.network.teacher={SOURCE}",
+        f"--model.network.shape={thin_shape()}",
+        f"--model.objective.further={{teacher: {{{TEACHER}}}}}",
+    )
+    return Run(STUDY, "thin", EXPERIMENT, CORPUS, options, seed)
+
+
+def thin_shape() -> str:
+    """That of the foundation model, narrower, as an option."""
+    settings = shipped.read(Path("experiments/wav2vec2_small_full.yaml"))
+    shape = {**settings["model"]["network"]["init_args"]["shape"], **WIDTH}
+    return "{" + ", ".join(f"{name}: {str(value).lower()}" for name, value in shape.items()) + "}"
+
+
+def pruned(seed: int) -> Run:
+    return Run(STUDY, "pruned", EXPERIMENT, CORPUS, (*FIXED, f"--model.network.source={PRUNED}"), seed)
+
+
+if __name__ == "__main__":
+    main()
