@@ -46,8 +46,8 @@ class StepOutputs:
         counts: what losses average over.
         ctc_weight: share of CTC in the losses of a model with an attention decoder.
         task_losses: each utterance's part in the average task loss of each path, (paths, batch).
-        heard: what the model heard; None in validation.
-        companion: of the term that looks, if it has one; None in validation.
+        heard: what the model heard; None only outside training.
+        companion: of the term that looks, if it has one.
     """
 
     paths: StepPaths

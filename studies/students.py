@@ -68,11 +68,9 @@ class LikeTeacher(Term):
     def new_companion(self, model: Recogniser, sample_rate: int) -> Teacher:
         return Teacher(self.source, tuple(self.layers), model.ctc_head.in_features, sample_rate)
 
-    def __call__(self, step: StepOutputs) -> Tensor | None:
-        if step.companion is None or step.heard is None:
-            return None
+    def __call__(self, step: StepOutputs) -> Tensor:
         states = step.deepest.hidden
-        assert isinstance(step.companion, Teacher) and states is not None
+        assert isinstance(step.companion, Teacher) and step.heard is not None and states is not None
         targets, total = step.companion.states(step.heard.waveforms, step.heard.num_samples)
         places = [round(layer * len(states) / total) - 1 for layer in self.layers]
         predicted = step.companion.mapped([states[place] for place in places])

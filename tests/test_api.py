@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from audio_files import speech
 from conftest import TINY_NETWORK, Finished
 
 import fold
@@ -41,16 +42,11 @@ def model(file: Path) -> fold.Model:
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder, generator = tmp_path_factory.mktemp("recordings"), np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("recordings")
     files = [folder / f"{number}.wav" for number in range(2)]
-    for file in files:
-        soundfile.write(file, swelling(2.0) * generator.normal(scale=0.1, size=2 * RATE), RATE)
+    for seed, file in enumerate(files):
+        soundfile.write(file, speech(2.0, RATE, seed), RATE)
     return files
-
-
-def swelling(seconds: float) -> np.ndarray:
-    """A loudness between 0.02 and 1 as that of speech, which is never as steady as noise."""
-    return 0.51 - 0.49 * np.cos(2 * np.pi * 3 * np.arange(round(seconds * RATE)) / RATE)
 
 
 def test_what_is_offered_is_there() -> None:
@@ -95,8 +91,7 @@ def test_samples_are_as_good_as_a_file(model: fold.Model, recordings: list[Path]
 
 
 def test_samples_at_another_rate_are_resampled(model: fold.Model) -> None:
-    time = np.arange(32_000) / 16_000
-    sound = (np.repeat(swelling(2.0), 2) * np.sin(2 * np.pi * (300 + 200 * time) * time)).astype(np.float32)
+    sound = speech(2.0, 16_000)
     words = model.transcribe(sound, sample_rate=16_000, timestamps=True)
     assert words[-1].end <= 2.1
     assert model.transcribe(sound, sample_rate=16_000) != model.transcribe(sound)  # taken for 4 s at 8 kHz

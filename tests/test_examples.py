@@ -9,10 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 import torch
+from audio_files import speech
 from conftest import REPOSITORY, TINY_NETWORK
 
 from fold.checkpoint import KEY, PREFIX, Description
@@ -34,10 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file.parent.mkdir(parents=True)
     torch.save({KEY: description.to_dict(), "state_dict": weights}, file)
     (folder / "recordings").mkdir()
-    generator, lines = np.random.default_rng(0), []
+    lines = []
     for number in range(2):
         recording = folder / "recordings" / f"{number}.wav"
-        soundfile.write(recording, generator.normal(scale=0.1, size=8000), 8000)
+        soundfile.write(recording, speech(1.0, 8000, number), 8000)
         recording.with_suffix(".txt").write_text("a b c\n")
         lines.append(f"{recording}\ta b c")
     (folder / "list.tsv").write_text("\n".join(lines) + "\n")

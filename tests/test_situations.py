@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 import torch
+from audio_files import speech
 from conftest import REPOSITORY, TINY_NETWORK, Finished
 
 from fold.checkpoint import KEY, PREFIX, Description
@@ -144,10 +144,9 @@ def checkpoint(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sounds(tmp_path: Path) -> list[Path]:
-    random = np.random.default_rng(0)
     files = [tmp_path / f"{number}.wav" for number in range(4)]
-    for file in files:
-        soundfile.write(file, 0.1 * random.normal(size=8000), 8000)
+    for seed, file in enumerate(files):
+        soundfile.write(file, speech(1.0, 8000, seed), 8000)
     return files
 
 

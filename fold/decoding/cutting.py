@@ -19,8 +19,7 @@ class Cutting:
     """How recordings are cut into utterances; what holds no speech is left out (`fold_device.cutting.Utterances`).
 
     Args:
-        pause: Seconds of quiet between two utterances. A model trained on long sentences may want more; inf for no cut
-            at pauses.
+        pause: Seconds of quiet between two utterances. A model trained on long sentences may want more.
         longest: Seconds of an utterance, at most; where none pauses, it is cut where it is quietest.
 
     Raises:

@@ -8,6 +8,7 @@ import pytest
 from stub_export import FRAME, RATE, change, saying
 
 import fold_device
+from fold_device.cutting import Utterances
 from fold_device.errors import DeviceError
 
 Wav = Callable[..., Path]
@@ -60,6 +61,17 @@ def test_long_audio_is_cut_at_pauses_and_keeps_its_times(exported: Path, wav: Wa
     assert np.abs(np.array(starts) - expected).max() < 0.05
     whole = fold_device.load(exported).transcribe(file, depth=2, pause=1.0, longest=1000.0)
     assert whole.text == said.text
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("number", [1, 2, 4, 10])
+def test_joined_sentences_are_recognised_one_by_one(exported: Path, number: int, depth: int) -> None:
+    texts, random = ["lights on", "turn it off", "wake me at nine"] * 4, np.random.default_rng(number)
+    samples = np.concatenate([saying(text, depth, random.integers(15, 50) * FRAME / RATE) for text in texts[:number]])
+    model = fold_device.load(exported)
+    repeats = model.description.choose(depth)
+    assert [said.text for said in model.pieces(Utterances(RATE)([samples]), repeats)] == texts[:number]
+    assert model.transcribe(samples, depth).text == " ".join(texts[:number])
 
 
 @pytest.mark.parametrize("level", [0.0, 0.001, 0.1])

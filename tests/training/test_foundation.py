@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 import torch
+from audio_files import speech
 from conftest import Finished
 from models.foundation.directories import write
 from tones import SAMPLE_RATE
@@ -75,11 +75,9 @@ def test_through_every_command(experiment: Path, fold_command: Command, tmp_path
     assert "depth_sweep.csv" in {file.name for file in two.iterdir()}
     printed = fold_command("sweep", f"--ckpt_path={last}", "--split=dev").stdout
     assert "20 utterances" in printed
-    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).normal(size=5 * SAMPLE_RATE), SAMPLE_RATE)
-    windows = ("--windows.seconds=2", "--windows.overlap_seconds=0.5")
-    assert fold_command("transcribe", f"--ckpt_path={last}", *windows, tmp_path / "a.wav").stdout.startswith(
-        str(tmp_path)
-    )
+    soundfile.write(tmp_path / "a.wav", speech(5.0, SAMPLE_RATE), SAMPLE_RATE)
+    done = fold_command("transcribe", f"--ckpt_path={last}", "--cutting.longest=2", tmp_path / "a.wav")
+    assert done.stdout.startswith(str(tmp_path))
     fold_command("export", "--to=huggingface", f"--ckpt_path={last}", "--path=1-2-2")
     assert json.loads((two / "huggingface" / "config.json").read_text())["num_hidden_layers"] == 3
 
