@@ -75,7 +75,7 @@ class Section:
         headings, *rows = self.cells()
         table = Table()
         for index, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if index else "left")
+            table.add_column(heading, justify="right" if index else "left", no_wrap=not index)
         for cells in rows:
             table.add_row(*cells)
         console.print(f"\n[bold]{self.title}[/bold]", table, *self.notes, sep="\n", highlight=False)

@@ -84,6 +84,9 @@ def test_a_kill_at_any_moment_leaves_the_newest_checkpoint(tmp_path: Path) -> No
     for _ in range(25):
         child = FORK.Process(target=save_for_ever, args=(tmp_path, saved), daemon=True)
         child.start()
+        before, end = saved.value, time.monotonic() + 30 * (choose.random() < 0.8)  # most get to saving, however slow
+        while saved.value == before and time.monotonic() < end:
+            time.sleep(0.001)
         time.sleep(choose.uniform(0.0, 0.06))
         os.kill(child.pid, signal.SIGKILL)
         child.join()
