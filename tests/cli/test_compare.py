@@ -256,4 +256,4 @@ def test_the_page_fits_a_browser(
     ground = ".".join(
         str(int(getattr(PALETTE["paper"], "dark" if dark else "light")[i : i + 2], 16)) for i in (1, 3, 5)
     )
-    assert title and title[1] == f"true,5,2,{5 * 4 // 2},true,{ground}", done.stdout[:300] + done.stderr[-300:]
+    assert title and title[1] == f"true,5,3,{5 * 4 // 2},true,{ground}", done.stdout[:300] + done.stderr[-300:]

@@ -15,7 +15,10 @@ from torture.kills import Whole, command, finish, killed_runs, lost, start
 Command = Callable[..., Finished]
 
 
-@pytest.mark.parametrize(("processes", "workers"), [(1, 0), pytest.param(1, 2, marks=pytest.mark.slow), (2, 0)])
+@pytest.mark.parametrize(
+    ("processes", "workers"),
+    [pytest.param(1, 0, marks=pytest.mark.slow), pytest.param(1, 2, marks=pytest.mark.slow), (2, 0)],
+)
 def test_a_killed_run_ends_with_the_same_bits(
     processes: int, workers: int, whole: Callable[[int], Whole], tones_config: Path, tmp_path: Path
 ) -> None:
