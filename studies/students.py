@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from fold.models import Foundation, Recogniser
 from fold.models.foundation.sources import find_source
 from fold.modules.masks import length_mask
-from fold.objective import StepOutputs, Term
 from fold.paths import PathSpace
+from fold.terms import StepOutputs, Term
 
 FEATURES = "stem.waveform_encoder."
 

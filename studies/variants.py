@@ -20,8 +20,8 @@ from fold.cli import main
 from fold.losses import ctc_losses
 from fold.models import Conformer, Recogniser
 from fold.modules.norms import MaskedBatchNorm
-from fold.objective import StepOutputs, Term
 from fold.paths import Path
+from fold.terms import StepOutputs, Term
 from fold.unfolding import Unfolding
 
 REPEATS = 2  # the most that a layer runs in the study
@@ -194,16 +194,13 @@ class SelfConditioned(Conformer):
     """Each repeat of a layer is told what the CTC head says of its input; best with the term `BetweenRepeats`."""
 
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
-        model = super().build(vocab_size, sample_rate)
-        feedback = Feedback(model.final_norm, model.ctc_head)
-        model.unfolding = SelfConditionedUnfolding(list(model.unfolding.layers), feedback, self.checkpoint_activations)
-        return model
+        return with_feedback(super().build(vocab_size, sample_rate), SelfConditionedUnfolding)
 
 
 @dataclass(frozen=True)
 class BetweenRepeats(Term):
     """The CTC loss of the states of the deepest path between two runs of a layer, their mean (Lee and Watanabe, arXiv
-    2102.03216, for plain encoders)."""
+    2102.03216, for plain encoders). Repeats have to be adjacent: in cyclic order these states are others."""
 
     needs_hidden = True
 
@@ -224,10 +221,14 @@ class CyclicFeedback(Conformer):
     """Repeats in cyclic order, where each round after the first is told what the CTC head says of the one before."""
 
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
-        model = super().build(vocab_size, sample_rate)
-        feedback = Feedback(model.final_norm, model.ctc_head)
-        model.unfolding = FedUnfolding(list(model.unfolding.layers), feedback, self.checkpoint_activations)
-        return model
+        return with_feedback(super().build(vocab_size, sample_rate), FedUnfolding)
+
+
+def with_feedback(model: Recogniser, kind: type[SelfConditionedUnfolding] | type[FedUnfolding]) -> Recogniser:
+    """The model with its layers in an unfolding that tells them what its head says."""
+    plain, feedback = model.unfolding, Feedback(model.final_norm, model.ctc_head)
+    model.unfolding = kind(list(plain.layers), feedback, plain.checkpoint_activations)
+    return model
 
 
 def with_own_repeats(model: Recogniser, repeated: Any) -> Recogniser:

@@ -12,9 +12,9 @@ from pathlib import Path
 import fold
 
 CORE = (
-    "fold.paths, fold.unfolding, fold.models, fold.losses, fold.objective, fold.sampling, fold.decoding.decode, "
-    "fold.metrics, fold.report.figure, fold.evaluation.checkpoint, fold.checkpoint, fold.api, fold.cli, "
-    "fold.cli.transcribe, fold.cli.sweep"
+    "fold.paths, fold.unfolding, fold.models, fold.losses, fold.terms, fold.objective, fold.sampling, "
+    "fold.decoding.decode, fold.metrics, fold.report.figure, fold.evaluation.checkpoint, fold.checkpoint, fold.api, "
+    "fold.cli, fold.cli.transcribe, fold.cli.sweep"
 )
 PACKAGE = Path(fold.__file__).parent
 

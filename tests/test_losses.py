@@ -13,18 +13,10 @@ from torch.distributions import Categorical, kl_divergence
 from fold.errors import FoldError
 from fold.losses import Counts, Targets, attention_losses, ctc_fits, ctc_losses, divergence
 from fold.models import PathOutput, PathOutputs
-from fold.objective import (
-    Distillation,
-    JointObjective,
-    Losses,
-    Ramp,
-    SampledTask,
-    SeedTask,
-    StepOutputs,
-    Term,
-)
+from fold.objective import JointObjective, Losses
 from fold.paths import Path
 from fold.sampling import StepPaths
+from fold.terms import Distillation, Ramp, SampledTask, SeedTask, StepOutputs, Term
 
 VOCAB, FRAMES, BATCH = 5, 7, 4
 NUM_FRAMES = [7, 4, 6, 3]

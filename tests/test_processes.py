@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from groups import group_lives
 from tones import SAMPLE_RATE, Tones
 
 from fold.data.datamodule import SpeechData
@@ -74,14 +75,6 @@ def start(shards: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pop
         if group_lives(process.pid):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_lock_that_another_thread_holds_does_not_stop_readers(start: Callable[..., subprocess.Popen[str]]) -> None:

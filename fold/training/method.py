@@ -10,10 +10,11 @@ import torch
 
 from fold import sealed
 from fold.errors import FoldError
-from fold.objective import TERMS, JointObjective, Term
+from fold.objective import JointObjective
 from fold.paths import PathSpace
 from fold.registry import pack, unpack_fields
 from fold.sampling import SAMPLERS, PathSampler, step_generator
+from fold.terms import TERMS, Term
 
 KEY = "method"  # where a checkpoint keeps it
 
@@ -50,7 +51,7 @@ class Method:
 
 def _checked_term(name: str, term: object) -> type[Term]:
     if not isinstance(term, Term):
-        raise FoldError(f"model.objective.further.{name} is {term}: expected a subclass of fold.objective.Term")
+        raise FoldError(f"model.objective.further.{name} is {term}: expected a subclass of fold.terms.Term")
     return type(term)
 
 

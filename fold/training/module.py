@@ -24,10 +24,11 @@ from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.errors import refused_as
 from fold.losses import Counts, FitsCTC, Targets
 from fold.models import Architecture, Recogniser
-from fold.objective import Heard, JointObjective
+from fold.objective import JointObjective
 from fold.paths import PathSpace
 from fold.registry import pack
 from fold.sampling import DepthFirst, PathSampler, StepPaths, step_generator
+from fold.terms import Heard
 from fold.training import method
 from fold.training.finite import FiniteUpdates
 from fold.training.method import Method

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from groups import group_lives
 from members import decode_flac, read_member
 
 from fold.data import prepare as prepare_module
@@ -244,14 +245,6 @@ def wait_for(condition, seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def is_alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_an_interrupt_ends_with_one_line_and_no_debris(tmp_path):
     process = start(tmp_path, hours=1)
     wait_for(lambda: list((tmp_path / "out").glob("*.tar.part")))
@@ -268,7 +261,7 @@ def test_a_killed_preparation_leaves_no_process_and_is_finished_later(tmp_path):
     wait_for(lambda: list((tmp_path / "out").glob("*.tar.part")))
     process.kill()
     process.communicate(timeout=30)
-    wait_for(lambda: not is_alive(process.pid))
+    wait_for(lambda: not group_lives(process.pid))
     assert not (tmp_path / "out" / INDEX_FILE).exists()
     again = start(tmp_path, hours=0.05)
     _, errors = again.communicate(timeout=60)

@@ -10,9 +10,10 @@ from fold.errors import FoldError
 from fold.losses import Counts, Targets
 from fold.models import Conformer, PathOutput, Recogniser, empty_model
 from fold.models.layers import EBranchformerLayers
-from fold.objective import Distillation, JointObjective
+from fold.objective import JointObjective
 from fold.paths import PathSpace
 from fold.sampling import DepthFirst, StepPaths, step_generator
+from fold.terms import Distillation
 
 RATE, VOCAB = 8000, 6
 TINY = Conformer(

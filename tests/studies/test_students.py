@@ -14,10 +14,11 @@ from fold import checkpoint
 from fold.losses import Targets
 from fold.models import Foundation, Recogniser
 from fold.models.foundation import Shape
-from fold.objective import Heard, JointObjective
+from fold.objective import JointObjective
 from fold.paths import PathSpace
 from fold.report.record import read_record
 from fold.sampling import StepPaths
+from fold.terms import Heard
 from studies import compression
 from studies.pruning import prune
 from studies.students import LikeTeacher, Teacher, Thin

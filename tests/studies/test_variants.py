@@ -6,9 +6,10 @@ import torch
 from fold.checkpoint import Description
 from fold.losses import Counts, Targets
 from fold.models import Conformer, Recogniser
-from fold.objective import JointObjective, StepOutputs
+from fold.objective import JointObjective
 from fold.paths import Path, PathSpace
 from fold.sampling import StepPaths
+from fold.terms import StepOutputs
 from fold.text.units import CharUnits
 from studies.variants import (
     Adapters,
@@ -74,8 +75,9 @@ def test_cyclic_order_runs_rounds() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_rounds_are_told_what_the_head_says_of_the_round_before() -> None:
-    plain, varied = built(CyclicOrder), built(CyclicFeedback)
+@pytest.mark.parametrize(("kind", "without"), [(CyclicFeedback, CyclicOrder), (SelfConditioned, Conformer)])
+def test_repeats_alone_are_told_what_the_head_says(kind: type[Conformer], without: type[Conformer]) -> None:
+    plain, varied = built(without), built(kind)
     feedback = varied.unfolding.feedback
     assert varied.num_parameters() == plain.num_parameters() + feedback.project.weight.numel()
     paths = [path for depth in SPACE.depths for path in SPACE.paths(depth)]
@@ -83,23 +85,11 @@ def test_rounds_are_told_what_the_head_says_of_the_round_before() -> None:
         torch.testing.assert_close(found, expected)  # it begins as nothing
     torch.nn.init.normal_(feedback.project.weight)
     both = zip(paths, outputs(plain, paths), outputs(varied, paths), strict=True)
-    assert {path for path, without, told in both if torch.equal(without, told)} == {SPACE.seed}
+    assert {path for path, untold, told in both if torch.equal(untold, told)} == {SPACE.seed}
     noise, lengths = torch.randn(1, 8000), torch.tensor([8000])
     walked = dict(varied.walk(noise, lengths, paths))
     for index, together in enumerate(varied(noise, lengths, paths)):
         torch.testing.assert_close(walked[index].ctc_log_probs, together.ctc_log_probs)
-
-
-def test_repeats_are_told_what_the_head_says_of_their_input() -> None:
-    plain, varied = built(Conformer), built(SelfConditioned)
-    feedback = varied.unfolding.feedback
-    assert varied.num_parameters() == plain.num_parameters() + feedback.project.weight.numel()
-    paths = [path for depth in SPACE.depths for path in SPACE.paths(depth)]
-    for expected, found in zip(outputs(plain, paths), outputs(varied, paths), strict=True):
-        torch.testing.assert_close(found, expected)  # it begins as nothing
-    torch.nn.init.normal_(feedback.project.weight)
-    both = zip(paths, outputs(plain, paths), outputs(varied, paths), strict=True)
-    assert {path for path, without, told in both if torch.equal(without, told)} == {SPACE.seed}
 
 
 def test_states_between_repeats_are_read_by_the_shared_head() -> None:

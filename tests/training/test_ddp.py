@@ -13,10 +13,11 @@ from fold import checkpoint
 from fold.data.datamodule import SpeechData
 from fold.losses import Targets
 from fold.models import Conformer
-from fold.objective import Distillation, JointObjective
+from fold.objective import JointObjective
 from fold.paths import PathSpace
 from fold.report.record import read_record
 from fold.sampling import DepthFirst, step_generator
+from fold.terms import Distillation
 
 Command = Callable[..., Finished]
 LEARNING_RATE = 0.1

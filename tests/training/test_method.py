@@ -13,10 +13,11 @@ from conftest import Finished
 from torch import Tensor
 
 from fold.errors import FoldError
-from fold.objective import Distillation, JointObjective, StepOutputs, Term
+from fold.objective import JointObjective
 from fold.paths import Path, PathSpace
 from fold.registry import pack, unpack_fields
 from fold.sampling import DepthFirst, Growth, PathSampler, StepPaths, Uniform
+from fold.terms import Distillation, StepOutputs, Term
 from fold.training.method import Method
 
 SPACE = PathSpace(3, 2)
@@ -74,7 +75,7 @@ def test_a_class_that_nobody_could_find_again_is_refused() -> None:
 
 
 def test_what_is_no_term_is_refused() -> None:
-    with pytest.raises(FoldError, match=r"further.mine is 3: expected a subclass of fold.objective.Term"):
+    with pytest.raises(FoldError, match=r"further.mine is 3: expected a subclass of fold.terms.Term"):
         Method(DepthFirst(), JointObjective(further={"mine": 3})).check(SPACE)  # type: ignore[dict-item]
 
 

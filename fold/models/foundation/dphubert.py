@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 from fold.errors import FoldError
-from fold.models.foundation.bundles import dropouts_of, torchaudio_name
+from fold.models.foundation.bundles import dropouts_of
 from fold.models.foundation.families.pruned import PrunedShape
-from fold.models.foundation.masking import Masking
+from fold.models.foundation.published import Published
 from fold.models.foundation.shape import Dropouts
 from fold.models.foundation.tokens import Vocabulary
 from fold.models.foundation.weights import Weights, of_dict
@@ -26,7 +25,7 @@ UNPRUNED = (  # in a configuration: true while gates are trained that tell what 
 
 
 @dataclass(frozen=True)
-class DPHuBERT:
+class DPHuBERT(Published):
     """A checkpoint of DPHuBERT: `config`, the arguments of torchaudio's `wav2vec2_model` with a number of heads and of
     inner features for each layer, and `state_dict`.
 
@@ -34,12 +33,7 @@ class DPHuBERT:
     others get a new head.
     """
 
-    path: Path
-    content: Mapping[str, Any] = field(repr=False, compare=False)
-
     HOLDS: ClassVar[tuple[str, ...]] = ("config", "state_dict")
-    sample_rate: ClassVar[int] = 16000
-    left_out: ClassVar[tuple[str, ...]] = ()
 
     def shape(self) -> PrunedShape:
         config = self.content["config"]
@@ -62,16 +56,6 @@ class DPHuBERT:
 
     def dropouts(self) -> Dropouts:
         return dropouts_of(self.content["config"])
-
-    def masking(self) -> Masking:
-        """Unknown: nothing was masked."""
-        return Masking()
-
-    def fetch(self) -> None:
-        """Nothing: the file lies here."""
-
-    def names(self, ours: str) -> tuple[str, ...]:
-        return (torchaudio_name(ours),)
 
     @cached_property
     def weights(self) -> Weights:

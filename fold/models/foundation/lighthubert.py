@@ -5,17 +5,15 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from fold.errors import FoldError
-from fold.models.foundation.bundles import torchaudio_name
-from fold.models.foundation.masking import Masking
+from fold.models.foundation.published import Published
 from fold.models.foundation.shape import Dropouts, Shape
 from fold.models.foundation.tokens import Vocabulary
 from fold.models.foundation.weights import Weights, common_name
@@ -100,19 +98,15 @@ SPACES = {
 
 
 @dataclass(frozen=True)
-class LightHuBERT:
+class LightHuBERT(Published):
     """A checkpoint of LightHuBERT: `cfg`, as fairseq keeps it, and `model`, the weights of the largest network.
 
     subnet: that is taken of it, None for that of the authors. It is a plain HuBERT under a new CTC head.
     """
 
-    path: Path
-    content: Mapping[str, Any] = field(repr=False, compare=False)
     subnet: Subnet | None = None
 
     HOLDS: ClassVar[tuple[str, ...]] = ("cfg", "model")
-    sample_rate: ClassVar[int] = 16000
-    left_out: ClassVar[tuple[str, ...]] = ()
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -192,16 +186,6 @@ class LightHuBERT:
         return Dropouts(
             config["dropout"], config["attention_dropout"], config["activation_dropout"], config["dropout_input"]
         )
-
-    def masking(self) -> Masking:
-        """Unknown: that of its training was for predicting what is masked."""
-        return Masking()
-
-    def fetch(self) -> None:
-        """Nothing: the file lies here."""
-
-    def names(self, ours: str) -> tuple[str, ...]:
-        return (torchaudio_name(ours),)
 
     @cached_property
     def weights(self) -> Weights:
