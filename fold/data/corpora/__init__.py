@@ -6,6 +6,7 @@ from fold.data.corpora.fsdd import FSDD
 from fold.data.corpora.hugging_face import HuggingFace
 from fold.data.corpora.librispeech import LibriSpeech
 from fold.data.corpora.manifest import Manifest
+from fold.data.corpora.sentences import Sentences
 from fold.data.corpora.web_shards import WebShards
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LibriSpeech",
     "Manifest",
     "Recipe",
+    "Sentences",
     "Utterance",
     "WebShards",
 ]

@@ -1,4 +1,4 @@
-"""Background noises and levels, drawn from a generator and made from nothing else."""
+"""Background noises, rooms and levels, drawn from a generator and made from nothing else."""
 
 from collections.abc import Callable
 
@@ -47,6 +47,22 @@ def add_noise(samples: np.ndarray, noise: np.ndarray, snr: float, speech: np.nda
     wanted = np.sqrt(np.mean(speech**2)) * 10 ** (-snr / 20)
     noisy: np.ndarray = samples + noise * (wanted / np.sqrt(np.mean(noise**2)))
     return noisy
+
+
+def in_room(speech: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
+    """Speech as a microphone some steps away hears it: with an echo of noise that decays exponentially.
+
+    The echo dies by 60 dB in 0.1 to 0.6 s, and holds as much energy as the direct sound, or up to 15 dB less
+    (Polack's model of late reverberation). Shape (samples,), longer than the speech by the echo.
+    """
+    decay = rng.uniform(0.1, 0.6)
+    time = np.arange(round(decay * sample_rate)) / sample_rate
+    echo = rng.standard_normal(len(time)) * 10 ** (-3 * time / decay)
+    echo *= 10 ** (-rng.uniform(0, 15) / 20) / np.sqrt(np.sum(echo**2))
+    echo[0] += 1
+    size = len(speech) + len(echo) - 1
+    heard: np.ndarray = np.fft.irfft(np.fft.rfft(speech, size) * np.fft.rfft(echo, size), size)
+    return heard
 
 
 def set_peak(samples: np.ndarray, peak: float) -> np.ndarray:

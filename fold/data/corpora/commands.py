@@ -4,12 +4,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from fold.data.corpora import augment
 from fold.data.corpora.base import Corpus, Recipe, Utterance, generator
-from fold.data.corpora.espeak import synthesize
 from fold.data.corpora.grammar import sentence
+from fold.data.corpora.speaker import recorded, speak
 from fold.data.corpora.voices import ACCENTS, VARIANTS
 from fold.errors import FoldError
 
@@ -52,22 +49,8 @@ class Commands(Corpus):
 
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         rng = generator(self.random_seed, "sound", recipe.id)
-        speech, sample_rate = synthesize(
-            recipe.text,
-            recipe.speaker,
-            rate=int(rng.integers(130, 221)),
-            pitch=int(rng.integers(30, 71)),
-            pitch_range=int(rng.integers(30, 81)),
-            seed=int(rng.integers(2**31)),
-        )
-        if not speech.any():
-            raise FoldError(f"espeak-ng is silent: voice '{recipe.speaker}', text '{recipe.text}'")
-        before, after = rng.uniform(0.05, 0.3, size=2)
-        padded = np.pad(speech, (round(before * sample_rate), round(after * sample_rate)))
-        make_noise = augment.NOISES[rng.integers(len(augment.NOISES))]
-        noise = make_noise(len(padded), sample_rate, rng)
-        noisy = augment.add_noise(padded, noise, snr=rng.uniform(10, 40), speech=speech)
-        samples = augment.set_peak(noisy, rng.uniform(-20, -1)).astype(np.float32)
+        speech, sample_rate = speak(recipe, rng)
+        samples = recorded(speech, sample_rate, rng, pauses=(0.05, 0.3), lowest_snr=10)
         return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate)
 
     def sample_sentences(self, number: int) -> list[str]:
