@@ -1,5 +1,7 @@
 """The variants of the study are what they are called."""
 
+import random
+
 import pytest
 import torch
 
@@ -16,6 +18,9 @@ from studies.variants import (
     BetweenRepeats,
     CyclicFeedback,
     CyclicOrder,
+    EarlyExit,
+    EveryDepth,
+    OneDepth,
     PrivateBatchNorm,
     PrivateNorms,
     SelfConditioned,
@@ -75,6 +80,22 @@ def test_cyclic_order_runs_rounds() -> None:
     torch.testing.assert_close(found, expected)
 
 
+def test_early_exit_stores_every_layer_and_runs_the_first_ones() -> None:
+    exits, plain = built(EarlyExit), built(Conformer, num_layers=4)
+    plain.load_state_dict(exits.state_dict())
+    paths = [SPACE.canonical(depth) for depth in SPACE.depths]
+    found = outputs(exits, paths)
+    expected = [outputs(plain, [Path(tuple(range(depth)))])[0] for depth in SPACE.depths]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_samplers_of_rivals() -> None:
+    every = EveryDepth().paths(SPACE, 0, 0.0, random.Random(1))
+    assert sorted(path.depth for path in every.in_order) == list(SPACE.depths)
+    assert OneDepth().paths(SPACE, 0, 0.0, random.Random(1)).in_order == [SPACE.deepest]
+
+
 @pytest.mark.parametrize(("kind", "without"), [(CyclicFeedback, CyclicOrder), (SelfConditioned, Conformer)])
 def test_repeats_alone_are_told_what_the_head_says(kind: type[Conformer], without: type[Conformer]) -> None:
     plain, varied = built(without), built(kind)
@@ -110,7 +131,7 @@ def test_states_between_repeats_are_read_by_the_shared_head() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [PrivateNorms, PrivateBatchNorm, Adapters, CyclicOrder, CyclicFeedback, SelfConditioned]
+    "kind", [PrivateNorms, PrivateBatchNorm, Adapters, CyclicOrder, CyclicFeedback, EarlyExit, SelfConditioned]
 )
 def test_a_checkpoint_can_name_a_variant(kind: type[Conformer]) -> None:
     described = Description(kind(**SMALL), SPACE, CharUnits("ab "), 8000, "nowhere")

@@ -42,7 +42,7 @@ def phrases() -> dict[str, tuple[str, ...]]:
 
 
 def _phrases_of(verse: str) -> list[str]:
-    parts = (part for part in _ENDS.split(verse.replace("`", "'").replace("’", "'")) if not re.search(r"\d", part))
+    parts = (part for part in _ENDS.split(re.sub("[`\u2019]", "'", verse)) if not re.search(r"\d", part))
     words = (_WORD.findall(part.lower()) for part in parts)
     return [" ".join(phrase) for phrase in words if len(phrase) in LENGTHS and all(map(str.isascii, phrase))]
 

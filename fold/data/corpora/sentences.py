@@ -47,7 +47,9 @@ class Sentences(Corpus):
             "test": self.test_utterances,
         }[split]
         if split != "train" and count > len(texts):
-            raise FoldError(f"{self.name}: {split}_utterances is {count}, the book has {len(texts)} phrases for {split}")
+            raise FoldError(
+                f"{self.name}: {split}_utterances is {count}, the book has {len(texts)} phrases for {split}"
+            )
         order = generator(self.random_seed, "order", split).permutation(len(texts))
         return [self._recipe(split, index, texts[order[index % len(order)]]) for index in range(count)]
 
