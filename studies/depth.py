@@ -11,9 +11,16 @@ study goes on where it was interrupted, and fills docs/results/depth.md. `--page
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from studies.results_page import TABLES, comparison, figure, mean_wer, rates_table, update_pages, variants_table
+from studies.results_page import (
+    TABLES,
+    by_name,
+    comparison,
+    figure,
+    mean_wer,
+    rates_table,
+    update_pages,
+    variants_table,
+)
 from studies.runs import Run, commands, options_of, train_all
 
 STUDY, CORPUS = "depth", "sentences"
@@ -21,17 +28,17 @@ SEEDS = (1, 2, 3)
 RATES = (1.5e-3, 3e-3)
 DEPTHS = (4, 5, 6, 7, 8, 12)
 FOLD, PHYSICAL = "conformer_fold", "conformer_physical"
-VARIANTS = "studies.variants"
+RIVALS = "studies.rivals"
 WIDE = ("--model.network.num_layers=4", "--model.network.dim=136", "--model.network.ffn_dim=544")
 SYSTEMS: dict[str, tuple[str, ...]] = {  # experiment, then its changes
     "foldable": (FOLD,),
     **{f"physical {depth}": (PHYSICAL, f"--model.network.num_layers={depth}") for depth in DEPTHS},
     "early exit": (
         FOLD,
-        f"--model.network.class_path={VARIANTS}.EarlyExit",
-        f"--model.sampler={VARIANTS}.EveryDepth",
+        f"--model.network.class_path={RIVALS}.EarlyExit",
+        f"--model.sampler={RIVALS}.EveryDepth",
     ),
-    "shared, one depth": (FOLD, f"--model.sampler={VARIANTS}.OneDepth"),
+    "shared, one depth": (FOLD, f"--model.sampler={RIVALS}.OneDepth"),
     "wide": (PHYSICAL, *WIDE),
 }
 
@@ -51,7 +58,7 @@ def main() -> None:
                 "learning rates": rates_table([run for run in searches() if run.finished]),
                 "comparison": comparison(finished),
                 "figure": figure(finished, "depth", "sentences: WER on the test split"),
-                "dev": variants_table(by_system(finished)),
+                "dev": variants_table(by_name(finished)),
             }
         }
     )
@@ -79,13 +86,6 @@ def best_rate(system: str) -> float | None:
     if not all(run.finished for run in tried.values()):
         return None
     return min(tried, key=lambda rate: mean_wer(tried[rate], "dev"))
-
-
-def by_system(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    found: dict[str, list[Run]] = {}
-    for run in runs:
-        found.setdefault(run.name, []).append(run)
-    return found
 
 
 if __name__ == "__main__":

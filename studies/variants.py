@@ -8,8 +8,6 @@ None of them is part of fold: one that earned its place would move there.
 from __future__ import annotations
 
 import copy
-import dataclasses
-import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,8 +20,7 @@ from fold.cli import main
 from fold.losses import ctc_losses
 from fold.models import Conformer, Recogniser
 from fold.modules.norms import MaskedBatchNorm
-from fold.paths import Path, PathSpace
-from fold.sampling import PathSampler, StepPaths
+from fold.paths import Path
 from fold.terms import StepOutputs, Term
 from fold.unfolding import Unfolding
 
@@ -56,19 +53,6 @@ class CyclicUnfolding(Unfolding):
     def order(self, path: Path) -> Path:
         """The calls in which a path is run."""
         return cyclic(path)
-
-
-class PrefixUnfolding(Unfolding):
-    """Of a path it runs as many layers as the path is deep: the first ones, each once."""
-
-    def forward(self, x: Tensor, paths: Sequence[Path], *args: object) -> list[Tensor]:
-        return super().forward(x, [self.prefix(path) for path in paths], *args)
-
-    def walk(self, x: Tensor, paths: Sequence[Path], *args: object) -> Iterator[tuple[int, Tensor]]:
-        return super().walk(x, [self.prefix(path) for path in paths], *args)
-
-    def prefix(self, path: Path) -> Path:
-        return Path(tuple(range(path.depth)))
 
 
 def cyclic(path: Path) -> Path:
@@ -206,35 +190,6 @@ class CyclicOrder(Conformer):
 
 
 @dataclass(frozen=True)
-class EarlyExit(Conformer):
-    """As many physical layers as the deepest path has, twice `num_layers`; a shallower path ends earlier."""
-
-    def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
-        model = super().build(vocab_size, sample_rate)
-        deeper = dataclasses.replace(self, num_layers=REPEATS * self.num_layers)
-        layers = Conformer.build(deeper, vocab_size, sample_rate).unfolding.layers
-        model.unfolding = PrefixUnfolding(list(layers), self.checkpoint_activations)
-        return model
-
-
-@dataclass(frozen=True)
-class EveryDepth(PathSampler):
-    """Trains the canonical path of every depth in every step."""
-
-    def paths(self, space: PathSpace, step: int, progress: float, generator: random.Random) -> StepPaths:
-        between = tuple(space.canonical(depth) for depth in space.depths[1:-1])
-        return StepPaths(space.deepest, space.seed, between)
-
-
-@dataclass(frozen=True)
-class OneDepth(PathSampler):
-    """Trains the deepest path alone."""
-
-    def paths(self, space: PathSpace, step: int, progress: float, generator: random.Random) -> StepPaths:
-        return StepPaths(space.deepest)
-
-
-@dataclass(frozen=True)
 class SelfConditioned(Conformer):
     """Each repeat of a layer is told what the CTC head says of its input; best with the term `BetweenRepeats`."""
 
@@ -284,7 +239,10 @@ def with_own_repeats(model: Recogniser, repeated: Any) -> Recogniser:
 
 
 if __name__ == "__main__":
+    import studies.conditioning
+    import studies.rivals
     import studies.students
+    import studies.teachers
     import studies.variants  # noqa: F401 (under the names that settings and checkpoints use, not as __main__)
 
     sys.exit(main())

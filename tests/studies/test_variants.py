@@ -1,9 +1,8 @@
 """The variants of the study are what they are called."""
 
-import random
-
 import pytest
 import torch
+from small_networks import SMALL, SPACE, built, outputs
 
 from fold.checkpoint import Description
 from fold.losses import Counts, Targets
@@ -13,33 +12,18 @@ from fold.paths import Path, PathSpace
 from fold.sampling import StepPaths
 from fold.terms import StepOutputs
 from fold.text.units import CharUnits
+from studies.conditioning import DepthConditioned
+from studies.rivals import EarlyExit
 from studies.variants import (
     Adapters,
     BetweenRepeats,
     CyclicFeedback,
     CyclicOrder,
-    EarlyExit,
-    EveryDepth,
-    OneDepth,
     PrivateBatchNorm,
     PrivateNorms,
     SelfConditioned,
     cyclic,
 )
-
-SHAPE = {"num_layers": 2, "dim": 16, "num_heads": 2, "ffn_dim": 24, "kernel_size": 5, "subsampling_channels": 4}
-SMALL = {**SHAPE, "decoder_layers": 0, "num_mels": 16, "dropout": 0.0, "spec_augment": None}
-SPACE = PathSpace(2, 2)
-
-
-def built(kind: type[Conformer], **settings: object) -> Recogniser:
-    torch.manual_seed(0)
-    return kind(**{**SMALL, **settings}).build(5, 8000)
-
-
-def outputs(model: Recogniser, paths: list[Path]) -> list[torch.Tensor]:
-    noise = torch.randn(2, 8000, generator=torch.Generator().manual_seed(1))
-    return [output.ctc_log_probs for output in model(noise, torch.tensor([8000, 6000]), paths)]
 
 
 @pytest.mark.parametrize(("kind", "more"), [(PrivateNorms, 2 * 6 * 2 * 16), (Adapters, 2 * 2 * 16 * 8)])
@@ -80,22 +64,6 @@ def test_cyclic_order_runs_rounds() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_early_exit_stores_every_layer_and_runs_the_first_ones() -> None:
-    exits, plain = built(EarlyExit), built(Conformer, num_layers=4)
-    plain.load_state_dict(exits.state_dict())
-    paths = [SPACE.canonical(depth) for depth in SPACE.depths]
-    found = outputs(exits, paths)
-    expected = [outputs(plain, [Path(tuple(range(depth)))])[0] for depth in SPACE.depths]
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other)
-
-
-def test_samplers_of_rivals() -> None:
-    every = EveryDepth().paths(SPACE, 0, 0.0, random.Random(1))
-    assert sorted(path.depth for path in every.in_order) == list(SPACE.depths)
-    assert OneDepth().paths(SPACE, 0, 0.0, random.Random(1)).in_order == [SPACE.deepest]
-
-
 @pytest.mark.parametrize(("kind", "without"), [(CyclicFeedback, CyclicOrder), (SelfConditioned, Conformer)])
 def test_repeats_alone_are_told_what_the_head_says(kind: type[Conformer], without: type[Conformer]) -> None:
     plain, varied = built(without), built(kind)
@@ -131,9 +99,19 @@ def test_states_between_repeats_are_read_by_the_shared_head() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [PrivateNorms, PrivateBatchNorm, Adapters, CyclicOrder, CyclicFeedback, EarlyExit, SelfConditioned]
+    "kind",
+    [
+        PrivateNorms,
+        PrivateBatchNorm,
+        Adapters,
+        CyclicOrder,
+        CyclicFeedback,
+        DepthConditioned,
+        EarlyExit,
+        SelfConditioned,
+    ],
 )
 def test_a_checkpoint_can_name_a_variant(kind: type[Conformer]) -> None:
     described = Description(kind(**SMALL), SPACE, CharUnits("ab "), 8000, "nowhere")
-    assert described.to_dict()["architecture"] == f"studies.variants.{kind.__name__}"
+    assert described.to_dict()["architecture"] == f"{kind.__module__}.{kind.__name__}"
     assert Description.from_dict(described.to_dict()).architecture == kind(**SMALL)
