@@ -25,7 +25,8 @@ from studies.runs import Run, commands, options_of, train_all
 
 STUDY, CORPUS = "depth", "sentences"
 SEEDS = (1, 2, 3)
-RATES = (1.5e-3, 3e-3)
+RATES = (7.5e-4, 1.5e-3, 3e-3)
+RECIPE = ("--data.update_seconds=25", "--trainer.max_steps=3600", "--trainer.val_check_interval=600")
 DEPTHS = (4, 5, 6, 7, 8, 12)
 FOLD, PHYSICAL = "conformer_fold", "conformer_physical"
 RIVALS = "studies.rivals"
@@ -66,8 +67,8 @@ def main() -> None:
 
 def run(system: str, seed: int, rate: float) -> Run:
     experiment, *changes = SYSTEMS[system]
-    rates = (f"--model.optimizer.init_args.lr={rate:g}",)
-    return Run(STUDY, f"{system} lr {rate:g}", experiment, CORPUS, (*changes, *rates), seed)
+    options = (*changes, *RECIPE, f"--model.optimizer.init_args.lr={rate:g}")
+    return Run(STUDY, f"{system} lr {rate:g}", experiment, CORPUS, options, seed)
 
 
 def searches() -> list[Run]:

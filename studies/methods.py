@@ -66,10 +66,10 @@ def methods() -> dict[str, list[Run]]:
     rate = depth.best_rate("foldable")
     if rate is None:
         return {}
-    rates = f"--model.optimizer.init_args.lr={rate:g}"
+    recipe = (*depth.RECIPE, f"--model.optimizer.init_args.lr={rate:g}")
     plain = [depth.run("foldable", seed, rate) for seed in depth.SEEDS]
     return {"foldable": plain} | {
-        name: [Run(STUDY, name, depth.FOLD, depth.CORPUS, (*changes, rates), seed) for seed in depth.SEEDS]
+        name: [Run(STUDY, name, depth.FOLD, depth.CORPUS, (*changes, *recipe), seed) for seed in depth.SEEDS]
         for name, changes in METHODS.items()
     }
 
