@@ -1,4 +1,4 @@
-"""What makes depth pay more: changes of the foldable model's method, on a corpus on which deeper models are better.
+"""What makes depth pay more: changes of the foldable model's method, on `sentences`.
 
     python -m studies.methods
 
@@ -13,7 +13,7 @@ from studies import depth
 from studies.results_page import TABLES, update_pages, variants_table
 from studies.runs import Run, commands, options_of, train_all
 
-STUDY = "methods"
+STUDY, CORPUS = "methods", "sentences"
 VARIANTS, TEACHERS = "studies.variants", "studies.teachers"
 NETWORK, SAMPLER = "--model.network.class_path", "--model.sampler"
 NO_KL = "--model.objective.distillation.weight=0"
@@ -63,13 +63,13 @@ def main() -> None:
 
 def methods() -> dict[str, list[Run]]:
     """Runs by name, what they are compared with first; none before the foldable model's learning rate is chosen."""
-    rate = depth.best_rate("foldable")
+    rate = depth.best_rate("foldable", CORPUS)
     if rate is None:
         return {}
-    recipe = (*depth.RECIPE, f"--model.optimizer.init_args.lr={rate:g}")
-    plain = [depth.run("foldable", seed, rate) for seed in depth.SEEDS]
+    recipe = (*depth.RECIPES[CORPUS], f"--model.optimizer.init_args.lr={rate:g}")
+    plain = [depth.run("foldable", CORPUS, seed, rate) for seed in depth.SEEDS]
     return {"foldable": plain} | {
-        name: [Run(STUDY, name, depth.FOLD, depth.CORPUS, (*changes, *recipe), seed) for seed in depth.SEEDS]
+        name: [Run(STUDY, name, depth.FOLD, CORPUS, (*changes, *recipe), seed) for seed in depth.SEEDS]
         for name, changes in METHODS.items()
     }
 
