@@ -125,6 +125,7 @@ KALDI = {"wav.scp": "r1 one.wav\n", "text": "u1 yes\n", "segments": "u1 r1 0.1 0
         ({"wav.scp": "r1 sph2pipe -f wav one.sph |\n"}, r"wav.scp:1: a command, not a file"),
         ({"text": ""}, r"segments:1: 'u1' has no line in .*text"),
         ({"text": "u1 yes\nu2 no\n"}, r"text:2: 'u2' has no line in .*segments"),
+        ({"utt2spk": "u2 ann\n"}, r"text:1: 'u1' has no line in .*utt2spk"),
         ({"segments": "u1 r2 0.1 0.2\n"}, r"segments:1: the recording 'r2' has no line in .*wav.scp"),
         ({"segments": "u1 r1 now then\n"}, r"segments:1: expected 'UTTERANCE RECORDING START END'"),
         ({"segments": "u1 r1 0.1\n"}, r"segments:1: expected 'UTTERANCE RECORDING START END'"),
