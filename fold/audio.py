@@ -20,6 +20,7 @@ RATES = range(1000, 1_000_001)  # Hz: anything else is a damaged header
 DAMAGE = 0.001  # less than this share is how programs count
 FRAMES_OF_A_CODEC = 4608  # that it leaves out at both ends, at most
 HEADROOM = 4096  # bytes that an MP3 file may have besides what it tells of
+SELF_COUNTED = ("OGG", "SDS")  # libsndfile reads these to their end to count frames, and would not find one
 CANCELLED = 0.25  # of the energy that independent channels would keep in their mean: less, and they cancel each other
 
 Channel = Literal["mix", "left", "right"] | int
@@ -132,14 +133,7 @@ class _Sound:
 
     def flaws(self, stream: IO[bytes]) -> tuple[Flaw, ...]:
         """What is wrong with all that was read."""
-        flaws = [*self._losses(stream)]
-        channels = self.audio.channels
-        if channels > 1 and self.mixed_energy < CANCELLED / channels * self.energy:
-            kept = self.mixed_energy / self.energy
-            flaws.append(
-                Flaw(f"its {channels} channels cancel each other ({kept:.0%} of their energy is left in the mix)")
-            )
-        return tuple(flaws)
+        return (*self._losses(stream), *cancelling(self.audio.channels, self.energy, self.mixed_energy))
 
     def _losses(self, stream: IO[bytes]) -> Iterator[Flaw]:
         told = self.source.told if self.source.told is not None else self._told(stream)
@@ -164,7 +158,7 @@ class _Sound:
         libsndfile believes most headers only as far as the file goes, so it is shown one that never ends.
         """
         told: int = self.audio.frames
-        if self.audio.format == "OGG":
+        if self.audio.format in SELF_COUNTED:
             return told
         try:
             with _InOrder(View(stream, endless=True)) as endless:
@@ -225,6 +219,14 @@ def _mp3_source(stream: IO[bytes], frames: int) -> _Source:
         return _Source(View(stream, end, {xing.place: bytes(4)}, endless=True), xing.samples)
     frame_bytes = (end - start) * xing.samples_a_frame / xing.samples
     return _Source(View(stream, end), frames, spare=round(max(4 * frame_bytes, 2.5 * xing.samples_a_frame)))
+
+
+def cancelling(channels: int, energy: float, mixed_energy: float) -> Iterator[Flaw]:
+    """That channels cancel each other in their mean, if they do; energy: of all, their mean; mixed_energy: of the mean.
+    Both are 0 where a single one is read."""
+    if channels > 1 and mixed_energy < CANCELLED / channels * energy:
+        kept = mixed_energy / energy
+        yield Flaw(f"its {channels} channels cancel each other ({kept:.0%} of their energy is left in the mix)")
 
 
 def channel_index(file: str | Path, channel: Channel, channels: int) -> int | None:

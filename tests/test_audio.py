@@ -1,6 +1,8 @@
 """Reading audio files."""
 
 import os
+import subprocess
+import sys
 import threading
 from functools import cache
 from pathlib import Path
@@ -86,6 +88,14 @@ def test_every_format_is_read_whole_and_as_itself(name: str, tmp_path: Path) -> 
     assert (sample_rate, flaws) == (RATE, ())
     assert 0 <= len(samples) - len(WHOLE) < 1152  # a codec fills its last frame
     assert np.corrcoef(samples[: len(WHOLE)], WHOLE)[0, 1] > 0.9
+
+
+def test_reading_comes_to_an_end(tmp_path: Path) -> None:
+    """Of a format of samplers, too, in which libsndfile itself looks for the end of the file."""
+    soundfile.write(tmp_path / "a.sds", speech(0.5), RATE, format="SDS", subtype="PCM_16")
+    code = f"from fold.audio import read_audio; print(len(read_audio({str(tmp_path / 'a.sds')!r}).samples))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"{RATE // 2}\n"
 
 
 @pytest.mark.parametrize("name", FORMATS)

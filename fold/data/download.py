@@ -194,10 +194,21 @@ def _open_s3(url: str, start: int) -> _Remote:
 def _s3_file(url: str) -> Any:
     try:
         import fsspec
+        from botocore.exceptions import NoCredentialsError, PartialCredentialsError, ProfileNotFound
 
         system, path = fsspec.url_to_fs(url)
-        return system.open(path, "rb")
     except ImportError as error:
-        raise FoldError(f"{url}: S3 needs a package that is missing: pip install s3fs") from error
-    except (FileNotFoundError, PermissionError) as error:
-        raise Unreachable(f"cannot download {url}: {error!r}; tries: 1") from error
+        raise FoldError(f"{url}: S3 needs a package that is missing: pip install 'fold-asr[s3]'") from error
+    try:
+        file = system.open(path, "rb")
+    except FileNotFoundError as error:
+        reason = "there is no such object" if str(error) == path else str(error)
+    except NoCredentialsError as error:
+        reason = f"{error}; for a public bucket set FSSPEC_S3_ANON=true"
+    except (PermissionError, PartialCredentialsError, ProfileNotFound, ValueError) as error:
+        reason = str(error)
+    else:
+        if file.details["type"] == "file":
+            return file
+        reason = "there is no such object, but only some whose names begin so"  # else it would seem to be empty
+    raise Unreachable(f"cannot download {url}: {reason}; tries: 1")

@@ -194,6 +194,7 @@ class FlakyFile(io.BytesIO):
     failures = 0
     begun: list[int] = []
     size = len(CONTENT)
+    details = {"type": "file"}
 
     def seek(self, place: int) -> int:
         self.begun.append(place)
@@ -231,12 +232,13 @@ def test_s3_goes_on_where_it_stopped(bucket, pauses, monkeypatch, file):
 
 
 def test_what_s3_does_not_hold_is_not_asked_for_twice(bucket, pauses, file):
-    with pytest.raises(Unreachable, match=r"s3://bucket/b.tar: FileNotFoundError.*tries: 1"):
+    with pytest.raises(Unreachable, match=r"s3://bucket/b.tar: there is no such object; tries: 1"):
         download("s3://bucket/b.tar", file, sha256=SHA256)
     assert pauses == []
 
 
 def test_s3_without_its_package_says_what_to_install(monkeypatch, file):
-    monkeypatch.setitem(sys.modules, "s3fs", None)  # as if it were not installed
-    with pytest.raises(FoldError, match=r"s3://bucket/a.tar: S3 needs a package that is missing: pip install s3fs"):
+    for needed in ("s3fs", "botocore.exceptions"):
+        monkeypatch.setitem(sys.modules, needed, None)  # as if they were not installed
+    with pytest.raises(FoldError, match=r"s3://bucket/a.tar: S3 needs .* missing: pip install 'fold-asr\[s3\]'"):
         download("s3://bucket/a.tar", file, sha256=None)

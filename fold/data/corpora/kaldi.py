@@ -29,17 +29,20 @@ def read_kaldi(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
             raise FoldError(f"{where}: a command, not a file: run it, and name the file that it writes")
     segmented = (folder / SEGMENTS).is_file()
     segments = _table(folder / SEGMENTS) if segmented else {id: (where, id) for id, (where, _) in recordings.items()}
-    speakers = _table(folder / SPEAKERS) if (folder / SPEAKERS).is_file() else {}
+    spoken = (folder / SPEAKERS).is_file()
+    speakers = _table(folder / SPEAKERS) if spoken else {id: (where, "") for id, (where, _) in texts.items()}
     for id, (where, _) in segments.items():
         if id not in texts:
             raise FoldError(f"{where}: '{id}' has no line in {folder / TEXT}")
     for id, (where, text) in texts.items():
         if id not in segments:
             raise FoldError(f"{where}: '{id}' has no line in {folder / (SEGMENTS if segmented else RECORDINGS)}")
+        if id not in speakers:
+            raise FoldError(f"{where}: '{id}' has no line in {folder / SPEAKERS}")
         recording, *times = segments[id][1].split()
         if recording not in recordings:
             raise FoldError(f"{segments[id][0]}: the recording '{recording}' has no line in {folder / RECORDINGS}")
-        row = {"id": id, "text": text, "speaker": speakers.get(id, ("", ""))[1], "audio": recordings[recording][1]}
+        row = {"id": id, "text": text, "speaker": speakers[id][1], "audio": recordings[recording][1]}
         yield where, row | (_segment(segments[id][0], times) if segmented else {})
 
 

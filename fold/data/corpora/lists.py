@@ -110,7 +110,8 @@ def _parse_tsv(name: str, text: str, names: Mapping[str, str]) -> Lines:
 
 
 def _parse_csv(name: str, text: str, names: Mapping[str, str]) -> Lines:
-    reader = csv.reader(io.StringIO(text, newline=""))
+    # Strict: a quote that is never closed would take the lines after it for a part of its field.
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         lines = [(reader.line_num, fields) for fields in reader if fields]
     except csv.Error as error:
@@ -125,6 +126,9 @@ def _parse_table(name: str, lines: Iterable[tuple[int, list[str]]], names: Mappi
             columns = fields
             for key in REQUIRED:
                 _check_key(f"{name}:{number}", "column", names[key], columns)
+            for column in names.values():
+                if columns.count(column) > 1:
+                    raise FoldError(f"{name}:{number}: {columns.count(column)} columns are called '{column}'")
         elif len(fields) != len(columns):
             raise FoldError(f"{name}:{number}: {len(fields)} columns {between}, the first line has {len(columns)}")
         else:

@@ -1,6 +1,7 @@
 """Recordings of one's own, listed in one file (or folder of Kaldi's) per split: no code needed."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,8 @@ class Manifest(RecordedCorpus):
     A list is a TSV or CSV file whose first line names its columns, a JSONL file (or one called .json) with an object a
     line, any of these packed by gzip, or a folder as Kaldi has it (wav.scp, text, perhaps segments and utt2spk).
     Columns or keys: `audio` (path, relative to the list's folder or absolute), `text`, and, if wanted, `speaker`
-    (default: `unknown`), `id` (default: made from the path), and `start` and `seconds` of an utterance that is a part
-    of a longer recording. Further ones are ignored.
+    (default: `unknown`), `id` (default: made from the path), and `start` (default: 0) and `seconds` (default: to the
+    end) of an utterance that is a part of a longer recording. Further ones are ignored.
 
     Args:
         train: List, relative to the root. Several of a split by names of their own,
@@ -50,11 +51,11 @@ class Manifest(RecordedCorpus):
 
     def _keep_apart(self, root: Path) -> None:
         """Raises FoldError if two manifests share a recording: what is trained on is no test."""
-        seen: dict[Path, str] = {}
+        seen: dict[str, str] = {}
         for manifest in self._files():
-            here: set[Path] = set()
+            here: set[str] = set()
             for where, row in read_rows(root / manifest, self.columns):
-                recording = (root / self._audio_folder(root, manifest) / row["audio"]).resolve()
+                recording = _place(root / self._audio_folder(root, manifest) / row["audio"])
                 if recording in seen:
                     raise FoldError(f"{where}: the recording {row['audio']} is in {seen[recording]} already")
                 here.add(recording)
@@ -87,8 +88,7 @@ class Manifest(RecordedCorpus):
             if recording.id in listed:
                 line = listed[recording.id][0].rpartition(":")[2]
                 raise FoldError(f"{where}: the id '{recording.id}' is that of line {line} already")
-            if not (root / recording.file).is_file():
-                raise FoldError(f"{where}: there is no recording {root / recording.file}")
+            _check_there(where, root / recording.file)
             listed[recording.id] = where, recording
         return [recording for _, recording in listed.values()]
 
@@ -99,23 +99,44 @@ class Manifest(RecordedCorpus):
         return Path() if is_kaldi(root / manifest) else Path(manifest).parent
 
 
+def _place(path: Path) -> str:
+    """Where a path leads, past all links; it itself if it cannot be followed."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # of a NUL in it
+        return str(path)
+
+
+def _check_there(where: str, path: Path) -> None:
+    """Raises FoldError unless a path leads to a file."""
+    reason = ""
+    try:
+        if path.is_file():
+            return
+    except OSError as error:  # such as a transcript where the path should be, or a folder that may not be entered
+        reason = f" ({error.strerror})"
+    raise FoldError(f"{where}: there is no recording {path}{reason}")
+
+
 def _recording(where: str, row: Row, folder: Path) -> Recording:
     """Return the recording of a row; `folder`, relative to the root, is where its audio is looked for."""
     text = " ".join(row["text"].split())
     if not text or not row["audio"]:
         raise FoldError(f"{where}: empty {'audio' if text else 'text'}")
     file, speaker = (folder / row["audio"]).as_posix(), row["speaker"] or "unknown"
-    segment = [row[key] for key in ("start", "seconds") if row["start"]]
-    id = id_of(row["id"]) if row["id"] else id_of_file(row["audio"], *segment)
-    return Segment(id, text, speaker, file, *_times(where, row)) if segment else Recording(id, text, speaker, file)
+    times = [row[key] for key in ("start", "seconds") if row["start"]]
+    id = id_of(row["id"]) if row["id"] else id_of_file(row["audio"], *times)
+    if not row["start"] and not row["seconds"]:
+        return Recording(id, text, speaker, file)
+    return Segment(id, text, speaker, file, *_times(where, row))
 
 
 def _times(where: str, row: Row) -> tuple[float, float | None]:
     """Where a segment starts, and its length, both in seconds."""
     try:
-        start, seconds = float(row["start"]), float(row["seconds"]) if row["seconds"] else None
+        start, seconds = float(row["start"] or 0), float(row["seconds"]) if row["seconds"] else None
     except ValueError:
         raise FoldError(f"{where}: start {row['start']!r}, seconds {row['seconds']!r}: expected numbers") from None
-    if not 0 <= start < math.inf or not 0 < (seconds or 1) < math.inf:
+    if not 0 <= start < math.inf or (seconds is not None and not 0 < seconds < math.inf):
         raise FoldError(f"{where}: a segment cannot start at {start} s and last {seconds} s")
     return start, seconds

@@ -1,5 +1,6 @@
 """Corpora of recordings: which channel is read, and which recordings are refused."""
 
+import codecs
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,10 @@ def decoded(name: object, content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise FoldError(f"{name}:{line}: not UTF-8") from None
+        found = (
+            ", but UTF-16: save it as UTF-8" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+        )
+        raise FoldError(f"{name}:{line}: not UTF-8{found}") from None
 
 
 def folder_of(root: Path | None) -> Path:

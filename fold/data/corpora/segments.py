@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fold.audio import Audio, Channel, channel_index, read_audio
+from fold.audio import Audio, Channel, Flaw, cancelling, channel_index, read_audio
 from fold.errors import FoldError
 
 SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "NIST")
@@ -26,37 +26,40 @@ def read_segment(file: Path, start: float, seconds: float | None, channel: Chann
         channel: as in `read_audio`.
 
     Raises:
-        FoldError: as in `read_audio`; or the recording ends before the part does.
+        FoldError: as in `read_audio`; or the recording ends before the part begins. If it ends within the part, that
+            is a flaw.
     """
-    audio = _seeking(file, start, seconds, channel) or _cut(file, start, seconds, channel)
+    audio = (_seeking(file, start, seconds, channel) if seconds else None) or _cut(file, start, seconds, channel)
     there = len(audio.samples) / audio.sample_rate
-    if not len(audio.samples) or there < (seconds or 0) - TOLERANCE:
-        end = "its end" if seconds is None else f"{start + seconds:.2f} s"
-        raise FoldError(
-            f"{file}: a segment from {start:.2f} s to {end} is wanted, but it ends at {start + there:.2f} s"
-        )
+    end = "its end" if seconds is None else f"{start + seconds:.2f} s"
+    reason = f"a segment from {start:.2f} s to {end} is wanted, but it ends at {start + there:.2f} s"
+    if not len(audio.samples):
+        raise FoldError(f"{file}: {reason}")
+    if seconds is not None and there < seconds - TOLERANCE:
+        return audio._replace(flaws=(*audio.flaws, Flaw(reason, 1 - there / seconds)))
     return audio
 
 
-def _seeking(file: Path, start: float, seconds: float | None, channel: Channel) -> Audio | None:
-    """The part, which alone is read; None if that cannot be done."""
+def _seeking(file: Path, start: float, seconds: float, channel: Channel) -> Audio | None:
+    """The part, which alone is read; None if that cannot be done, or its header tells of too short a recording."""
     try:
         with soundfile.SoundFile(file) as sound:
             if sound.format not in SEEKABLE or not sound.seekable():
                 return None
             rate = sound.samplerate
-            first = round(start * rate)
-            if first > sound.frames:
-                return Audio(np.zeros(0, np.float32), rate)
+            first, number = round(start * rate), round(seconds * rate)
+            if first + number > sound.frames:
+                return None
             sound.seek(first)
-            block = sound.read(-1 if seconds is None else round(seconds * rate), dtype="float32", always_2d=True)
+            block = sound.read(number, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError):
         return None
     index = channel_index(file, channel, block.shape[1])
     samples = block.mean(axis=1) if index is None else block[:, index]
     if not np.isfinite(samples).all():
         raise FoldError(f"{file}: holds samples that are NaN or infinite, in a segment from {start:.2f} s on")
-    return Audio(np.ascontiguousarray(samples), rate)
+    energies = (float(np.square(sound).mean()) for sound in (block, samples)) if index is None else (0.0, 0.0)
+    return Audio(np.ascontiguousarray(samples), rate, tuple(cancelling(block.shape[1], *energies)))
 
 
 def _cut(file: Path, start: float, seconds: float | None, channel: Channel) -> Audio:

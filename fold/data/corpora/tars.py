@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import tarfile
@@ -19,7 +20,7 @@ MAX_TEXT_BYTES = 1 << 26  # of a member that is no recording
 MAX_AUDIO_BYTES = (1 << 31) - 1
 INSIDE = "member:"
 """Before the name of a list that lies in each shard."""
-_SKIPPED = re.compile(r"(.*/)?(__[^/]*__($|/)|\.)")  # as webdataset does, and files hidden by name
+_SKIPPED = re.compile(r"(.*/)?(__[^/]*__($|/)|\.(?!\.?/))")  # as webdataset does, and files hidden by name
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def joined(samples: list[Sample | None], rows: Mapping[str, Mapping[str, str]]) 
     for sample in samples:
         if sample is None:
             continue
-        row = rows.get(sample.name.removeprefix("./")) or rows.get(sample.key.removeprefix("./"))
+        row = rows.get(sample.name.removeprefix("./")) or rows.get(sample.key)
         if row is None:
             others.append(sample)
         else:
@@ -152,7 +153,8 @@ def _members(name: str, stream: IO[bytes], layout: Layout) -> Iterator[tuple[str
 
 
 def _split(name: str, layout: Layout) -> tuple[str, str]:
-    """Key and extension of a member; '' if it has none."""
+    """Key and extension of a member; '' if it has none. `tar -c .` writes ./ before all names."""
+    name = name.removeprefix("./")
     if layout.listed:
         key, extension = os.path.splitext(name)
         return (key, extension[1:]) if extension else ("", "")
@@ -223,7 +225,8 @@ def _in_json(name: str, text: str, path: str) -> object:
     except ValueError as error:
         raise FoldError(f"{name}: no JSON ({error})") from None
     value = value_at(row, path) if isinstance(row, dict) else None
-    return value if isinstance(value, str | int | float) else None
+    number = isinstance(value, int | float) and math.isfinite(value)  # pandas writes NaN where there is nothing
+    return value if isinstance(value, str) or number else None
 
 
 def _content(stream: IO[bytes], member: _Member, most: int = MAX_TEXT_BYTES) -> bytes:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+from audio_files import encoded, speech, with_data_size
 from conftest import REPOSITORY, Finished
 from foreign_corpora import LAYOUTS, said, write_audio
 from tones import SAMPLE_RATE
@@ -71,10 +73,47 @@ def test_a_segment_is_the_same_whether_it_is_sought_or_cut_out(suffix: str, tmp_
     assert np.abs(read.samples - third.samples).max() < quiet
     rest = read_segment(file, third.start, None)
     assert len(rest.samples) == pytest.approx(len(third.samples) + len(utterances[3].samples), abs=2400)
-    with pytest.raises(FoldError, match=r"a segment from .* is wanted, but it ends at"):
-        read_segment(file, third.start, third.seconds + 9)
+    [flaw] = read_segment(file, third.start, third.seconds + 9).flaws
+    assert "is wanted, but it ends at" in flaw.reason
+    assert flaw.lost == pytest.approx(1 - len(rest.samples) / SAMPLE_RATE / (third.seconds + 9), abs=1e-3)
     with pytest.raises(FoldError, match="is wanted, but it ends at"):
         read_segment(file, 99.0, None)
+
+
+def test_channels_that_cancel_each_other_are_told_of_a_segment(tmp_path: Path) -> None:
+    left = said("train")[0].samples
+    soundfile.write(tmp_path / "talk.wav", np.stack([left, -0.9 * left], axis=1), SAMPLE_RATE)
+    assert [
+        "channels cancel each other" in flaw.reason for flaw in read_segment(tmp_path / "talk.wav", 0, 0.2).flaws
+    ] == [True]
+    assert not read_segment(tmp_path / "talk.wav", 0, 0.2, "left").flaws
+
+
+@pytest.mark.parametrize(("size", "there"), [(0, 1.5), (0xFFFFFFFF, 1.5), (round(1.5 * SAMPLE_RATE), 0.75)])
+@pytest.mark.parametrize("seconds", [0.5, None])
+def test_a_segment_is_not_read_as_a_header_tells(
+    size: int, there: float, seconds: float | None, tmp_path: Path
+) -> None:
+    """Of a WAV file of 1.5 s from a pipe, and of one that tells of 0.75 s."""
+    sound = speech(1.5, SAMPLE_RATE)
+    (tmp_path / "talk.wav").write_bytes(with_data_size(encoded("wav", sound, SAMPLE_RATE), size))
+    part = read_segment(tmp_path / "talk.wav", 0.5, seconds)
+    wanted = sound[SAMPLE_RATE // 2 : round(min(there, 0.5 + (seconds or 9)) * SAMPLE_RATE)]
+    np.testing.assert_allclose(part.samples, wanted, atol=1e-3)
+    assert max((flaw.lost for flaw in part.flaws), default=0) == pytest.approx(1 - there / 1.5, abs=0.01)
+
+
+def test_seconds_alone_are_the_first_of_a_recording(tmp_path: Path) -> None:
+    """As in NeMo's lists, where an offset may be left out."""
+    soundfile.write(tmp_path / "talk.wav", speech(3.0, SAMPLE_RATE), SAMPLE_RATE)
+    rows = ["audio\ttext\tseconds", "talk.wav\tyes\t1.5", "./talk.wav\tno\t3.05", ".//talk.wav\tso\t4"]
+    (tmp_path / "a.tsv").write_text("\n".join(rows))
+    corpus = Manifest(train="a.tsv")
+    recipes = {recipe.text: recipe for recipe in corpus.recipes("train", tmp_path)}
+    heard = {text: corpus.render(recipes[text], tmp_path) for text in ("yes", "no")}
+    assert {text: len(found.samples) / SAMPLE_RATE for text, found in heard.items()} == {"yes": 1.5, "no": 3.0}
+    with pytest.raises(FoldError, match=r"a segment from 0.00 s to 4.00 s is wanted, but it ends at 3.00 s; mend it"):
+        corpus.render(recipes["so"], tmp_path)
 
 
 KALDI = {"wav.scp": "r1 one.wav\n", "text": "u1 yes\n", "segments": "u1 r1 0.1 0.2\n"}
@@ -86,6 +125,7 @@ KALDI = {"wav.scp": "r1 one.wav\n", "text": "u1 yes\n", "segments": "u1 r1 0.1 0
         ({"wav.scp": "r1 sph2pipe -f wav one.sph |\n"}, r"wav.scp:1: a command, not a file"),
         ({"text": ""}, r"segments:1: 'u1' has no line in .*text"),
         ({"text": "u1 yes\nu2 no\n"}, r"text:2: 'u2' has no line in .*segments"),
+        ({"utt2spk": "u2 ann\n"}, r"text:1: 'u1' has no line in .*utt2spk"),
         ({"segments": "u1 r2 0.1 0.2\n"}, r"segments:1: the recording 'r2' has no line in .*wav.scp"),
         ({"segments": "u1 r1 now then\n"}, r"segments:1: expected 'UTTERANCE RECORDING START END'"),
         ({"segments": "u1 r1 0.1\n"}, r"segments:1: expected 'UTTERANCE RECORDING START END'"),
@@ -131,6 +171,9 @@ def test_kaldi_without_segments(tmp_path: Path) -> None:
             "a.tsv:1: no column 'path'; there are: file, said",
         ),
         ("a.json", '{"a": 1}', {"audio": "a.b", "text": "a"}, "a.json:1: no key 'a.b'; there are: a"),
+        ("a.tsv", "audio\ttext\ttext\none.wav\tyes\tno\n", {}, "a.tsv:1: 2 columns are called 'text'"),
+        ("a.csv", 'audio,text\none.wav,"yes\ntwo.wav,no\n', {}, "a.csv:3: no CSV (unexpected end of data)"),
+        ("a.csv", 'audio,text\none.wav,"yes\ntwo.wav,"no\n', {}, "a.csv:3: no CSV (',' expected after '\"')"),
         ("a.tsv", "", {"sound": "path"}, "columns: there is no 'sound'; expected some of audio, text"),
         ("a.jsonl.gz", "no gzip", {}, "a.jsonl.gz: cannot be unpacked"),
     ],

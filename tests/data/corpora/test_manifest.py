@@ -151,7 +151,13 @@ def test_the_order_is_fixed_and_mixes(root):
         ("audio\ttext\tstart\na/one.wav\tv\tsoon\n", r"2: start 'soon', seconds '': expected numbers"),
         ("audio\ttext\tstart\tseconds\na/one.wav\tv\t-1\t2\n", r"2: a segment cannot start at -1.0 s"),
         ("audio\ttext\tstart\tseconds\na/one.wav\tv\t1\tnan\n", r"2: a segment cannot start at 1.0 s and last nan"),
-        (b"audio\ttext\na/one.wav\tgr\xf6\xdfe\n", r"2: not UTF-8"),
+        ("audio\ttext\tstart\tseconds\na/one.wav\tv\t1\t0\n", r"2: a segment cannot start at 1.0 s and last 0.0 s"),
+        ("audio\ttext\tstart\tseconds\na/one.wav\tv\t0,5\t1\n", r"2: start '0,5', seconds '1': expected numbers"),
+        (f"audio\ttext\n{'so it was said ' * 20}\ta/one.wav\n", r"2: there is no recording .*\(File name too long\)"),
+        ("audio\ttext\na\0.wav\tv\n", r"2: there is no recording"),
+        ("audio\ttext\na/one.wav\tv\tw\n", r"2: 3 columns between tabs, the first line has 2"),
+        (b"audio\ttext\na/one.wav\tgr\xf6\xdfe\n", r"2: not UTF-8$"),
+        ("audio\ttext\na/one.wav\tv\n".encode("utf-16"), r"1: not UTF-8, but UTF-16: save it as UTF-8"),
     ],
 )
 def test_a_bad_line_of_a_tsv_is_named(root, rows, told):
@@ -184,6 +190,15 @@ def test_a_recording_of_two_splits_is_refused(root):
         stream.write("dev/../a/two.flac\tagain\n")  # under another name
     with pytest.raises(FoldError, match=r"dev.tsv:6: the recording dev/../a/two.flac is in train.tsv already"):
         Manifest().locate(root, root)
+
+
+@pytest.mark.parametrize("name", ["loop.wav", "x" * 300, "a\0.wav"])
+def test_a_path_that_leads_nowhere_is_named(root, tmp_path, name):
+    (root / "loop.wav").symlink_to("loop.wav")
+    (root / "train.tsv").write_text(f"audio\ttext\n{name}\tyes\n")
+    with pytest.raises(FoldError, match=r"train.tsv:2: there is no recording") as caught:
+        prepare(Manifest(), tmp_path / "out" / "mine", root=root, sample_rate=16000, units=UnitsConfig())
+    assert "\n" not in str(caught.value)
 
 
 def test_missing_folders_and_manifests_are_named(root):

@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import subprocess
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -182,6 +183,7 @@ BAD: dict[str, tuple[list[tuple[str, bytes]], str]] = {
     "half a recording": ([("x.wav", sound()[:3000]), ("x.txt", b"yes")], r"unusable recording \(.* s are there"),
     "no UTF-8": ([("x.wav", sound()), ("x.txt", b"\xff\xfe")], r"unusable recording \(x\d.txt:1: not UTF-8"),
     "no JSON": ([("x.wav", sound()), ("x.json", b"{")], r"unusable recording \(x\d.json: no JSON"),
+    "NaN": ([("x.wav", sound()), ("x.json", b'{"text": NaN}')], r"x\d: unusable recording \(no transcript"),
     "only punctuation": ([("x.wav", sound()), ("x.txt", b"...")], r"x\d: no transcript"),
 }
 
@@ -263,6 +265,23 @@ def test_what_cannot_be_indexed_is_told_in_a_line(
     with pytest.raises(FoldError, match=told) as caught:
         data(tmp_path, tmp_path / "out", corpus=WebShards(**settings)).prepare_data()
     assert "\n" not in str(caught.value)
+
+
+def test_names_as_tar_writes_them(tmp_path: Path) -> None:
+    """By GNU tar itself, of a folder: before all names is ./, and links, folders and hidden files are among them."""
+    for name in ("train", "dev", "test"):
+        folder = tmp_path / name / "ann"
+        folder.mkdir(parents=True)
+        (folder / f"{name}.wav").write_bytes(sound())
+        (folder / f"{name}.txt").write_text("yes")
+        (folder / f"._{name}.wav").write_text("of a Mac")
+        (folder / "link.wav").symlink_to(f"{name}.wav")
+        subprocess.run(["tar", "-cf", tmp_path / f"{name}.tar", "-C", tmp_path / name, "."], check=True)
+    module = data(tmp_path, tmp_path / "out", corpus=WebShards("train.tar", "dev.tar", "test.tar"))
+    module.prepare_data()
+    found, faults = everything(module)
+    assert [text for text, _ in found.values()] == ["yes"] and faults == []
+    assert "ann_train" in "".join(found)
 
 
 def test_what_lists_and_shards_do_not_share_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
