@@ -16,8 +16,9 @@ def write_as_products(model: ir.Model) -> None:
         if node.op_type != "Conv" or any(tuple(node.attributes[name].as_ints()) != kind for name, kind in KIND.items()):
             continue
         _, weight, bias = node.inputs
-        if weight.const_value is not None and weight.shape[1] > 1 and bias is not None:
-            nodes = _products(node, weight.const_value.numpy())
+        constant = weight.const_value if weight is not None else None
+        if constant is not None and constant.numpy().shape[1] > 1 and bias is not None:
+            nodes = _products(node, constant.numpy())
             ir.convenience.replace_nodes_and_values(model.graph, node, [node], nodes, node.outputs, nodes[-1].outputs)
 
 

@@ -37,11 +37,11 @@ class TabledFbank(nn.Module):
         self.window_size, self.window_shift, self.fft_size = fbank.window_size, fbank.window_shift, fbank.fft_size
         self.num_frames, self.num_samples = fbank.num_frames, fbank.num_samples
         self.num_mels = fbank.get_buffer("filters").shape[1]
-        self.half = (fbank.window_size + 1) // 2  # of a frame: its middle sample, if there is one, is in both
+        self.side = (fbank.window_size + 1) // 2  # of a frame: its middle sample, if there is one, is in both
         angles = torch.arange(2 * fbank.fft_size, dtype=torch.float64) * (math.pi / fbank.fft_size)
         self.register_buffer("cosine", angles.cos().float())
-        window = fbank.get_buffer("window")[: self.half] * 2**15  # Kaldi works on the 16-bit integer range
-        shared = torch.arange(self.half) == fbank.window_size - self.half
+        window = fbank.get_buffer("window")[: self.side] * 2**15  # Kaldi works on the 16-bit integer range
+        shared = torch.arange(self.side) == fbank.window_size - self.side
         self.register_buffer("window", torch.where(shared, 0.5 * window, window))
         filters = nn.functional.pad(fbank.get_buffer("filters")[:-1], (0, 1))  # the Nyquist frequency has none
         self.register_buffer("first", (filters > 0).int().argmax(1))
@@ -51,7 +51,7 @@ class TabledFbank(nn.Module):
     def forward(self, waveforms: Tensor) -> Tensor:
         """waveforms: (batch, samples) in [-1, 1]. Returns (batch, frames, num_mels)."""
         frames = self.frames(waveforms)
-        early, late = frames[..., : self.half], frames[..., self.window_size - self.half :].flip(-1)
+        early, late = frames[..., : self.side], frames[..., self.window_size - self.side :].flip(-1)
         cosines, sines = self.transforms()
         even, odd = (early + late) @ cosines, (early - late) @ sines
         return ((even * even + odd * odd) @ self.filters()).clamp(min=LOG_FLOOR).log()
@@ -65,7 +65,7 @@ class TabledFbank(nn.Module):
 
     def transforms(self) -> tuple[Tensor, Tensor]:
         """From half a frame to the real and to the imaginary part of its spectrum: (half, fft_size / 2) each."""
-        before = self.window_size - 1 - 2 * torch.arange(self.half)  # the middle, in half samples
+        before = self.window_size - 1 - 2 * torch.arange(self.side)  # the middle, in half samples
         turns = before[:, None] * torch.arange(self.fft_size // 2)
         quarter = self.fft_size // 2  # of a period: from cosine to sine
         cosines, sines = (self.cosine[phase % (2 * self.fft_size)] for phase in (turns, turns + quarter))

@@ -14,6 +14,7 @@ def hoist(model: ir.Model) -> None:
     for loop in [node for node in model.graph if node.op_type == "Loop"]:
         body = loop.attributes["body"].as_graph()
         for state, first, last in zip(body.inputs[2:], loop.inputs[2:], loop.outputs, strict=True):
+            assert first is not None  # a state has a first value
             alike[state] = alike[last] = alike.get(first, first)
         for node in list(body):
             if node.op_type == "Shape" and node.inputs[0] in alike:

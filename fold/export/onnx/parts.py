@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fold.models.asr import Recogniser
 from fold.modules.attention import RelativeSelfAttention, shift_relative
 
 
@@ -39,14 +42,14 @@ class ScaledSelfAttention(nn.Module):
         return projected
 
 
-def rewrite(model: nn.Module) -> nn.Module:
+def rewrite(model: Recogniser) -> Recogniser:
     """A copy of a model with such parts in it, which shares all weights that are the same."""
     model = copy.deepcopy(model, {id(weight): weight for weight in (*model.parameters(), *model.buffers())})
     for module in list(model.modules()):
         for name, part in list(module.named_children()):
-            if type(part) in PARTS:
-                setattr(module, name, PARTS[type(part)](part))
+            if write := PARTS.get(type(part)):
+                setattr(module, name, write(part))
     return model
 
 
-PARTS = {RelativeSelfAttention: ScaledSelfAttention}
+PARTS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {RelativeSelfAttention: ScaledSelfAttention}
