@@ -10,7 +10,6 @@ import torch
 from onnx_ir.passes import PassManager, common
 from torch import Tensor
 
-from fold.export.onnx.convolutions import write_as_products
 from fold.export.onnx.loops import hoist
 from fold.export.onnx.network import ElasticRecogniser
 from fold.export.onnx.operators import TRANSLATIONS
@@ -58,7 +57,6 @@ def _fold(model: ir.Model) -> None:
     """Computes what constants give, and brings weights into the form in which they are used, duplicates dropped."""
     onnxscript.optimizer.optimize(model, input_size_limit=SMALL, output_size_limit=SMALL)
     _write_products_alike(model)
-    write_as_products(model)
     onnxscript.optimizer.fold_constants(
         model, should_fold=_rearranges_a_weight, input_size_limit=1 << 62, output_size_limit=1 << 62
     )
