@@ -16,6 +16,7 @@ TARGETS = Offered(
     {
         "onnx": ("fold.export.targets:onnx", "one graph that runs every depth, for ONNX runtimes"),
         "sherpa": ("fold.export.targets:sherpa", "for sherpa-onnx, its depth fixed in the file"),
+        "onnx-asr": ("fold.export.targets:onnx_asr", "for onnx-asr, its depth fixed in the file"),
         "huggingface": ("fold.export.targets:huggingface", "a foundation model at one depth, for transformers"),
     },
 )

@@ -64,6 +64,30 @@ def sherpa(
     return f"{', '.join(file.name for file in files)}: path {chosen}, depth {chosen.depth}, {bins} mel bins"
 
 
+def onnx_asr(
+    folder: Path,
+    model: Recogniser,
+    description: Description,
+    storage: Storage | list[Storage] = "int8",
+    depth: int | None = None,
+    path: str | None = None,
+) -> str:
+    """Writes a model for onnx-asr, as its wav2vec2-ctc, its depth fixed in the file (`fold set-depth` changes it).
+
+    Args:
+        folder: to write into.
+        model: to write.
+        description: of the model.
+        storage: How weights are stored, one way or several: fp32; fp16, half the bytes; int8, a third; int4, a quarter.
+        depth: Executed depth, along its canonical path; by default the deepest.
+        path: An unfolding path such as 1-1-2-3, instead of a depth.
+    """
+    chosen = description.space.choose(depth, path)
+    files = onnx_module("onnx_asr").write_onnx_asr(folder, model, description, _each(storage), chosen)
+    _tell_of_decoder(model)
+    return f"{', '.join(file.name for file in files)}: path {chosen}, depth {chosen.depth}"
+
+
 def huggingface(
     folder: Path, model: Recogniser, description: Description, depth: int | None = None, path: str | None = None
 ) -> str:

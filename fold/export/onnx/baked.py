@@ -42,7 +42,7 @@ def change_depth(file: Path, depth: int | None, path: str | None) -> LayerPath:
     known = {entry.key: entry.value for entry in model.metadata_props}
     constants = [tensor for tensor in model.graph.initializer if tensor.name == REPEATS]
     if SPACE not in known or len(constants) != 1:
-        raise FoldError(f"{file}: its depth is not fixed in it; expected a model that `fold export --to=sherpa` wrote")
+        raise FoldError(f"{file}: its depth is not fixed in it; expected `fold export --to=sherpa` or onnx-asr")
     num_layers, limits, deepest = json.loads(known[SPACE])
     space = PathSpace(num_layers, tuple(limits), deepest)
     chosen = space.choose(depth, path)

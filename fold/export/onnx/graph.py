@@ -10,6 +10,7 @@ import torch
 from onnx_ir.passes import PassManager, common
 from torch import Tensor
 
+from fold.export.onnx.loops import hoist
 from fold.export.onnx.network import ElasticRecogniser
 from fold.export.onnx.operators import TRANSLATIONS
 from fold.export.onnx.quiet import quiet
@@ -65,6 +66,12 @@ def _fold(model: ir.Model) -> None:
             common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
             common.LiftSubgraphInitializersToMainGraphPass(),
             common.DeduplicateInitializersPass(size_limit=1 << 62),
+        ]
+    )(model)
+    hoist(model)
+    PassManager(
+        [
+            common.CommonSubexpressionEliminationPass(),
             common.RemoveUnusedNodesPass(),
             common.RemoveUnusedFunctionsPass(),
             common.RemoveUnusedOpsetsPass(),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fold.errors import FoldError
 from fold.export.onnx.frontend import GivenFeatures, TabledFbank
+from fold.export.onnx.parts import rewrite
 from fold.models.asr import Recogniser, StemOutput
 from fold.models.conformer import ConformerStem
 from fold.unfolding import Unfolding
@@ -71,10 +72,10 @@ class FeaturesStem(nn.Module):
 
 def from_waveforms(model: Recogniser) -> ElasticRecogniser:
     """The exported form that takes waveforms (batch, samples) and num_samples (batch,)."""
-    stem = model.stem
-    if isinstance(stem, ConformerStem):
-        stem = _with_fbank(stem, TabledFbank(stem.frontend.fbank))
-    return _elastic(stem, model)
+    model = rewrite(model)
+    if isinstance(model.stem, ConformerStem):
+        model.stem.frontend.add_module("fbank", TabledFbank(model.stem.frontend.fbank))
+    return _elastic(model.stem, model)
 
 
 def from_features(model: Recogniser) -> ElasticRecogniser:
