@@ -66,7 +66,6 @@ def parts() -> dict[str, str]:
         finished = [run for run in everything() if run.finished and run.corpus == corpus]
         found[f"comparison {corpus}"] = comparison(finished)
         found[f"figure {corpus}"] = figure(finished, f"depth {corpus}", f"{corpus}: WER on the test split")
-        found[f"dev {corpus}"] = variants_table(by_name(finished))
     return found
 
 
