@@ -13,13 +13,11 @@ from __future__ import annotations
 
 from studies.results_page import (
     TABLES,
-    by_name,
     comparison,
     figure,
     mean_wer,
     rates_table,
     update_pages,
-    variants_table,
 )
 from studies.runs import Run, commands, options_of, train_all
 
