@@ -22,7 +22,8 @@ def int8_bytes(model: Recogniser) -> int:
     parts = nn.ModuleList([model.stem, model.unfolding, model.final_norm, model.ctc_head])
     matrices = {id(matrix): matrix for module in parts.modules() for matrix in _matrices(module)}
     saved = sum(matrix.nbytes - matrix.numel() - OUTPUT * len(matrix) for matrix in matrices.values())
-    return sum(tensor.nbytes for tensor in parts.state_dict().values()) - saved
+    whole: int = sum(tensor.nbytes for tensor in parts.state_dict().values())
+    return whole - saved
 
 
 def _matrices(module: nn.Module) -> Iterator[Tensor]:

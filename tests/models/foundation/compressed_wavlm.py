@@ -1,4 +1,4 @@
-"""A small checkpoint of DPWavLM, with the network of torchaudio that it must equal; and all kinds of compressed models."""
+"""A small checkpoint of DPWavLM, with the network of torchaudio that it must equal; all kinds of compressed models."""
 
 from __future__ import annotations
 

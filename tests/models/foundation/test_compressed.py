@@ -112,7 +112,10 @@ def test_dropouts_of_pruned_models_are_those_of_their_training(tmp_path: Path) -
 
 DPWAVLM: dict[str, tuple[Callable[[dict], object], str]] = {
     "no heads in all": (lambda c: c["config"].pop("encoder_total_num_heads"), "config is none of DPHuBERT (KeyError"),
-    "heads that differ": (lambda c: c["config"].update(encoder_total_num_heads=[4, 3, 4]), "config is none of DPHuBERT"),
+    "heads that differ": (
+        lambda c: c["config"].update(encoder_total_num_heads=[4, 3, 4]),
+        "config is none of DPHuBERT",
+    ),
     "a head too many": (lambda c: c["config"].update(encoder_remaining_heads=[[0, 2, 4], [], [3]]), "0 to 3"),
     "no distances": (lambda c: c["config"].update(encoder_use_attention=[False, True, True]), "in the first layer"),
     "other weights": (lambda c: c["config"].update(encoder_remaining_heads=[[0, 2], [], [3]]), "size mismatch of"),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +48,7 @@ class PrunedShape(Shape):
 class Pruned(Builder):
     """Pruned wav2vec 2.0 or HuBERT."""
 
-    shape_type = PrunedShape
+    shape_type: ClassVar[type[PrunedShape]] = PrunedShape
 
     def parts(self, shape: PrunedShape, dropouts: Dropouts) -> Parts:
         settings = {**torchaudio_settings(shape, dropouts), "encoder_num_heads": 1, "encoder_ff_interm_features": 1}
@@ -69,7 +69,8 @@ class Pruned(Builder):
                 layers = " and ".join(str(place + 1) for place in group)
                 raise FoldError(f"keep is mean: layers {layers} of this pruned model differ in size; keep others")
         stay = zip(*(sizes[group[0]] for group in groups), strict=True)
-        return dataclasses.replace(shape, num_layers=len(groups), **dict(zip(self.of_layers, stay, strict=True)))
+        changes: dict[str, Any] = dict(zip(self.of_layers, stay, strict=True))
+        return dataclasses.replace(shape, num_layers=len(groups), **changes)
 
 
 class ScaledWaveformEncoder(WaveformEncoder):
@@ -101,7 +102,8 @@ def _of_heads(attention: SelfAttention, heads: int, head_dim: int) -> nn.Module:
     attention.num_heads, attention.head_dim, attention.scaling = heads, head_dim, head_dim**-0.5
     attention.k_proj, attention.v_proj, attention.q_proj = (nn.Linear(dim, inner) for _ in range(3))
     attention.out_proj = nn.Linear(inner, dim)
-    return attention
+    smaller: nn.Module = attention
+    return smaller
 
 
 class NoAttention(nn.Module):

@@ -23,7 +23,7 @@ from fold.models.foundation.shape import Dropouts, settled
 class PrunedWavLMShape(PrunedShape):
     """The shape of a pruned WavLM.
 
-    total_heads: of a layer before pruning; stay: which of them (from 0) stay of each layer, as many as `num_heads` says.
+    total_heads: of a layer before pruning; stay: which of them (from 0) stay of each layer: as many as `num_heads`.
     Raises FoldError if it cannot be built.
     """
 
@@ -81,20 +81,22 @@ class GatedAttention(nn.Module):
     def forward(
         self, x: Tensor, attention_mask: None, position_bias: Tensor, key_padding_mask: Tensor
     ) -> tuple[Tensor, None]:
-        """x: (batch, frames, dim); position_bias: (total heads, frames, frames); key_padding_mask: (batch, frames), what
-        is added to the scores of a frame. Returns x's shape, and nothing."""
+        """x: (batch, frames, dim); position_bias: (total heads, frames, frames); key_padding_mask: (batch, frames),
+        what is added to the scores of a frame. Returns x's shape, and nothing."""
         bias = self._gates(x) * position_bias[self.stay] + key_padding_mask[:, None, None]
         query, key, value = (self._heads(part(x)) for part in (self.q_proj, self.k_proj, self.v_proj))
         dropout = self.dropout if self.training else 0.0
         heads = nn.functional.scaled_dot_product_attention(query, key, value, bias.to(query.dtype), dropout)
-        return self.out_proj(heads.transpose(1, 2).flatten(2)), None
+        result: Tensor = self.out_proj(heads.transpose(1, 2).flatten(2))
+        return result, None
 
     def _heads(self, x: Tensor) -> Tensor:
         """(batch, frames, features) to (batch, heads, frames, head_dim)."""
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        heads: Tensor = x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        return heads
 
     def _gates(self, x: Tensor) -> Tensor:
         """How much distance matters to each frame, (batch, heads, frames, 1)."""
-        parts = self.gru_rel_pos_linear(self._heads(x)[:, self.stay]).unflatten(-1, (2, 4)).sum(-1).sigmoid()
-        reset, update = parts.chunk(2, dim=-1)
+        pairs: Tensor = self.gru_rel_pos_linear(self._heads(x)[:, self.stay]).unflatten(-1, (2, 4)).sum(-1).sigmoid()
+        reset, update = pairs.chunk(2, dim=-1)
         return reset * (update * self.gru_rel_pos_const[:, self.stay] - 1.0) + 2.0
