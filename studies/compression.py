@@ -17,10 +17,10 @@ import torch
 
 from fold import shipped
 from studies import foundation
-from studies.foundation import MARGIN, SEEDS, SOURCE, pretrain
+from studies.foundation import MARGIN, PRETRAINING, SEEDS, SOURCE
 from studies.pruning import prune
 from studies.results_page import comparison
-from studies.runs import Run, commands, options_of, train_all
+from studies.runs import Run, commands, options_of, pretrain, train_all
 
 STUDY = "compression"
 CORPUS = "commands"
@@ -38,7 +38,7 @@ def main() -> None:
         print(commands(runs(), options.commands))
         return
     if not options.page_only:
-        pretrain(options.places[CORPUS])
+        pretrain(SOURCE, PRETRAINING, options.places[CORPUS])
         if not PRUNED.exists():
             torch.save(prune(str(SOURCE.parent / "checkpoints" / "last.ckpt"), PARAMETERS), PRUNED)
         train_all(runs(), options.places, options.jobs)

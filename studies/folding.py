@@ -14,11 +14,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from studies.results_page import comparison
-from studies.runs import Run, commands, fold, options_of, train_all
+from studies.runs import Run, commands, options_of, pretrain, train_all
 
 STUDY, CORPUS = "folding", "commands"
 SOURCE = Path("runs") / "studies" / STUDY / "pretrained" / "huggingface"
-PRETRAINING = ("--trainer.max_steps=2000", "--data.batch_seconds=25")
+PRETRAINED = Run(STUDY, "pretrained", "w2v_bert_small_full", CORPUS, ("--data.batch_seconds=25",))
 SEEDS = (1,)
 MARGIN = 0.5  # of WER: what folding may cost
 FIXED = (f"--model.network.source={SOURCE}", "--data.batch_seconds=25")
@@ -38,19 +38,9 @@ def main() -> None:
         print(commands(runs(), options.commands))
         return
     if not options.page_only:
-        pretrain(options.places[CORPUS])
+        pretrain(SOURCE, PRETRAINED.arguments(), options.places[CORPUS])
         train_all(runs(), options.places, options.jobs)
     print(comparison([run for run in runs() if run.finished], "full", MARGIN))
-
-
-def pretrain(places: list[str]) -> None:
-    """Leaves the foundation model as a Hugging Face directory. An interrupted training goes on."""
-    if SOURCE.exists():
-        return
-    run_dir = SOURCE.parent
-    first = Run(STUDY, "pretrained", "w2v_bert_small_full", CORPUS, PRETRAINING)
-    fold("fit", *first.arguments(), *places, "--ckpt_path=last", f"--run_dir={run_dir}")
-    fold("export", f"--ckpt_path={run_dir}/checkpoints/last.ckpt")
 
 
 def runs() -> list[Run]:
