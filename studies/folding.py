@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from studies.compression import ALL_LAYERS, student
 from studies.results_page import comparison
 from studies.runs import Run, commands, options_of, pretrain, train_all
 
@@ -23,12 +24,15 @@ SEEDS = (1,)
 MARGIN = 0.5  # of WER: what folding may cost
 FIXED = (f"--model.network.source={SOURCE}", "--data.batch_seconds=25")
 COMPACT, FOLD = "w2v_bert_small_compact", "w2v_bert_small_fold"
-BEFORE = ("--model.max_repeats=2", "--model.objective.distillation.weight=1.0")
+BOTH_ENDS_TOO = "--model.max_repeats=2"
+BEFORE = (BOTH_ENDS_TOO, "--model.objective.distillation.weight=1.0")
 SYSTEMS: dict[str, tuple[str, ...]] = {  # experiment, then its changes
     "full": (COMPACT, "--model.network.num_layers=6"),
     "compact": (COMPACT,),
     "fold_before": (FOLD, *BEFORE),
     "fold": (FOLD,),
+    "thin": (COMPACT, ALL_LAYERS, *student(SOURCE, PRETRAINED.experiment, {"dim": 76, "ffn_dim": 328})),
+    "untrained": (FOLD, BOTH_ENDS_TOO, "--trainer.max_steps=0"),
 }
 
 

@@ -184,8 +184,8 @@ def fold(*arguments: str) -> None:
 
 
 def pretrain(source: Path, arguments: Sequence[str], places: Sequence[str]) -> None:
-    """Trains a foundation model and leaves it in a Hugging Face directory, in the folder of the run, unless it is there.
-    An interrupted training goes on. arguments: of `fold fit`; places: as of `Run.train`."""
+    """Trains a foundation model and leaves it in a Hugging Face directory, in the folder of its run, unless it is
+    there. An interrupted training goes on. arguments: of `fold fit`; places: as of `Run.train`."""
     if source.exists():
         return
     fold("fit", *arguments, *places, "--ckpt_path=last", f"--run_dir={source.parent}")
