@@ -11,16 +11,17 @@ finished; `--page-only` and `--commands` as in the other studies.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from fold import shipped
 from studies import foundation
-from studies.foundation import MARGIN, SEEDS, SOURCE, pretrain
+from studies.foundation import MARGIN, PRETRAINING, SEEDS, SOURCE
 from studies.pruning import prune
 from studies.results_page import comparison
-from studies.runs import Run, commands, options_of, train_all
+from studies.runs import Run, commands, options_of, pretrain, train_all
 
 STUDY = "compression"
 CORPUS = "commands"
@@ -28,8 +29,8 @@ PARAMETERS = 1_217_693  # of compact
 PRUNED = SOURCE.parent / "pruned.pth"
 WIDTH = {"dim": 120, "ffn_dim": 464}  # of a thin student of that size
 EXPERIMENT = "wav2vec2_small_compact"
-FIXED = ("--data.batch_seconds=50", foundation.LONGER, "--model.network.num_layers=null")
-TEACHER = f"class_path: studies.students.LikeTeacher, init_args: {{source: {SOURCE}, layers: [2, 4, 6]}}"
+ALL_LAYERS = "--model.network.num_layers=null"
+FIXED = ("--data.batch_seconds=50", foundation.LONGER, ALL_LAYERS)
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
         print(commands(runs(), options.commands))
         return
     if not options.page_only:
-        pretrain(options.places[CORPUS])
+        pretrain(SOURCE, PRETRAINING, options.places[CORPUS])
         if not PRUNED.exists():
             torch.save(prune(str(SOURCE.parent / "checkpoints" / "last.ckpt"), PARAMETERS), PRUNED)
         train_all(runs(), options.places, options.jobs)
@@ -52,22 +53,24 @@ def runs() -> list[Run]:
 
 
 def thin(seed: int) -> Run:
-    options = (
-        *FIXED,
-        "--model.network.class_path=studies.students.Thin",
-        "--model.network.source=null",
-        f"--model.network.teacher={SOURCE}",
-        f"--model.network.shape={thin_shape()}",
-        f"--model.objective.further={{teacher: {{{TEACHER}}}}}",
-    )
+    options = (*FIXED, *student(SOURCE, "wav2vec2_small_full", WIDTH))
     return Run(STUDY, "thin", EXPERIMENT, CORPUS, options, seed)
 
 
-def thin_shape() -> str:
-    """That of the foundation model, narrower, as an option."""
-    settings = shipped.read(Path("experiments/wav2vec2_small_full.yaml"))
-    shape = {**settings["model"]["network"]["init_args"]["shape"], **WIDTH}
-    return "{" + ", ".join(f"{name}: {str(value).lower()}" for name, value in shape.items()) + "}"
+def student(teacher: Path, experiment: str, width: Mapping[str, int]) -> tuple[str, ...]:
+    """Options of a thin student of six layers. teacher: the foundation model; experiment: that made it; width: where
+    the student's shape differs from the teacher's."""
+    settings = shipped.read(Path("experiments") / f"{experiment}.yaml")
+    shape = {**settings["model"]["network"]["init_args"]["shape"], **width}
+    told = ", ".join(f"{name}: {str(value).lower()}" for name, value in shape.items())
+    term = f"class_path: studies.students.LikeTeacher, init_args: {{source: {teacher}, layers: [2, 4, 6]}}"
+    return (
+        "--model.network.class_path=studies.students.Thin",
+        "--model.network.source=null",
+        f"--model.network.teacher={teacher}",
+        f"--model.network.shape={{{told}}}",
+        f"--model.objective.further={{teacher: {{{term}}}}}",
+    )
 
 
 def pruned(seed: int) -> Run:

@@ -12,16 +12,17 @@ the tables again, `--commands` prints how each run is trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from fold.report.compare.systems import System, mean_and_deviation
 from studies.results_page import PAGE, TABLES, comparison, figure, markdown, systems_of, update_pages
-from studies.runs import Run, commands, fold, options_of, train_all
+from studies.runs import Run, commands, options_of, pretrain, train_all
 
 STUDY = "foundation"
 SOURCE = Path("runs") / "studies" / STUDY / "pretrained" / "huggingface"
+PRETRAINING = ("--config=experiments/wav2vec2_small_full.yaml", "--config=data/commands.yaml")
 SEEDS = (1, 2, 3)
 MARGIN = 1.0  # of WER: what folding may cost
 UPDATES = {"commands": 1200, "fsdd": 400}
@@ -80,19 +81,9 @@ def main() -> None:
         print(commands(runs(), options.commands))
         return
     if not options.page_only:
-        pretrain(options.places["commands"])
+        pretrain(SOURCE, PRETRAINING, options.places["commands"])
         train_all(dict.fromkeys(runs()), options.places, options.jobs)
     update_pages({TABLES / "foundation.md": parts(), PAGE: {"D": in_short()}})
-
-
-def pretrain(places: Sequence[str]) -> None:
-    """Leaves the foundation model as a Hugging Face directory. An interrupted training goes on."""
-    if SOURCE.exists():
-        return
-    run_dir = SOURCE.parent
-    configs = ["--config=experiments/wav2vec2_small_full.yaml", "--config=data/commands.yaml"]
-    fold("fit", *configs, *places, "--ckpt_path=last", f"--run_dir={run_dir}")
-    fold("export", f"--ckpt_path={run_dir}/checkpoints/last.ckpt")
 
 
 def runs() -> Iterator[Run]:

@@ -183,6 +183,15 @@ def fold(*arguments: str) -> None:
         sys.exit(f"fold {' '.join(arguments)}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
 
 
+def pretrain(source: Path, arguments: Sequence[str], places: Sequence[str]) -> None:
+    """Trains a foundation model and leaves it in a Hugging Face directory, in the folder of its run, unless it is
+    there. An interrupted training goes on. arguments: of `fold fit`; places: as of `Run.train`."""
+    if source.exists():
+        return
+    fold("fit", *arguments, *places, "--ckpt_path=last", f"--run_dir={source.parent}")
+    fold("export", "--to=huggingface", f"--ckpt_path={source.parent}/checkpoints/last.ckpt", f"--output={source}")
+
+
 def train_all(runs: Iterable[Run], places: dict[str, Sequence[str]], jobs: int) -> None:
     """Trains what is not finished, `jobs` at a time. places: of each corpus (see `Run.train`)."""
     waiting = [run for run in runs if not run.finished]

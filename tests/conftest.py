@@ -18,13 +18,13 @@ from fold.cli import main
 from fold.data.prepare import prepare, prepared_name
 from fold.export.huggingface import write_directory
 from fold.models import Foundation
-from fold.models.foundation import Shape
+from fold.models.foundation.families import shape_from_plain
 from fold.paths import PathSpace
 from fold.text.units import CharUnits, UnitsConfig
 from fold.training.run_folder import STAMP
 
 REPOSITORY = Path(__file__).parent.parent
-SMALL_FOUNDATION = Path("runs/wav2vec2_small_full/latest/huggingface")  # what wav2vec2_small_fold starts from
+SMALL_FOUNDATIONS = ("wav2vec2_small_full", "w2v_bert_small_full")  # what the other small experiments start from
 
 DEFAULT_MODEL = Path("runs/conformer_fold/latest/checkpoints/last.ckpt")  # what a page starts another run from
 
@@ -120,11 +120,11 @@ def fold_command(
 
 @pytest.fixture(scope="session")
 def fold_process() -> Callable[..., Finished]:
-    """Runs `python -m fold ...` in a folder as a user would; the test corpus can be imported."""
+    """Runs `python -m fold ...` in a folder as a user would; the test corpus and the studies can be imported."""
 
     def run(folder: Path, *arguments: object) -> Finished:
         kept = {name: value for name, value in os.environ.items() if "WANDB" not in name and name != STAMP}
-        environment = {**kept, "PYTHONPATH": str(REPOSITORY / "tests")}
+        environment = {**kept, "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY / "tests", REPOSITORY)))}
         command = [sys.executable, "-m", "fold", *map(str, arguments)]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr
@@ -134,15 +134,29 @@ def fold_process() -> Callable[..., Finished]:
 
 
 @pytest.fixture(scope="session")
-def small_foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the commands in the header of wav2vec2_small_fold leave, without the training."""
-    settings = shipped.read(REPOSITORY / "experiments" / "wav2vec2_small_full.yaml")
-    shape = Shape(**settings["model"]["network"]["init_args"]["shape"])
-    units = CharUnits("abcdefghijklmnopqrstuvwxyz' ")
-    description = Description(Foundation(shape=shape), PathSpace(6, 1), units, 16000, shards="nowhere")
-    folder = tmp_path_factory.mktemp("exported")
-    write_directory(folder, description.build(), description, PathSpace(6, 1).seed)
+def small_foundations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands in the headers of these experiments leave in runs/, without the training."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name in SMALL_FOUNDATIONS:
+        settings = shipped.read(REPOSITORY / "experiments" / f"{name}.yaml")
+        shape = shape_from_plain({"family": "wav2vec2", **settings["model"]["network"]["init_args"]["shape"]})
+        units = CharUnits("abcdefghijklmnopqrstuvwxyz' ")
+        description = Description(Foundation(shape=shape), PathSpace(6, 1), units, 16000, shards="nowhere")
+        write_directory(exported(folder, name), description.build(), description, PathSpace(6, 1).seed)
     return folder
+
+
+def exported(runs: Path, name: str) -> Path:
+    """Where an experiment's export lies."""
+    return runs / name / "latest" / "huggingface"
+
+
+def place(foundations: Path) -> None:
+    """Puts `small_foundations` where experiments find them from here."""
+    for name in SMALL_FOUNDATIONS:
+        link = exported(Path("runs"), name)
+        link.parent.mkdir(parents=True)
+        link.symlink_to(exported(foundations, name))
 
 
 FRAMES = {  # of 20 ms, as published
@@ -184,13 +198,12 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def beside_pretrained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_foundation: Path, downloaded: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_foundations: Path, downloaded: Path
 ) -> None:
     """Works in a folder of its own, where experiments find what they start from."""
     monkeypatch.chdir(tmp_path)
     Path("pretrained").symlink_to(downloaded)
-    SMALL_FOUNDATION.parent.mkdir(parents=True)
-    SMALL_FOUNDATION.symlink_to(small_foundation)
+    place(small_foundations)
     DEFAULT_MODEL.parent.mkdir(parents=True)
     with DEFAULT_MODEL.open("wb") as stream:
         sealed.write({}, stream)

@@ -62,6 +62,7 @@ def test_baselines_do_not_unfold(experiment: Path) -> None:
         ("wav2vec2_fold", "wav2vec2_compact"),
         ("wav2vec2_fold", "wav2vec2_full"),
         ("wav2vec2_small_fold", "wav2vec2_small_compact"),
+        ("w2v_bert_small_fold", "w2v_bert_small_compact"),
     ],
 )
 def test_baselines_differ_from_their_experiment_in_unfolding_alone(fold: str, baseline: str) -> None:

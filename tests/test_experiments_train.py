@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import SMALL_FOUNDATION, Finished
+from conftest import Finished, place
 from test_experiments import EXPERIMENTS
 
 from fold import shipped
@@ -76,14 +76,13 @@ def shown(experiment: Path) -> object:
 def test_every_experiment_trains(
     experiment: Path,
     pretrained: Path,
-    small_foundation: Path,
+    small_foundations: Path,
     downloaded: Path,
     tmp_path_factory: pytest.TempPathFactory,
     fold_command: Command,
     tmp_path: Path,
 ) -> None:
-    SMALL_FOUNDATION.parent.mkdir(parents=True)
-    SMALL_FOUNDATION.symlink_to(small_foundation)
+    place(small_foundations)
     Path("pretrained").symlink_to(downloaded)
     settings = shipped.read(experiment)
     fold_command(

@@ -16,6 +16,7 @@ from torch import device as Device
 from fold.checkpoint import Description
 from fold.data.batching import Batch
 from fold.decoding.decode import Decoding, Trial, transcribe
+from fold.evaluation.size import int8_bytes, stored_bytes
 from fold.metrics import ErrorCounts, PathErrors
 from fold.models import Recogniser
 from fold.paths import Path, PathSpace
@@ -176,7 +177,8 @@ def make_record(
         split=split,
         num_layers=len(model.unfolding.layers),
         num_params=model.num_parameters(),
-        stored_bytes=sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers())),
+        stored_bytes=stored_bytes(model),
+        int8_bytes=int8_bytes(model),
         rows=tuple(rows),
         references=transcripts.references,
         errors=transcripts.errors,

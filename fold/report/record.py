@@ -72,7 +72,8 @@ class Record:
     decoding: how transcripts of canonical paths were found (settings of `fold.decoding.decode.Decoding`), empty if
     unknown;
     utterances: ids of each subset, where there are several;
-    macs: multiply-accumulates for a second of audio, by canonical path, empty if unknown.
+    macs: multiply-accumulates for a second of audio, by canonical path, empty if unknown;
+    int8_bytes: of its exported weights in int8, 0 if unknown.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Record:
     real_time_spread: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     session: str = ""
     macs: Mapping[str, float] = field(default_factory=dict)
+    int8_bytes: int = 0
 
     @property
     def size(self) -> str:

@@ -62,6 +62,7 @@ def make_record(
         num_layers=num_layers,
         num_params=num_params,
         stored_bytes=4 * num_params,
+        int8_bytes=num_params,
         rows=tuple(rows),
         references=said,
         errors=errors,

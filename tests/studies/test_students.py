@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Finished
+from conftest import SMALL_FOUNDATIONS, Finished, exported
 from models.foundation.directories import write
 from models.foundation.test_parity import noise
 
@@ -99,12 +99,12 @@ def test_the_maps_learn_and_the_teacher_is_no_part_of_anything(tmp_path: Path) -
 
 @pytest.fixture
 def train(
-    small_foundation: Path, fold_command: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_foundations: Path, fold_command: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Path]:
     """Trains a system of the study for two updates, from a foundation model of the study's shape; its checkpoint."""
     monkeypatch.chdir(tmp_path)
     compression.SOURCE.parent.mkdir(parents=True)
-    compression.SOURCE.symlink_to(small_foundation)
+    compression.SOURCE.symlink_to(exported(small_foundations, SMALL_FOUNDATIONS[0]))
     Path("experiments").symlink_to(Path(compression.__file__).parent.parent / "experiments")
     toy = [
         "--data.corpus={class_path: tones.Tones, init_args: {train: 24, dev: 4, test: 4}}",

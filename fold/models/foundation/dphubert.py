@@ -1,4 +1,4 @@
-"""Checkpoints of DPHuBERT (Peng et al., 2023, arXiv 2305.17651): HuBERT or wav2vec 2.0, distilled and pruned."""
+"""Checkpoints of DPHuBERT (Peng et al., 2023, arXiv 2305.17651): HuBERT, wav2vec 2.0 or WavLM, distilled and pruned."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from fold.errors import FoldError
 from fold.models.foundation.bundles import dropouts_of
 from fold.models.foundation.families.pruned import PrunedShape
+from fold.models.foundation.families.pruned_wavlm import PrunedWavLMShape
 from fold.models.foundation.published import Published
 from fold.models.foundation.shape import Dropouts
 from fold.models.foundation.tokens import Vocabulary
@@ -37,12 +38,10 @@ class DPHuBERT(Published):
 
     def shape(self) -> PrunedShape:
         config = self.content["config"]
-        if "encoder_remaining_heads" in config:
-            raise FoldError(f"source {self.path}: is DPWavLM; of pruned models only HuBERT and wav2vec 2.0 can be read")
         if gated := [name for name in UNPRUNED if config.get(name)]:
             raise FoldError(f"source {self.path}: is not pruned yet ({gated[0]}); take what save_final_ckpt.py writes")
         try:
-            return _shape(config)
+            return _of_wavlm(config) if "encoder_remaining_heads" in config else _shape(config)
         except (KeyError, TypeError, ValueError) as error:
             raise FoldError(f"source {self.path}: its config is none of DPHuBERT ({error!r})") from None
         except FoldError as error:
@@ -64,22 +63,47 @@ class DPHuBERT(Published):
 
 def _shape(config: Mapping[str, Any]) -> PrunedShape:
     """The shape of a configuration. Raises KeyError, TypeError or ValueError for what is none."""
-    channels, kernels, strides = zip(*config["extractor_conv_layer_config"], strict=True)
-    used = {name: config[f"encoder_use_{name}"] for name in ("attention", "feed_forward")}
-    heads, features = config["encoder_num_heads"], config["encoder_ff_interm_features"]
+    heads, used = config["encoder_num_heads"], config["encoder_use_attention"]
     return PrunedShape(
-        num_layers=config["encoder_num_layers"],
-        dim=config["encoder_embed_dim"],
-        num_heads=tuple(n * is_used for n, is_used in zip(heads, used["attention"], strict=True)),
-        ffn_dim=tuple(n * is_used for n, is_used in zip(features, used["feed_forward"], strict=True)),
+        num_heads=tuple(number * is_used for number, is_used in zip(heads, used, strict=True)),
         head_dim=config["encoder_head_dim"],
-        conv_channels=channels,
-        conv_kernels=kernels,
-        conv_strides=strides,
-        conv_bias=config["extractor_conv_bias"],
-        conv_norm=config["extractor_mode"].removesuffix("_norm"),
-        pre_norm=config["encoder_layer_norm_first"],
-        position_kernel=config["encoder_pos_conv_kernel"],
-        position_groups=config["encoder_pos_conv_groups"],
-        normalise=config["normalize_waveform"],
+        **_sizes(config),
     )
+
+
+def _of_wavlm(config: Mapping[str, Any]) -> PrunedWavLMShape:
+    """The same of a WavLM. Raises FoldError besides."""
+    [total] = set(config["encoder_total_num_heads"])
+    heads, used = config["encoder_remaining_heads"], config["encoder_use_attention"]
+    stay = tuple(tuple(ones) if is_used else () for ones, is_used in zip(heads, used, strict=True))
+    if not stay[0]:
+        raise FoldError("nothing is left of attention in the first layer, which knows the distances of all")
+    return PrunedWavLMShape(
+        num_heads=tuple(map(len, stay)),
+        stay=stay,
+        total_heads=total,
+        head_dim=config["encoder_embed_dim"] // total,
+        num_buckets=config["encoder_num_buckets"],
+        max_distance=config["encoder_max_distance"],
+        **_sizes(config),
+    )
+
+
+def _sizes(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What both have."""
+    channels, kernels, strides = zip(*config["extractor_conv_layer_config"], strict=True)
+    features, used = config["encoder_ff_interm_features"], config["encoder_use_feed_forward"]
+    return {
+        "num_layers": config["encoder_num_layers"],
+        "dim": config["encoder_embed_dim"],
+        "ffn_dim": tuple(number * is_used for number, is_used in zip(features, used, strict=True)),
+        "conv_channels": channels,
+        "conv_kernels": kernels,
+        "conv_strides": strides,
+        "conv_bias": config["extractor_conv_bias"],
+        "conv_norm": config["extractor_mode"].removesuffix("_norm"),
+        "pre_norm": config["encoder_layer_norm_first"],
+        "position_kernel": config["encoder_pos_conv_kernel"],
+        "position_groups": config["encoder_pos_conv_groups"],
+        "normalise": config["normalize_waveform"],
+    }

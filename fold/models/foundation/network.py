@@ -12,6 +12,7 @@ from fold.models.asr import Architecture, Recogniser
 from fold.models.foundation import weights
 from fold.models.foundation.families import builder_of, shape_from_plain
 from fold.models.foundation.families.family import MASK_EMBEDDING
+from fold.models.foundation.families.w2v_bert import BertShape
 from fold.models.foundation.folding import Keep, layer_groups
 from fold.models.foundation.layers import FoundationStem
 from fold.models.foundation.lighthubert import Subnet
@@ -48,7 +49,7 @@ class Foundation(Architecture):
     """
 
     source: str | None = None
-    shape: Shape | str | None = None
+    shape: Shape | BertShape | str | None = None
     num_layers: int | None = None  # type: ignore[assignment]  # a number as soon as the instance is made
     keep: Keep = "even"
     keep_head: bool = True

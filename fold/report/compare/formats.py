@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 
 from fold.report.compare.pairs import Pair
 from fold.report.compare.systems import System
-from fold.report.compare.table import HEADINGS, MACS, Row, used_columns
+from fold.report.compare.table import HEADINGS, INT8, MACS, Row, used_columns
 
 LEFT = (HEADINGS.index("system"), HEADINGS.index("verdict"))
-UNITS = {"change %": "%", "stored MB": "MB", "hours": "h", "runs": "runs"}
+UNITS = {"change %": "%", "stored MB": "MB", INT8: "MB in int8", "hours": "h", "runs": "runs"}
 LATEX = str.maketrans(
     {char: rf"\{char}" for char in "%_#&${}"}
     | {"±": r"$\pm$", "<": r"$<$", ">": r"$>$", "|": r"$|$"}
@@ -25,6 +25,7 @@ CSV_COLUMNS = (
     "depth",
     "num_params",
     "stored_bytes",
+    "int8_bytes",
     "macs_per_second",
     "path",
     "wer",
@@ -104,7 +105,8 @@ def to_csv(table: Sequence[Row]) -> str:
         for run, record in enumerate(row.node.system.records):
             swept, pair = record.canonical[row.node.depth], row.pair
             values = [row.node.system.label, run + 1, record.num_layers, swept.depth, record.num_params]
-            values += [record.stored_bytes, record.macs.get(swept.path, ""), swept.path, swept.wer, swept.cer]
+            values += [record.stored_bytes, record.int8_bytes or "", record.macs.get(swept.path, "")]
+            values += [swept.path, swept.wer, swept.cer]
             writer.writerow([*values, *([str(pair.other), pair.p, pair.verdict] if pair else ["", "", ""])])
     return stream.getvalue()
 

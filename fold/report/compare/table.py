@@ -10,6 +10,7 @@ from fold.report.compare.pairs import Node, Pair, compare, counterpart
 from fold.report.compare.systems import System, mean_and_deviation, timed, times_compare
 from fold.report.record import RealTime
 
+INT8 = "int8 MB"
 MACS = "GMACs per s"
 HEADINGS = (
     "system",
@@ -18,6 +19,7 @@ HEADINGS = (
     "parameters",
     "change %",
     "stored MB",
+    INT8,
     MACS,
     "WER %",
     "CER %",
@@ -54,7 +56,8 @@ class Row:
             str(depth),
             f"{record.num_params:,}" if first else "",
             f"{change:+.1f}" if first and change else "",
-            f"{record.stored_bytes / 1e6:.1f}" if first and record.stored_bytes else "",
+            _megabytes(record.stored_bytes) if first else "",
+            _megabytes(record.int8_bytes) if first else "",
             _macs(system.macs(depth)),
             mean_and_deviation(system.wers(depth)),
             mean_and_deviation(system.cers(depth)),
@@ -85,6 +88,11 @@ def used_columns(table: Sequence[Row]) -> list[int]:
     """Numbers of the headings below which anything stands."""
     cells = [row.cells() for row in table]
     return [index for index in range(len(HEADINGS)) if any(row[index] for row in cells)]
+
+
+def _megabytes(number: int) -> str:
+    """Of bytes; nothing if they are unknown."""
+    return f"{number / 1e6:.1f}" if number else ""
 
 
 def _macs(macs: float | None) -> str:
@@ -164,6 +172,8 @@ def notes(table: Sequence[Row], margin: float) -> list[str]:
         lines.append(f"Decoding: {'; '.join(f'{system.label}: {system.decoding}' for system in systems)}.")
     if any(len(system.records) > 1 for system in systems):
         lines.append("Of several runs: mean ± standard deviation.")
+    if any(system.record.int8_bytes for system in systems):
+        lines.append(f"{INT8}: of the weights that `fold export --storage=int8` writes, without the graph beside them.")
     if any(system.record.macs for system in systems):
         lines.append(
             f"{MACS}: billions of multiply-accumulates for a second of audio, counted over 10 s, from the waveform to "

@@ -1,11 +1,18 @@
 """Weights in fewer bits: which become smaller, which must not, and what that costs."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from export.onnx.exported import RATE, Exported, noise, run
+from export.onnx.exported import RATE, Exported, conformer, describe, export, noise, run
+
+from fold.evaluation.size import int8_bytes
+from fold.models import Foundation
+from fold.models.foundation import Shape
+from fold.models.foundation.families.w2v_bert import BertShape
 
 QUANTISED = ["int8", "int4"]
 FURTHEST = {"fp16": 0.01, "int8": 0.5, "int4": 1.5}  # log-probabilities of random weights
@@ -69,3 +76,30 @@ def test_fewer_bits_take_fewer_bytes(exported: Exported) -> None:
 def tensor_bytes(exported: Exported, storage: str) -> list[int]:
     model = onnx.load(exported.file(storage))
     return [onnx.numpy_helper.to_array(tensor).nbytes for tensor in model.graph.initializer]
+
+
+WIDE = {"dim": 144, "num_heads": 4, "num_layers": 2}
+WAVES = {"ffn_dim": 576, "position_kernel": 16, "position_groups": 4, "conv_channels": (32,) * 7}
+SHAPES = {
+    "conformer": conformer(num_layers=2, dim=144, num_heads=4, ffn_dim=576, kernel_size=15),
+    "wav2vec2": Foundation(shape=Shape(**WIDE, **WAVES)),
+    "wavlm": Foundation(shape=Shape("wavlm", **WIDE, **WAVES)),
+    "w2v-bert": Foundation(shape=BertShape(**WIDE, ffn_dim=576)),
+}
+
+
+def test_bytes_of_int8_are_known_without_an_export(exported: Exported) -> None:
+    wide, narrow = (sum(tensor_bytes(exported, storage)) for storage in ("fp32", "int8"))
+    constants = wide - sum(weight.nbytes for weight in exported.model.state_dict().values())  # of filterbanks
+    assert constants > 0
+    assert int8_bytes(exported.model) == pytest.approx(narrow - constants, rel=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SHAPES)
+def test_bytes_of_int8_are_those_of_the_file(kind: str, tmp_path: Path) -> None:
+    exported = export(tmp_path, describe(SHAPES[kind]), "--storage=int8")
+    files = exported.known["models"]["int8"]
+    graph = exported.file("int8").stat().st_size
+    assert 0.98 * (files["bytes"] - graph) < int8_bytes(exported.model) < 1.02 * files["bytes"]
+    assert graph < 100_000

@@ -72,7 +72,18 @@ def dphubert(folder: Path, large: bool = False) -> Compressed:
     The reference is torchaudio's unpruned network, in which what was pruned adds nothing.
     """
     heads, features = [3, 0, 2], [20, 31, 0]
-    shape = {
+    shape = shape_of_pruned(large)
+    dense = shaken(wav2vec2_model(**shape, encoder_num_heads=4, encoder_ff_interm_features=48))
+    state = {name: weight.clone() for name, weight in dense.state_dict().items()}
+    for place, (left, inner) in enumerate(zip(heads, features, strict=True)):
+        _prune_layer(dense, state, f"encoder.transformer.layers.{place}.", left * 8, inner)
+    config = {"encoder_num_heads": heads, "encoder_head_dim": 8}
+    return pruned(folder, dense, state, shape | config)
+
+
+def shape_of_pruned(large: bool) -> dict[str, object]:
+    """Of a small network before pruning, as torchaudio takes it; large: with the norms of a large model."""
+    return {
         "extractor_mode": "layer_norm" if large else "group_norm",
         "extractor_conv_layer_config": list(zip((16, 12, 15, 11, 16, 9, 14), KERNELS, STRIDES, strict=True)),
         "extractor_conv_bias": large,
@@ -88,25 +99,30 @@ def dphubert(folder: Path, large: bool = False) -> Compressed:
         "encoder_layer_drop": 0.05,
         "aux_num_out": None,
     }
+
+
+def shaken(model: Wav2Vec2Model) -> Wav2Vec2Model:
+    """The model, with random weights everywhere."""
     torch.manual_seed(2)
-    dense = wav2vec2_model(**shape, encoder_num_heads=4, encoder_ff_interm_features=48).eval()
     with torch.no_grad():
-        for parameter in dense.parameters():
+        for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    state = {name: weight.clone() for name, weight in dense.state_dict().items()}
-    for place, (left, inner) in enumerate(zip(heads, features, strict=True)):
-        _prune_layer(dense, state, f"encoder.transformer.layers.{place}.", left * 8, inner)
+    return model.eval()
+
+
+def pruned(folder: Path, dense: Wav2Vec2Model, state: dict[str, Tensor], config: dict[str, object]) -> Compressed:
+    """The checkpoint of a network in which attention of the second layer and feed-forward of the third are pruned, and
+    the network itself."""
+    large = bool(config["encoder_layer_norm_first"])
     for old, new in (
         (".parametrizations.weight.original0", ".weight_g"),
         (".parametrizations.weight.original1", ".weight_v"),
     ):
         state = {name.replace(old, new): weight for name, weight in state.items()}  # PyTorch 1.13
     state["feature_extractor.dummy_weight"] = GATE
-    config = shape | {
+    config = config | {
         "encoder_use_attention": [True, False, True],
         "encoder_use_feed_forward": [True, True, False],
-        "encoder_num_heads": [3, 0, 2],
-        "encoder_head_dim": 8,
         "encoder_ff_interm_features": [20, 31, 48],  # of what is gone, as before
         "normalize_waveform": large,
         "extractor_prune_conv_channels": False,
@@ -224,13 +240,3 @@ def within(weight: Tensor, *sides: int) -> Tensor:
     larger = torch.randn(*sides, *weight.shape[len(sides) :])
     larger[tuple(slice(size) for size in weight.shape)] = weight
     return larger
-
-
-KINDS = {
-    "DistilHuBERT, 2 layers": distilhubert,
-    "thin student, 12 layers": thin,
-    "DPHuBERT": dphubert,
-    "DPHuBERT, of a large model": lambda folder: dphubert(folder, large=True),
-    "LightHuBERT, a subnet": lighthubert,
-    "LightHuBERT, norms as in a large model": lambda folder: lighthubert(folder, large=True),
-}

@@ -10,7 +10,8 @@ import pytest
 import torch
 import transformers
 from conftest import REPOSITORY
-from models.foundation.compressed import KINDS, SUBNET, Compressed, distilhubert, dphubert, lighthubert, write_light
+from models.foundation.compressed import SUBNET, Compressed, distilhubert, dphubert, lighthubert, write_light
+from models.foundation.compressed_wavlm import KINDS, dpwavlm
 from models.foundation.test_parity import CORPUS, folded, noise
 from models.foundation.test_storage import PEAK, error_of
 
@@ -45,8 +46,8 @@ def exported(network: Foundation, model: Recogniser, folder: Path) -> float | No
     """The greatest difference of log-probabilities of what is exported at 1-1-2; None where transformers has no such
     network."""
     description = Description(network, PathSpace(2), CORPUS, 16000, shards="nowhere")
-    if network.shape.family == "pruned":
-        assert "transformers has no pruned network" in error_of(
+    if network.shape.family.startswith("pruned"):
+        assert f"transformers has no {network.shape.family} network" in error_of(
             lambda: write_directory(folder / "back", model, description, REPEATING)
         )
         return None
@@ -109,9 +110,36 @@ def test_dropouts_of_pruned_models_are_those_of_their_training(tmp_path: Path) -
     assert "of this pruned model differ in size" in message
 
 
+DPWAVLM: dict[str, tuple[Callable[[dict], object], str]] = {
+    "no heads in all": (lambda c: c["config"].pop("encoder_total_num_heads"), "config is none of DPHuBERT (KeyError"),
+    "heads that differ": (
+        lambda c: c["config"].update(encoder_total_num_heads=[4, 3, 4]),
+        "config is none of DPHuBERT",
+    ),
+    "a head too many": (lambda c: c["config"].update(encoder_remaining_heads=[[0, 2, 4], [], [3]]), "0 to 3"),
+    "no distances": (lambda c: c["config"].update(encoder_use_attention=[False, True, True]), "in the first layer"),
+    "other weights": (lambda c: c["config"].update(encoder_remaining_heads=[[0, 2], [], [3]]), "size mismatch of"),
+}
+
+
+@pytest.mark.parametrize("case", DPWAVLM)
+def test_what_is_no_pruned_wavlm_is_refused(case: str, tmp_path: Path) -> None:
+    change, named = DPWAVLM[case]
+    file = Path(dpwavlm(tmp_path).network.source)
+    content = torch.load(file, weights_only=True)
+    change(content)
+    torch.save(content, file)
+    assert named in error_of(lambda: folded(Foundation(source=str(file))))
+
+
+def test_pruned_layers_of_wavlm_that_differ_have_no_mean(tmp_path: Path) -> None:
+    source = dpwavlm(tmp_path).network.source
+    message = error_of(lambda: Foundation(source=source, num_layers=2, keep="mean"))
+    assert "of this pruned model differ in size" in message
+
+
 DPHUBERT: dict[str, tuple[Callable[[dict], object], str]] = {
     "not pruned": (lambda c: c["config"].update(encoder_prune_attention_heads=True), "is not pruned yet"),
-    "WavLM": (lambda c: c["config"].update(encoder_remaining_heads=[[0]]), "is DPWavLM"),
     "no heads": (
         lambda c: c["config"].pop("encoder_num_heads"),
         "config is none of DPHuBERT (KeyError('encoder_num_heads'))",

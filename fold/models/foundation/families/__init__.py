@@ -10,6 +10,7 @@ from fold.models.foundation.families.conformer import Conformer
 from fold.models.foundation.families.data2vec import Data2Vec
 from fold.models.foundation.families.family import Builder, Family, Parts
 from fold.models.foundation.families.pruned import Pruned
+from fold.models.foundation.families.pruned_wavlm import PrunedWavLM
 from fold.models.foundation.families.w2v_bert import W2vBert
 from fold.models.foundation.families.wav2vec2 import Wav2Vec2
 from fold.models.foundation.families.wavlm import WavLM
@@ -25,7 +26,11 @@ FAMILIES: dict[str, Family] = {  # by their `model_type` in transformers
     "wav2vec2-conformer": Conformer("Wav2Vec2Conformer", "wav2vec2_conformer."),
     "wav2vec2-bert": W2vBert("Wav2Vec2Bert", "wav2vec2_bert."),
 }
-BUILDERS: dict[str, Builder] = {**FAMILIES, "pruned": Pruned()}  # by the `family` of shapes
+BUILDERS: dict[str, Builder] = {  # by the `family` of shapes
+    **FAMILIES,
+    "pruned": Pruned(),
+    "pruned-wavlm": PrunedWavLM(),
+}
 
 
 def find_family(model_type: object) -> Family:

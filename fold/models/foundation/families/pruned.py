@@ -6,12 +6,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torchaudio.models import wav2vec2_model
-from torchaudio.models.wav2vec2.components import EncoderLayer, FeedForward
+from torchaudio.models.wav2vec2.components import EncoderLayer, FeedForward, SelfAttention
 
 from fold.errors import FoldError
 from fold.models.foundation.families.family import Builder, Parts
@@ -48,25 +48,29 @@ class PrunedShape(Shape):
 class Pruned(Builder):
     """Pruned wav2vec 2.0 or HuBERT."""
 
-    shape_type = PrunedShape
+    shape_type: ClassVar[type[PrunedShape]] = PrunedShape
 
     def parts(self, shape: PrunedShape, dropouts: Dropouts) -> Parts:
         settings = {**torchaudio_settings(shape, dropouts), "encoder_num_heads": 1, "encoder_ff_interm_features": 1}
         model = wav2vec2_model(**settings)
         layers = model.encoder.transformer.layers
         for layer, heads, features in zip(layers, shape.num_heads, shape.ffn_dim, strict=True):
-            _resize(layer, heads, shape.head_dim, features, dropouts)
+            resize(layer, _of_heads(layer.attention, heads, shape.head_dim), features, dropouts)
         parts = torchaudio_parts(model, shape)
         return dataclasses.replace(parts, features=ScaledWaveformEncoder(model.feature_extractor, shape))
 
+    of_layers: ClassVar[tuple[str, ...]] = ("num_heads", "ffn_dim")
+    """Fields of the shape with a value for each layer."""
+
     def kept(self, shape: PrunedShape, groups: Sequence[Sequence[int]]) -> PrunedShape:
-        sizes = list(zip(shape.num_heads, shape.ffn_dim, strict=True))
+        sizes = list(zip(*(getattr(shape, name) for name in self.of_layers), strict=True))
         for group in groups:
             if len({sizes[place] for place in group}) > 1:
                 layers = " and ".join(str(place + 1) for place in group)
                 raise FoldError(f"keep is mean: layers {layers} of this pruned model differ in size; keep others")
-        heads, features = zip(*(sizes[group[0]] for group in groups), strict=True)
-        return dataclasses.replace(shape, num_layers=len(groups), num_heads=heads, ffn_dim=features)
+        stay = zip(*(sizes[group[0]] for group in groups), strict=True)
+        changes: dict[str, Any] = dict(zip(self.of_layers, stay, strict=True))
+        return dataclasses.replace(shape, num_layers=len(groups), **changes)
 
 
 class ScaledWaveformEncoder(WaveformEncoder):
@@ -82,20 +86,27 @@ class ScaledWaveformEncoder(WaveformEncoder):
         return x * self.get_buffer("dummy_weight").to(x.dtype), lengths
 
 
-def _resize(layer: EncoderLayer, heads: int, head_dim: int, features: int, dropouts: Dropouts) -> None:
-    """Gives a layer so many heads and inner features; of none nothing is left."""
-    attention, dim, inner = layer.attention, layer.attention.embed_dim, heads * head_dim
-    if heads:
-        attention.num_heads, attention.head_dim, attention.scaling = heads, head_dim, head_dim**-0.5
-        attention.k_proj, attention.v_proj, attention.q_proj = (nn.Linear(dim, inner) for _ in range(3))
-        attention.out_proj = nn.Linear(inner, dim)
-    else:
-        layer.attention = _NoAttention()
+def resize(layer: EncoderLayer, attention: nn.Module, features: int, dropouts: Dropouts) -> None:
+    """Gives a layer this attention and so many inner features; of none nothing is left."""
     drops = settled(dropouts.ffn), settled(dropouts.hidden)
+    dim = layer.attention.embed_dim
+    layer.attention = attention
     layer.feed_forward = FeedForward(dim, features, *drops) if features else _NoFeedForward()
 
 
-class _NoAttention(nn.Module):
+def _of_heads(attention: SelfAttention, heads: int, head_dim: int) -> nn.Module:
+    """The attention with so many heads; of none nothing is left."""
+    if not heads:
+        return NoAttention()
+    dim, inner = attention.embed_dim, heads * head_dim
+    attention.num_heads, attention.head_dim, attention.scaling = heads, head_dim, head_dim**-0.5
+    attention.k_proj, attention.v_proj, attention.q_proj = (nn.Linear(dim, inner) for _ in range(3))
+    attention.out_proj = nn.Linear(inner, dim)
+    smaller: nn.Module = attention
+    return smaller
+
+
+class NoAttention(nn.Module):
     """Adds nothing to x, in torchaudio's form."""
 
     def forward(self, x: Tensor, **others: object) -> tuple[Tensor, None]:
