@@ -57,7 +57,7 @@ def test_command_of_a_page_parses(command: str) -> None:
         assert output_of("fold", *words[1:])
     else:
         assert words[1] in COMMANDS
-        target = re.findall(r"--to[= ]\w+", command)
+        target = re.findall(r"--to[= ][\w-]+", command)
         assert bool(target) == (words[1] == "export")
         for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
             assert option in output_of("fold", words[1], *" ".join(target).split(), "--help-all"), option
