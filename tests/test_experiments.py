@@ -12,10 +12,10 @@ from fold.models import empty_model
 
 EXPERIMENTS = sorted((REPOSITORY / "experiments").glob("*.yaml"))
 CORPORA = sorted((REPOSITORY / "data").glob("*.yaml"))
-DERIVED = [file for file in CORPORA if "\nbase: " in file.read_text()]  # other columns of the same class
-PAIRS = [
-    *product(EXPERIMENTS, [file for file in CORPORA if file not in DERIVED]),
-    *((REPOSITORY / "experiments" / "debug.yaml", file) for file in DERIVED),
+COMMON = [file for file in CORPORA if file.stem in ("commands", "librispeech")]
+PAIRS = [  # sections of experiments and corpora do not overlap: every experiment with some, every corpus with one
+    *product(EXPERIMENTS, COMMON),
+    *((REPOSITORY / "experiments" / "debug.yaml", file) for file in CORPORA if file not in COMMON),
 ]
 PAPER_PARAMETERS = {  # arXiv 2505.21237 and ESPnet's Switchboard Conformer: number of units, parameters
     "conformer_fold_librispeech100": (2000, 28_689_312),
@@ -33,7 +33,7 @@ def build(*arguments: str) -> train.FoldCLI:
 
 
 @pytest.mark.parametrize(("experiment", "corpus"), PAIRS, ids=lambda file: file.stem)
-def test_every_experiment_composes_with_every_corpus(experiment: Path, corpus: Path) -> None:
+def test_experiments_compose_with_corpora(experiment: Path, corpus: Path) -> None:
     cli = build(f"--config={experiment}", f"--config={corpus}")
     assert cli.config.experiment == experiment.stem
     assert cli.config.run_dir.startswith(f"runs/{experiment.stem}/")

@@ -44,9 +44,9 @@ def test_more_hours_change_nothing_that_was_there() -> None:
 
 def test_hours_are_met() -> None:
     recipes = CORPUS.recipes("train", None)
-    sample = [CORPUS.render(recipe, None) for recipe in recipes[::8]]
+    sample = [CORPUS.render(recipe, None) for recipe in recipes[::16]]
     seconds = np.mean([len(utterance.samples) / utterance.sample_rate for utterance in sample])
-    assert len(recipes) * seconds / 3600 == pytest.approx(0.5, rel=0.1)
+    assert len(recipes) * seconds / 3600 == pytest.approx(0.5, rel=0.15)
 
 
 def test_rendering_is_repeatable_in_any_order() -> None:
