@@ -60,7 +60,7 @@ def thin(seed: int) -> Run:
 def student(teacher: Path, experiment: str, width: Mapping[str, int]) -> tuple[str, ...]:
     """Options of a thin student of six layers. teacher: the foundation model; experiment: that made it; width: where
     the student's shape differs from the teacher's."""
-    settings = shipped.read(Path("experiments") / f"{experiment}.yaml")
+    settings = shipped.read(Path(__file__).parent.parent / "experiments" / f"{experiment}.yaml")
     shape = {**settings["model"]["network"]["init_args"]["shape"], **width}
     told = ", ".join(f"{name}: {str(value).lower()}" for name, value in shape.items())
     term = f"class_path: studies.students.LikeTeacher, init_args: {{source: {teacher}, layers: [2, 4, 6]}}"

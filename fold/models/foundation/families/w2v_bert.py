@@ -31,10 +31,21 @@ EPSILON = 1e-7  # added to the variance of a mel bin
 class BertShape:
     """The shape of a w2v-BERT model. The defaults are w2v-BERT 2.0.
 
-    num_layers, dim, num_heads, ffn_dim: of the Conformer layers; num_mels: mel bins; stride: frames of 10 ms that are
-    put beside each other into one; sample_rate: Hz of the audio; positions: how attention knows distances; left, right:
-    the farthest distances that have a vector of their own; rotary_base: of rotary positions; kernel_size: of the
-    convolution modules; activation: by its name in transformers.
+    Args:
+        family: Names this kind of model.
+        num_layers: Conformer layers.
+        dim: Features of a frame.
+        num_heads: Of attention.
+        ffn_dim: Inner features of the feed-forward modules.
+        num_mels: Mel bins.
+        stride: How many frames of 10 ms are put beside each other into one.
+        sample_rate: Of the audio, in Hz.
+        positions: How attention knows distances; null for not at all.
+        left: The farthest distance back that has a vector of its own, in frames.
+        right: The farthest distance ahead that has one.
+        rotary_base: Of rotary positions.
+        kernel_size: Of the convolution modules, in frames.
+        activation: By its name in transformers.
     """
 
     family: Literal["wav2vec2-bert"] = "wav2vec2-bert"
