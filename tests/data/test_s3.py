@@ -90,6 +90,7 @@ def test_a_bucket_is_indexed_once_and_every_shard_fetched_once(
         assert batch.ids == same.ids and torch.equal(batch.waveforms, same.waveforms)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ann")
 def test_a_run_reads_a_bucket_in_its_workers(
     tones_config: Path, fold_process: Callable[..., Finished], tmp_path: Path
