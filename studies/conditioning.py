@@ -5,7 +5,7 @@ python -m studies.variants fit --model.network.class_path=studies.conditioning.D
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fold.models import Conformer, Recogniser
 from fold.paths import Path
-from fold.unfolding import Unfolding
+from studies.variants import OtherCalls
 
 
 class Modulated(nn.Module):
@@ -32,7 +32,7 @@ class Modulated(nn.Module):
         return result
 
 
-class ConditionedUnfolding(Unfolding):
+class ConditionedUnfolding(OtherCalls):
     """Each call of a layer is modulated by how often the layer ran before on this path, and how often it will yet.
 
     Paths share a prefix only where both agree. Up to `repeats` runs of a layer; more are as the last ones.
@@ -43,20 +43,14 @@ class ConditionedUnfolding(Unfolding):
         self.repeats = repeats
         self.calls = nn.ModuleList(Modulated(layer, dim) for layer in layers for _ in range(repeats * repeats))
 
-    def forward(self, x: Tensor, paths: Sequence[Path], *args: object) -> list[Tensor]:
-        return super().forward(x, [self.numbered(path) for path in paths], *args)
-
-    def walk(self, x: Tensor, paths: Sequence[Path], *args: object) -> Iterator[tuple[int, Tensor]]:
-        return super().walk(x, [self.numbered(path) for path in paths], *args)
-
-    def numbered(self, path: Path) -> Path:
+    def calls_of(self, path: Path) -> Path:
         """The path with the number of a call in `calls` in place of the layer."""
         numbers = []
         for position, layer in enumerate(path.layers):
             before, left = path.layers[:position].count(layer), path.layers[position + 1 :].count(layer)
             # Of one layer, the calls with more left come first: so `forward` finds them in the order of the path.
-            kind = (self.repeats - 1 - min(left, self.repeats - 1), min(before, self.repeats - 1))
-            numbers.append((layer * self.repeats + kind[0]) * self.repeats + kind[1])
+            done, before = self.repeats - 1 - min(left, self.repeats - 1), min(before, self.repeats - 1)
+            numbers.append((layer * self.repeats + done) * self.repeats + before)
         return Path(tuple(numbers))
 
     def layer_at(self, layer: int, repeat: int) -> nn.Module:

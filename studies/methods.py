@@ -9,9 +9,11 @@ leaves its records in studies/results/; the study goes on where it was interrupt
 
 from __future__ import annotations
 
+import sys
+
 from studies import depth
 from studies.results_page import TABLES, update_pages, variants_table
-from studies.runs import Run, commands, options_of, train_all
+from studies.runs import Run, commands, options_of, train_methods
 
 STUDY, CORPUS = "methods", "sentences"
 VARIANTS, TEACHERS = "studies.variants", "studies.teachers"
@@ -55,9 +57,9 @@ def main() -> None:
     if options.commands:
         print(commands([run for runs in methods().values() for run in runs], options.commands))
         return
-    if not options.page_only:
-        for seed in range(len(depth.SEEDS)):  # each method once, then again
-            train_all([runs[seed] for runs in methods().values()], options.places, options.jobs)
+    if not methods():
+        sys.exit("the foldable model's learning rate is not chosen yet: python -m studies.depth")
+    train_methods(methods(), options)
     update_pages({TABLES / "methods.md": {"methods": variants_table(methods())}})
 
 

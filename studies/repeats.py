@@ -10,7 +10,7 @@ docs/results/repeats.md. `--page-only` makes the table again, `--commands` print
 from __future__ import annotations
 
 from studies.results_page import TABLES, update_pages, variants_table
-from studies.runs import Run, commands, options_of, train_all
+from studies.runs import Run, commands, options_of, train_methods
 
 STUDY = "repeats"
 SEEDS = (1, 2, 3)
@@ -34,9 +34,7 @@ def main() -> None:
     if options.commands:
         print(commands([run for runs in methods().values() for run in runs], options.commands))
         return
-    if not options.page_only:
-        for seed in range(len(SEEDS)):  # each method once, then again
-            train_all([runs[seed] for runs in methods().values()], options.places, options.jobs)
+    train_methods(methods(), options)
     update_pages({TABLES / "repeats.md": {"repeats": variants_table(methods())}})
 
 

@@ -8,29 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-from torch import Tensor
 
 from fold.models import Conformer, Recogniser
 from fold.paths import Path, PathSpace
 from fold.sampling import PathSampler, StepPaths
-from fold.unfolding import Unfolding
-
-REPEATS = 2  # how many times as many layers are stored
+from studies.variants import REPEATS, OtherCalls
 
 
-class PrefixUnfolding(Unfolding):
+class PrefixUnfolding(OtherCalls):
     """Of a path it runs as many layers as the path is deep: the first ones, each once."""
 
-    def forward(self, x: Tensor, paths: Sequence[Path], *args: object) -> list[Tensor]:
-        return super().forward(x, [self.prefix(path) for path in paths], *args)
-
-    def walk(self, x: Tensor, paths: Sequence[Path], *args: object) -> Iterator[tuple[int, Tensor]]:
-        return super().walk(x, [self.prefix(path) for path in paths], *args)
-
-    def prefix(self, path: Path) -> Path:
+    def calls_of(self, path: Path) -> Path:
         return Path(tuple(range(path.depth)))
 
 

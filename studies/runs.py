@@ -8,7 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -190,6 +190,13 @@ def pretrain(source: Path, arguments: Sequence[str], places: Sequence[str]) -> N
         return
     fold("fit", *arguments, *places, "--ckpt_path=last", f"--run_dir={source.parent}")
     fold("export", "--to=huggingface", f"--ckpt_path={source.parent}/checkpoints/last.ckpt", f"--output={source}")
+
+
+def train_methods(methods: Mapping[str, Sequence[Run]], options: Options) -> None:
+    """Trains each method once, then each again with the next seed, unless only pages are wanted."""
+    if not options.page_only:
+        for runs in zip(*methods.values(), strict=True):
+            train_all(runs, options.places, options.jobs)
 
 
 def train_all(runs: Iterable[Run], places: dict[str, Sequence[str]], jobs: int) -> None:

@@ -100,7 +100,7 @@ def policies(depths: Sequence[int], said: Sequence[Said]) -> Iterator[Policy]:
 def hear(ckpt_path: str, shards: str | None, split: str) -> tuple[PathSpace, list[Said]]:
     """What a model makes of a split at every depth."""
     model, description = checkpoint.restore(checkpoint.read(ckpt_path), ckpt_path)
-    location = Location.of(shards or description.shards, ShardCache(File("shards/cache"), 0))
+    location = Location.of(shards or description.shards, ShardCache(File("shards/cache"), 50 * 10**9))
     index = location.index()
     data = ShardedSpeech(location, index.splits[split], index.sample_rate, description.units)
     chosen = index.splits[split].shards_of(index.splits[split].subsets)

@@ -54,7 +54,7 @@ class EveryPath(Softened):
     """The divergence of every other path of the step, the seed and the sampled ones, from the deepest; their mean."""
 
     def __call__(self, step: StepOutputs) -> Tensor | None:
-        students = [step.outputs[index] for index in range(1, len(step.outputs))]
+        students = step.outputs[1:]
         if not students:
             return None
         teacher = step.deepest.ctc_log_probs
@@ -101,7 +101,7 @@ class LikeStates(Term):
         if step.seed is None:
             return None
         assert step.seed.hidden is not None and step.deepest.hidden is not None
-        last = {layer: state for layer, state in zip(step.deepest.path.layers, step.deepest.hidden, strict=True)}
+        last = dict(zip(step.deepest.path.layers, step.deepest.hidden, strict=True))
         far = [
             1 - torch.cosine_similarity(state, last[layer].detach(), dim=-1)
             for layer, state in zip(step.seed.path.layers, step.seed.hidden, strict=True)
@@ -111,7 +111,7 @@ class LikeStates(Term):
 
 
 class Average(nn.Module):
-    """A frozen copy of a model that follows it: after each update, decay times itself plus the rest of the model."""
+    """A frozen copy of a model that follows it: before each batch, decay times itself plus the rest of the model."""
 
     def __init__(self, model: Recogniser, decay: float) -> None:
         super().__init__()
@@ -148,6 +148,5 @@ class FromAverage(Softened):
         step.companion.follow()
         with torch.no_grad():
             [taught] = step.companion.model(step.heard.waveforms, step.heard.num_samples, [step.paths.deepest])
-        students = [step.outputs[index] for index in range(len(step.outputs))]
-        losses = [softened(step, taught.ctc_log_probs, student, self.temperature) for student in students]
+        losses = [softened(step, taught.ctc_log_probs, student, self.temperature) for student in step.outputs]
         return torch.stack(losses).sum(1).mean()

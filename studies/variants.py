@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,17 +42,24 @@ class OwnRepeats(Unfolding):
         return self.later[layer][repeat - 1] if repeat else self.layers[layer]
 
 
-class CyclicUnfolding(Unfolding):
-    """Runs a path's repeats after all layers have run (1 2 1 2) where the path has them adjacent (1 1 2 2)."""
+class OtherCalls(Unfolding, ABC):
+    """Runs other calls than the layers of a path one after the other."""
 
     def forward(self, x: Tensor, paths: Sequence[Path], *args: object) -> list[Tensor]:
-        return super().forward(x, [self.order(path) for path in paths], *args)
+        return super().forward(x, [self.calls_of(path) for path in paths], *args)
 
     def walk(self, x: Tensor, paths: Sequence[Path], *args: object) -> Iterator[tuple[int, Tensor]]:
-        return super().walk(x, [self.order(path) for path in paths], *args)
+        return super().walk(x, [self.calls_of(path) for path in paths], *args)
 
-    def order(self, path: Path) -> Path:
-        """The calls in which a path is run."""
+    @abstractmethod
+    def calls_of(self, path: Path) -> Path:
+        """The calls in which a path is run, by the numbers that `layer_at` knows."""
+
+
+class CyclicUnfolding(OtherCalls):
+    """Runs a path's repeats after all layers have run (1 2 1 2) where the path has them adjacent (1 1 2 2)."""
+
+    def calls_of(self, path: Path) -> Path:
         return cyclic(path)
 
 
@@ -112,9 +120,9 @@ class FedUnfolding(CyclicUnfolding):
         super().__init__(layers, checkpoint_activations)
         self.feedback = feedback
 
-    def order(self, path: Path) -> Path:
+    def calls_of(self, path: Path) -> Path:
         calls: list[int] = []
-        for layer in super().order(path).layers:
+        for layer in super().calls_of(path).layers:
             if calls and layer <= calls[-1]:
                 calls.append(len(self.layers))
             calls.append(layer)

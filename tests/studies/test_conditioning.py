@@ -19,11 +19,11 @@ def test_begins_as_the_plain_model_with_a_gain_and_a_shift_for_each_kind_of_call
 
 def test_a_call_is_told_what_ran_before_and_what_is_left() -> None:
     unfolding = built(DepthConditioned).unfolding
-    once, first, again = (unfolding.numbered(Path.parse(text)).layers for text in ("1-2", "1-1-2", "1-2-2"))
+    once, first, again = (unfolding.calls_of(Path.parse(text)).layers for text in ("1-2", "1-1-2", "1-2-2"))
     assert once[0] != first[0] != first[1] != once[0]
     assert once == (again[0], first[2])
     assert len({*once, *first, *again}) == 6
-    deeper = unfolding.numbered(Path.parse("1-1-1-2")).layers  # more than are told apart
+    deeper = unfolding.calls_of(Path.parse("1-1-1-2")).layers  # more than are told apart
     assert len(deeper) == 4
 
 

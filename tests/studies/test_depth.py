@@ -60,3 +60,10 @@ def test_methods_wait_for_the_learning_rate(monkeypatch: pytest.MonkeyPatch) -> 
     of_all = methods.methods()
     assert list(of_all) == ["foldable", *methods.METHODS]
     assert all("--model.optimizer.init_args.lr=0.0015" in run.options for runs in of_all.values() for run in runs)
+
+
+def test_methods_without_a_learning_rate_end_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(depth, "best_rate", lambda system, corpus: None)
+    monkeypatch.setattr("sys.argv", ["methods"])
+    with pytest.raises(SystemExit, match="not chosen yet: python -m studies.depth"):
+        methods.main()

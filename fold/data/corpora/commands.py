@@ -4,18 +4,16 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from fold.data.corpora.base import Corpus, Recipe, Utterance, generator
+import numpy as np
+
+from fold.data.corpora.base import Recipe, Utterance, generator
 from fold.data.corpora.grammar import sentence
 from fold.data.corpora.speaker import recorded, speak
-from fold.data.corpora.voices import ACCENTS, VARIANTS
-from fold.errors import FoldError
-
-SECONDS_PER_UTTERANCE = 2.05
-"""Measured mean over the training split; turns hours into a number of utterances."""
+from fold.data.corpora.synthetic import Synthetic
 
 
 @dataclass(frozen=True)
-class Commands(Corpus):
+class Commands(Synthetic):
     """Synthetic spoken commands: many voices and accents, noise and level changes.
 
     Voices and sentences of the test are new: no split shares a voice variant or a sentence with another.
@@ -27,25 +25,18 @@ class Commands(Corpus):
         random_seed: Of sentences, voices, rates, noises and levels.
     """
 
+    seconds_per_utterance = 2.05
+
     hours: float = 2.0
     dev_utterances: int = 300
     test_utterances: int = 600
     random_seed: int = 1
 
-    def locate(self, root: Path | None, downloads: Path) -> None:
-        if root is not None:
-            raise FoldError(f"{self.name} is synthesised and reads no folder; leave out the root {root}")
-
-    def fetch(self, downloads: Path) -> None:
-        return None
-
-    def recipes(self, split: str, root: Path | None) -> list[Recipe]:
-        count = {
-            "train": round(self.hours * 3600 / SECONDS_PER_UTTERANCE),
-            "dev": self.dev_utterances,
-            "test": self.test_utterances,
-        }[split]
-        return [self._recipe(split, index) for index in range(count)]
+    def text(self, split: str, index: int, rng: np.random.Generator) -> str:
+        text = sentence(rng)
+        while _split_of(text) != split:
+            text = sentence(rng)
+        return text
 
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         rng = generator(self.random_seed, "sound", recipe.id)
@@ -60,16 +51,6 @@ class Commands(Corpus):
         by_first_word = {text.split()[0]: text for text in reversed(drawn)}
         varied = sorted(by_first_word.values(), key=drawn.index)
         return [*varied, *(text for text in drawn if text not in varied)][:number]
-
-    def _recipe(self, split: str, index: int) -> Recipe:
-        rng = generator(self.random_seed, split, index)
-        # Variants take turns, so that each speaks equally often.
-        variant = VARIANTS[split][index % len(VARIANTS[split])]
-        accent = ACCENTS[rng.integers(len(ACCENTS))]
-        text = sentence(rng)
-        while _split_of(text) != split:
-            text = sentence(rng)
-        return Recipe(f"{split}-{index:06d}", text, f"{accent}+{variant}")
 
 
 def _split_of(text: str) -> str:

@@ -10,14 +10,13 @@ from torch import nn
 from fold.errors import FoldError
 from fold.models.asr import Architecture, Recogniser
 from fold.models.foundation import weights
-from fold.models.foundation.families import builder_of, shape_from_plain
+from fold.models.foundation.families import WritableShape, builder_of, shape_from_plain
 from fold.models.foundation.families.family import MASK_EMBEDDING
-from fold.models.foundation.families.w2v_bert import BertShape
 from fold.models.foundation.folding import Keep, layer_groups
 from fold.models.foundation.layers import FoundationStem
 from fold.models.foundation.lighthubert import Subnet
 from fold.models.foundation.masking import Mask, Masking
-from fold.models.foundation.shape import AnyShape, Dropouts, Shape, settled
+from fold.models.foundation.shape import AnyShape, Dropouts, settled
 from fold.models.foundation.sources import Source, find_source
 from fold.models.foundation.tokens import Vocabulary, load_head, units_of_head
 from fold.text.units import Units
@@ -49,7 +48,7 @@ class Foundation(Architecture):
     """
 
     source: str | None = None
-    shape: Shape | BertShape | str | None = None
+    shape: WritableShape | str | None = None
     num_layers: int | None = None  # type: ignore[assignment]  # a number as soon as the instance is made
     keep: Keep = "even"
     keep_head: bool = True

@@ -11,10 +11,13 @@ from fold.models.foundation.families.data2vec import Data2Vec
 from fold.models.foundation.families.family import Builder, Family, Parts
 from fold.models.foundation.families.pruned import Pruned
 from fold.models.foundation.families.pruned_wavlm import PrunedWavLM
-from fold.models.foundation.families.w2v_bert import W2vBert
+from fold.models.foundation.families.w2v_bert import BertShape, W2vBert
 from fold.models.foundation.families.wav2vec2 import Wav2Vec2
 from fold.models.foundation.families.wavlm import WavLM
-from fold.models.foundation.shape import AnyShape
+from fold.models.foundation.shape import AnyShape, Shape
+
+WritableShape = Shape | BertShape
+"""Shapes that settings may hold, of models that begin with random weights."""
 
 FAMILIES: dict[str, Family] = {  # by their `model_type` in transformers
     "wav2vec2": Wav2Vec2("Wav2Vec2", "wav2vec2."),
@@ -50,4 +53,4 @@ def shape_from_plain(plain: Mapping[str, Any]) -> AnyShape:
     return builder_of(plain["family"]).shape_from_plain(plain)
 
 
-__all__ = ["FAMILIES", "Family", "Parts", "builder_of", "find_family", "shape_from_plain"]
+__all__ = ["FAMILIES", "Family", "Parts", "WritableShape", "builder_of", "find_family", "shape_from_plain"]
