@@ -65,5 +65,5 @@ def test_methods_wait_for_the_learning_rate(monkeypatch: pytest.MonkeyPatch) -> 
 def test_methods_without_a_learning_rate_end_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(depth, "best_rate", lambda system, corpus: None)
     monkeypatch.setattr("sys.argv", ["methods"])
-    with pytest.raises(SystemExit, match="not chosen yet: python -m studies.depth"):
+    with pytest.raises(SystemExit, match=r"not chosen yet: python -m studies\.depth"):
         methods.main()

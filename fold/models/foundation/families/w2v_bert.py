@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchaudio.models.wav2vec2.components import FeatureProjection
@@ -162,13 +163,14 @@ class MelFeatures(nn.Module):
             variance = (x * mask).square().sum(1, keepdim=True) / (count - 1).clamp(min=1)
             x = x * (variance + EPSILON).rsqrt() * mask
         frames = x.shape[1] // shape.stride
-        return x[:, : frames * shape.stride].reshape(len(x), frames, -1).float(), heard // shape.stride
+        return x[:, : frames * shape.stride].reshape(x.shape[0], frames, -1).float(), heard // shape.stride
 
 
 def log_mels(waveforms: Tensor, sample_rate: int, num_mels: int) -> Tensor:
     """waveforms: (batch, samples) in [-1, 1]. Returns (batch, frames, num_mels), of 25 ms every 10 ms."""
     precision = torch.float32 if waveforms.device.type == "mps" else torch.float64
-    window, filters = window_and_filters(sample_rate, num_mels, waveforms.device, precision)
+    tables = window_and_filters(sample_rate, num_mels)
+    window, filters = (torch.from_numpy(table).to(waveforms.device, precision) for table in tables)
     frames = (waveforms.to(precision) * 2**15).unfold(1, len(window), sample_rate * 10 // 1000)
     frames = frames - frames.mean(-1, keepdim=True)
     before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
@@ -179,23 +181,23 @@ def log_mels(waveforms: Tensor, sample_rate: int, num_mels: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def window_and_filters(
-    sample_rate: int, num_mels: int, device: torch.device, precision: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Povey's window of 25 ms, and Kaldi's triangular filters: (bins, num_mels)."""
+def window_and_filters(sample_rate: int, num_mels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Povey's window of 25 ms, and Kaldi's triangular filters: (bins, num_mels), in fp64.
 
-    def mels(hertz: Tensor) -> Tensor:
-        return 1127 * (1 + hertz / 700).log()
+    Of NumPy, as tensors made while PyTorch traces a model hold no numbers, and would be kept for later.
+    """
+
+    def mels(hertz: np.ndarray) -> np.ndarray:
+        return 1127 * np.log(1 + hertz / 700)
 
     size, nyquist = sample_rate * 25 // 1000, sample_rate / 2
-    window = torch.hann_window(size, periodic=False, dtype=torch.float64).pow(0.85)
-    lowest, highest = mels(torch.tensor([20.0, nyquist], dtype=torch.float64)).tolist()
-    edges = torch.linspace(lowest, highest, num_mels + 2, dtype=torch.float64)
+    lowest, highest = mels(np.array([20.0, nyquist])).tolist()
+    edges = np.linspace(lowest, highest, num_mels + 2)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     num_bins = (1 << (size - 1).bit_length()) // 2 + 1
-    bins = mels(torch.linspace(0, nyquist, num_bins, dtype=torch.float64))[:, None]
-    filters = torch.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clamp(min=0)
-    return window.to(device, precision), filters.to(device, precision)
+    bins = mels(np.linspace(0, nyquist, num_bins))[:, None]
+    filters = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clip(min=0)
+    return np.hanning(size) ** 0.85, filters
 
 
 class BertLayer(nn.Module):
