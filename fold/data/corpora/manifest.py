@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fold.audio import Channel
 from fold.data.corpora.base import SPLITS, Recipe, by_subset
 from fold.data.corpora.kaldi import is_kaldi
 from fold.data.corpora.lists import Row, id_of, id_of_file, read_rows
-from fold.data.corpora.recorded import RecordedCorpus, Recording, Segment, folder_of
+from fold.data.corpora.recorded import ChannelSegment, RecordedCorpus, Recording, Segment, folder_of
 from fold.errors import FoldError
 
 
@@ -21,7 +22,8 @@ class Manifest(RecordedCorpus):
     line, any of these packed by gzip, or a folder as Kaldi has it (wav.scp, text, perhaps segments and utt2spk).
     Columns or keys: `audio` (path, relative to the list's folder or absolute), `text`, and, if wanted, `speaker`
     (default: `unknown`), `id` (default: made from the path), and `start` (default: 0) and `seconds` (default: to the
-    end) of an utterance that is a part of a longer recording. Further ones are ignored.
+    end) of an utterance that is a part of a longer recording. Only if `columns` names it: `channel`, which of the
+    recording's channels an utterance is in (a number from 1, `left`, `right` or `mix`). Further ones are ignored.
 
     Args:
         train: List, relative to the root. Several of a split by names of their own,
@@ -29,7 +31,8 @@ class Manifest(RecordedCorpus):
         dev: Likewise, of the dev split.
         test: Likewise, of the test split.
         columns: What the lists call these columns, where it is something else: `{audio: path, text: sentence}`. In
-            JSON, dots lead further in, `supervisions.0.text`, and `*` joins the texts of a list.
+            JSON, dots lead further in, `supervisions.0.text`, and `*` joins the texts of a list; `audio` may be a
+            recording of lhotse's, whose channels are then named as there.
         audio_folder: Where paths of audio begin, relative to the root; null: the list's folder.
     """
 
@@ -84,7 +87,7 @@ class Manifest(RecordedCorpus):
         listed: dict[str, tuple[str, Recording]] = {}
         folder = self._audio_folder(root, name)
         for where, row in read_rows(root / name, self.columns):
-            recording = _recording(where, row, folder)
+            recording = _recording(where, row, folder, self.channel)
             if recording.id in listed:
                 line = listed[recording.id][0].rpartition(":")[2]
                 raise FoldError(f"{where}: the id '{recording.id}' is that of line {line} already")
@@ -118,17 +121,31 @@ def _check_there(where: str, path: Path) -> None:
     raise FoldError(f"{where}: there is no recording {path}{reason}")
 
 
-def _recording(where: str, row: Row, folder: Path) -> Recording:
-    """Return the recording of a row; `folder`, relative to the root, is where its audio is looked for."""
+def _recording(where: str, row: Row, folder: Path, otherwise: Channel) -> Recording:
+    """Return the recording of a row; `folder`, relative to the root, is where its audio is looked for, `otherwise` the
+    channel that is read where the row tells of none."""
     text = " ".join(row["text"].split())
     if not text or not row["audio"]:
         raise FoldError(f"{where}: empty {'audio' if text else 'text'}")
     file, speaker = (folder / row["audio"]).as_posix(), row["speaker"] or "unknown"
-    times = [row[key] for key in ("start", "seconds") if row["start"]]
-    id = id_of(row["id"]) if row["id"] else id_of_file(row["audio"], *times)
+    part = [row[key] for key in ("start", "seconds") if row["start"]] + [row["channel"]] * bool(row["channel"])
+    id = id_of(row["id"]) if row["id"] else id_of_file(row["audio"], *part)
+    if row["channel"]:
+        return ChannelSegment(id, text, speaker, file, *_times(where, row), _channel(where, row, otherwise))
     if not row["start"] and not row["seconds"]:
         return Recording(id, text, speaker, file)
     return Segment(id, text, speaker, file, *_times(where, row))
+
+
+def _channel(where: str, row: Row, otherwise: Channel) -> Channel:
+    """The channel of a row. Raises FoldError if it is none, or if the corpus is told of another."""
+    told = row["channel"]
+    number = {"left": 1, "right": 2}.get(told) or (int(told) if told.isdecimal() else 0)
+    if told != "mix" and not number:
+        raise FoldError(f"{where}: channel is '{told}': expected a number from 1, left, right or mix")
+    if otherwise not in ("mix", told, number, {1: "left", 2: "right"}.get(number)):
+        raise FoldError(f"{where}: channel is {told}, but data.corpus.channel is {otherwise}: leave one of them out")
+    return number or "mix"
 
 
 def _times(where: str, row: Row) -> tuple[float, float | None]:

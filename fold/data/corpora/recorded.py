@@ -43,6 +43,17 @@ class Segment(Recording):
     seconds: float | None
 
 
+@dataclass(frozen=True)
+class ChannelSegment(Segment):
+    """An utterance whose list tells which channel of a recording it is in.
+
+    Attributes:
+        channel: as of `read_audio`.
+    """
+
+    channel: Channel
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordedCorpus(Corpus):
     """A corpus of recordings, one per utterance.
@@ -73,7 +84,8 @@ class RecordedCorpus(Corpus):
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         [path] = self.sources(recipe, root)
         if isinstance(recipe, Segment):
-            part = read_segment(path, recipe.start, recipe.seconds, self.channel)
+            channel = recipe.channel if isinstance(recipe, ChannelSegment) else self.channel
+            part = read_segment(path, recipe.start, recipe.seconds, channel)
             samples, sample_rate, notices = self.checked(path, part)
         else:
             samples, sample_rate, notices = self.read(path)
