@@ -69,7 +69,7 @@ def read_stream(name: str | Path, stream: IO[bytes], sample_rate: int | None = N
         mono = sound.blocks()
         blocks = list(mono if rate == sound.sample_rate else _resampled(mono, sound.sample_rate, rate))
     except (OSError, soundfile.SoundFileError) as error:
-        raise FoldError(f"{name}: not audio that libsndfile reads ({_reason(error)})") from None
+        raise FoldError(f"{name}: not audio that libsndfile reads ({_reason(error)}); {headers.advice(name)}") from None
     return Audio(np.concatenate([np.zeros(0, np.float32), *blocks]), rate, sound.flaws(stream))
 
 

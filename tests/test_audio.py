@@ -232,6 +232,20 @@ def test_bad_files_are_named(content: bytes | None, reason: str, tmp_path: Path)
         read_audio(tmp_path / "bad.raw")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a.raw", "samples without a header get one by `ffmpeg -f s16le -ar 16000 -ac 1 -i '"),
+        ("a.ac3", "if it can be played, convert it with `ffmpeg -i '"),
+    ],
+)
+def test_what_is_of_no_known_kind_can_be_converted(name: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes((0.3 * WHOLE * 32767).astype("<i2").tobytes())
+    with pytest.raises(FoldError) as caught:
+        read_audio(tmp_path / name)
+    assert f"; {told}{tmp_path}/{name}' '{tmp_path}/{name}.wav'`" in str(caught.value)
+
+
 def test_folders_and_unreadable_headers_are_named(tmp_path: Path) -> None:
     with pytest.raises(FoldError, match="a folder; expected an audio file"):
         read_audio(tmp_path)

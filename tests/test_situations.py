@@ -29,10 +29,13 @@ def callback(name: str, settings: str = "") -> str:
     return f"--trainer.callbacks=[{{class_path: {name}, init_args: {{{settings}}}}}]"
 
 
+PLATEAU = "--model.lr_scheduler={class_path: lightning.pytorch.cli.ReduceLROnPlateau, init_args: {monitor: val/nope}}"
 RARE = "`val_check_interval` (100000) must be less than or equal to the number of the training batches"
 TRAINING = {  # options of `fold fit`: what its one line holds
     # how long, how often
     ("--trainer.val_check_interval=100000",): RARE,
+    ("--trainer.val_check_interval=0",): "trainer.val_check_interval is 0: expected 1 or more updates, or a share",
+    ("--trainer.val_check_interval=1.5",): "invalid value 1.5 for val_check_interval, it has to be in [0.0, 1.0]",
     ("--trainer.max_epochs=1", "--trainer.max_steps=-1"): "model.lr_scheduler (with trainer.max_steps -1)",
     ("--trainer.max_steps=0",): "model.lr_scheduler (with trainer.max_steps 0)",
     ("--trainer.max_steps=-5",): "`max_steps` must be",
@@ -78,6 +81,7 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     (schedule("StepLR", "step_size: 0"),): "model.lr_scheduler: integer modulo by zero",
     (schedule("OneCycleLR", "max_lr: 3.0e-3, total_steps: 0"),): "model.lr_scheduler (with trainer.max_steps 2)",
     (schedule("LambdaLR", "lr_lambda: x"),): "no class is called 'x'",
+    (PLATEAU, "--trainer.val_check_interval=1"): "model.lr_scheduler: no metric is called val/nope; there are val/cer",
     ("--model.learning_rates={nothing: 3}",): "no parameter's name begins with 'nothing'",
     # the model and the objective
     ("--model.network.dim=33",): "dim is 33",

@@ -24,6 +24,12 @@ def check_effective(config: Any) -> None:
         raise FoldError(f"trainer.gradient_clip_val is {trainer.gradient_clip_val}: expected 0 (no clipping) or more")
     if trainer.limit_train_batches == 0:
         raise FoldError("trainer.limit_train_batches is 0: nothing would be trained; `fold test` only evaluates")
+    interval = trainer.val_check_interval
+    if isinstance(interval, int | float) and not interval > 0:
+        raise FoldError(
+            f"trainer.val_check_interval is {interval}: expected 1 or more updates, or a share of an epoch (0.5); "
+            "trainer.limit_val_batches=0 trains without validation"
+        )
     if trainer.overfit_batches:
         raise FoldError(
             f"trainer.overfit_batches is {trainer.overfit_batches}, which would do nothing: batches are planned anew "
