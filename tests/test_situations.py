@@ -1,6 +1,7 @@
 """What people get wrong, or find on their machine: one line that names it and says what would be right."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from audio_files import speech
 from conftest import REPOSITORY, TINY_NETWORK, Finished
 
 from fold.checkpoint import KEY, PREFIX, Description
+from fold.cli.foreign import refusals_in_one_line
+from fold.errors import FoldError
 from fold.models import Conformer
 from fold.paths import PathSpace
 from fold.text.units import CharUnits
@@ -72,6 +75,7 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--trainer.enable_checkpointing=false",): "enable_checkpointing=false",
     ("--trainer.profiler=nonsense",): "'simple', 'advanced'",
     ("--trainer.barebones=true",): "barebones",
+    ("--trainer.default_root_dir=elsewhere",): "which would do nothing: a run's files go to its run_dir",
     ("--sweep.val_depths=[99]",): "the model has depths 2 to 4",
     # optimizer and schedule
     ("--trainer.gradient_clip_val=-1",): "trainer.gradient_clip_val is -1",
@@ -131,6 +135,61 @@ def test_of_a_training(options: tuple[str, ...], tones_config: Path, fold_comman
     *before, line = done.stderr.splitlines()
     assert line.startswith("fold fit: ") and TRAINING[options].lower() in line.lower(), line
     assert not any("Traceback" in told for told in before)
+
+
+ENVIRONMENT = {  # a variable and its value: what the one line of `fold fit` holds
+    ("WANDB_MODE", "nonsense"): "W&B refuses its setting mode (of a variable WANDB_...): input should be 'online',",
+    ("WANDB_TAGS", "long" * 20): "W&B refuses its setting run_tags",
+    ("WANDB_BASE_URL", "nonsense"): "W&B refuses its setting base_url",
+    ("MASTER_PORT", "x"): "MASTER_PORT is x: expected the number of a free port, 1 to 65535",
+    ("MASTER_PORT", "99999"): "MASTER_PORT is 99999: expected",
+    ("SLURM_NTASKS", "4"): "`--ntasks-per-node=4` instead",
+}
+
+
+@pytest.mark.parametrize("variable", ENVIRONMENT, ids="=".join)
+def test_of_an_environment(
+    variable: tuple[str, str], tones_config: Path, fold_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*variable)
+    done = fold_command("fit", f"--config={tones_config}", "--run_dir=run", check=False)
+    *_, line = done.stderr.splitlines()
+    assert done.status == 2 and ENVIRONMENT[variable].lower() in line.lower(), line
+
+
+def test_a_port_that_another_program_uses(
+    tones_config: Path, fold_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("MASTER_PORT", str(taken.getsockname()[1]))
+        done = fold_command("fit", f"--config={tones_config}", "--run_dir=run", "--trainer.strategy=ddp", check=False)
+    *_, line = done.stderr.splitlines()
+    assert done.status == 2 and line.startswith("fold fit: MASTER_PORT: another program uses this port; name a free")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback ...\nRuntimeError: unable to "
+            "allocate shared memory(shm) for file </torch_1_2_0>: No space left on device (28)\n",
+            "/dev/shm is full; give it more (docker: --shm-size=8g), or set data.num_workers=0 (RuntimeError: unable",
+        ),
+        (
+            "DataLoader worker (pid 9) is killed by signal: Bus error. It is possible that dataloader's workers are out "
+            "of shared memory. Please try to raise your shared memory limit.",
+            "/dev/shm is full",
+        ),
+        ("CUDA out of memory. Tried to allocate 2.00 GiB.", "the GPU's memory is full; lower data.batch_seconds (CUDA"),
+    ],
+)
+def test_what_the_machine_lacks(said: str, told: str) -> None:
+    """As PyTorch words it; any other error of its stays a fault of the program."""
+    with pytest.raises(FoldError) as caught, refusals_in_one_line():
+        raise RuntimeError(said)
+    assert str(caught.value).startswith(told) and "Traceback" not in str(caught.value)
+    with pytest.raises(RuntimeError, match="sizes differ"), refusals_in_one_line():
+        raise RuntimeError("sizes differ")
 
 
 @pytest.fixture

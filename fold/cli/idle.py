@@ -30,6 +30,11 @@ def check_effective(config: Any) -> None:
             f"trainer.val_check_interval is {interval}: expected 1 or more updates, or a share of an epoch (0.5); "
             "trainer.limit_val_batches=0 trains without validation"
         )
+    if trainer.default_root_dir != config.run_dir:
+        raise FoldError(
+            f"trainer.default_root_dir is {trainer.default_root_dir}, which would do nothing: a run's files go to its "
+            "run_dir; leave it out"
+        )
     if trainer.overfit_batches:
         raise FoldError(
             f"trainer.overfit_batches is {trainer.overfit_batches}, which would do nothing: batches are planned anew "

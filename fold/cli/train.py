@@ -148,6 +148,7 @@ class FoldCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         accelerators.check_gpu(self.config.trainer.accelerator)
+        accelerators.check_port(os.environ)
         if self.config.trainer.precision is None and not self.config.trainer.plugins:  # one of which may be a precision
             self.config.trainer.precision = default_precision(str(self.config.trainer.accelerator))
 

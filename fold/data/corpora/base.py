@@ -78,7 +78,7 @@ class Corpus(ABC):
             with locked(downloads):
                 return self.fetch(downloads)
         if not root.is_dir():
-            raise FoldError(f"{self.name}: no folder {root}; expected {self.layout}")
+            raise FoldError(f"{self.name}: no folder {root}{self.layout and f'; expected {self.layout}'}")
         return root
 
     @abstractmethod
