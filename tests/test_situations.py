@@ -176,8 +176,8 @@ def test_a_port_that_another_program_uses(
             "/dev/shm is full; give it more (docker: --shm-size=8g), or set data.num_workers=0 (RuntimeError: unable",
         ),
         (
-            "DataLoader worker (pid 9) is killed by signal: Bus error. It is possible that dataloader's workers are out "
-            "of shared memory. Please try to raise your shared memory limit.",
+            "DataLoader worker (pid 9) is killed by signal: Bus error. It is possible that dataloader's workers are "
+            "out of shared memory. Please try to raise your shared memory limit.",
             "/dev/shm is full",
         ),
         ("CUDA out of memory. Tried to allocate 2.00 GiB.", "the GPU's memory is full; lower data.batch_seconds (CUDA"),

@@ -37,7 +37,7 @@ def place_in(where: str, recording: Mapping[str, Any], channels: object) -> dict
     except (KeyError, TypeError, ValueError):
         raise FoldError(f"{where}: no recording as lhotse writes it, with sources that have channels") from None
     known = [channel for source in sources for channel in source.channels]
-    asked = known if channels is None else [*channels] if isinstance(channels, Sequence) else [channels]
+    asked: list[Any] = known if channels is None else [*channels] if isinstance(channels, Sequence) else [channels]
     holding = [source for source in sources if set(source.channels) & {c for c in known if c in asked}]
     if not holding or any(channel not in known for channel in asked):
         raise FoldError(f"{where}: channel is {channels}, but the recording has {_listed(known)}")

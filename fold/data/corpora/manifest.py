@@ -42,6 +42,7 @@ class Manifest(RecordedCorpus):
     columns: dict[str, str] = field(default_factory=dict)
     audio_folder: str | None = None
 
+    listing = ("train", "dev", "test", "columns", "audio_folder")
     layout = "a manifest for each split, with columns audio, text and, if wanted, speaker and id"
 
     def locate(self, root: Path | None, downloads: Path) -> Path:
