@@ -4,22 +4,15 @@ import os
 import socket
 import stat
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import soundfile
 import torch
-from audio_files import speech
-from conftest import REPOSITORY, TINY_NETWORK, Finished
+from conftest import REPOSITORY, Finished
 
-from fold.checkpoint import KEY, PREFIX, Description
 from fold.cli.foreign import refusals_in_one_line
 from fold.errors import FoldError
-from fold.models import Conformer
-from fold.paths import PathSpace
-from fold.text.units import CharUnits
 
 Command = Callable[..., Finished]
 
@@ -91,6 +84,7 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--model.network.dim=33",): "dim is 33",
     ("--model.network.dim=0",): "dim is 0: it must be at least 1",
     ("--model.network.dropout=1.5",): "dropout is 1.5",
+    ("--model.network.spec_augment.time_warp=-5",): "spec_augment.time_warp is -5: expected 0 or more",
     ("--model.network.num_layers=0",): "num_layers is 0",
     ("--model.network.num_mels=1000",): "num_mels is 1000: at 8000 Hz",
     ("--model.max_repeats=0",): "max_repeats is 0",
@@ -107,6 +101,9 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--data.speeds=[0]",): "data.speeds is 0",
     ("--data.shuffle_window=0",): "data.shuffle_window is 0",
     ("--data.joining.share=2",): "joining.share is 2.0: expected a share, 0 to 1",
+    ("--data.noise.folder=folder",): "data.noise.folder: folder holds no audio files (",
+    ("--data.rooms.folder=nowhere",): "data.rooms.folder: no folder nowhere",
+    ("--bad_data.max_share=-1",): "bad_data.max_share is -1.0: expected a share, 0 to 1",
     ("--data.corpus.class_path=Nope",): "no class is called 'Nope'",
     ("--data.shards=a_file",): "a_file",
     # files
@@ -190,57 +187,6 @@ def test_what_the_machine_lacks(said: str, told: str) -> None:
     assert str(caught.value).startswith(told) and "Traceback" not in str(caught.value)
     with pytest.raises(RuntimeError, match="sizes differ"), refusals_in_one_line():
         raise RuntimeError("sizes differ")
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    description = Description(Conformer(**TINY_NETWORK), PathSpace(2), CharUnits("é€ab "), 8000, shards="nowhere")
-    torch.manual_seed(3)
-    model = description.build()
-    torch.nn.init.constant_(model.ctc_head.bias[2:3], 9)  # so that it says é
-    weights = {PREFIX + name: value for name, value in model.state_dict().items()}
-    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    file = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    torch.save({KEY: description.to_dict(), "state_dict": weights}, file)
-    return file
-
-
-@pytest.fixture
-def sounds(tmp_path: Path) -> list[Path]:
-    files = [tmp_path / f"{number}.wav" for number in range(4)]
-    for seed, file in enumerate(files):
-        soundfile.write(file, speech(1.0, 8000, seed), 8000)
-    return files
-
-
-def test_a_run_folder_for_a_checkpoint(checkpoint: Path, sounds: list[Path], fold_command: Command) -> None:
-    done = fold_command("transcribe", "--ckpt_path=run", sounds[0], check=False)
-    assert done.status == 2 and done.stderr.endswith("run: a folder; of this run it is run/checkpoints/last.ckpt\n")
-
-
-def test_a_reader_that_goes_away(checkpoint: Path, sounds: list[Path]) -> None:
-    """As in `fold transcribe ... | head -1`."""
-    command = [sys.executable, "-m", "fold", "transcribe", "--ckpt_path", checkpoint, *sounds]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout and process.stderr
-    process.stdout.readline()
-    process.stdout.close()
-    assert (process.wait(timeout=120), process.stderr.read()) == (141, "")
-
-
-def test_a_terminal_that_has_ascii_alone(checkpoint: Path, sounds: list[Path]) -> None:
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    command = [sys.executable, "-m", "fold", "transcribe", "--ckpt_path", checkpoint, *sounds]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "\\x" in done.stdout or "\\u" in done.stdout
-
-
-def test_a_full_disk(checkpoint: Path, sounds: list[Path]) -> None:
-    command = [sys.executable, "-m", "fold", "transcribe", "--ckpt_path", checkpoint, sounds[0]]
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
-    assert done.returncode == 2 and done.stderr == "fold transcribe: No space left on device\n"
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="the superuser may write everywhere")

@@ -135,10 +135,8 @@ def decoded(name: object, content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        found = (
-            ", but UTF-16: save it as UTF-8" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
-        )
-        raise FoldError(f"{name}:{line}: not UTF-8{found}") from None
+        found = ", but UTF-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+        raise FoldError(f"{name}:{line}: not UTF-8{found}: save it as UTF-8") from None
 
 
 def folder_of(root: Path | None) -> Path:
