@@ -7,13 +7,14 @@ import dataclasses
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import fold_device
 from fold_device.bench import command as bench
 from fold_device.cutting import Utterances
-from fold_device.errors import DeviceError
+from fold_device.errors import DeviceError, DeviceWarning
 from fold_device.microphone import microphone
 from fold_device.model import LONGEST_SECONDS, PAUSE_SECONDS, load
 from fold_device.words import Transcript
@@ -93,7 +94,10 @@ def _transcribe(arguments: argparse.Namespace) -> int:
     for file in arguments.files:
         begun = time.perf_counter()
         try:
-            said = model.transcribe(file, repeats=chosen, pause=arguments.pause, longest=arguments.longest)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", DeviceWarning)
+                warnings.showwarning = lambda message, *where: print(f"fold-device: {message}", file=sys.stderr)
+                said = model.transcribe(file, repeats=chosen, pause=arguments.pause, longest=arguments.longest)
         except DeviceError as error:  # the other files are still done
             print(f"fold-device: {error}", file=sys.stderr)
             failed = 2

@@ -13,8 +13,9 @@ import soundfile
 import soxr
 from audio_files import FORMATS, RATE, encoded, flipped, speech, with_data_size, with_total, without_length
 
-from fold.audio import BLOCK, Audio, read_audio
+from fold.audio import Audio, read_audio
 from fold.errors import FoldError
+from fold_device.audio import BLOCK, read_blocks
 
 SECONDS = 6.0
 WHOLE = speech(SECONDS)
@@ -192,6 +193,31 @@ def test_a_flac_header_is_not_believed(total: int, tmp_path: Path) -> None:
     samples, _, flaws = read(with_total(encoded("flac", WHOLE), total), tmp_path)
     assert len(samples) == len(WHOLE)
     assert [round(flaw.lost, 2) for flaw in flaws] == ([0.94] if total > len(WHOLE) else [])
+
+
+@pytest.mark.parametrize(
+    ("content", "warned"),
+    [
+        (without_length(encoded("mp3", WHOLE)), ""),
+        (with_data_size(encoded("wav", WHOLE), 0), ""),
+        (with_total(encoded("flac", WHOLE), 0), ""),
+        (encoded("mp3", WHOLE) * 2, ""),
+        (encoded("wav", WHOLE)[: len(WHOLE)], "s are there"),
+        (encoded("flac", WHOLE)[:9000], "s are there"),
+        (encoded("wav", np.stack([WHOLE, -WHOLE], axis=1)), "its 2 channels cancel each other"),
+    ],
+)
+@pytest.mark.parametrize("rate", [RATE, 8000])
+def test_devices_hear_block_by_block_what_is_heard_here(
+    content: bytes, warned: str, rate: int, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "a").write_bytes(content)
+    blocks = list(read_blocks(tmp_path / "a", rate))
+    assert len(blocks) > 1 or warned or rate != RATE
+    whole = read_audio(tmp_path / "a", rate)
+    np.testing.assert_array_equal(np.concatenate(blocks), whole.samples)
+    assert [str(warning.message) for warning in recwarn] == [f"{tmp_path}/a: {flaw.reason}" for flaw in whole.flaws]
+    assert bool(warned) == bool(whole.flaws) and all(warned in flaw.reason for flaw in whole.flaws)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

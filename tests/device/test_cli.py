@@ -56,13 +56,15 @@ def test_a_bad_file_does_not_stop_the_others(exported: Path, wav: Wav, tmp_path:
     good = wav("good.wav", saying("on"))
     (tmp_path / "bad.wav").write_bytes(b"no audio")
     odd = wav("odd.wav", np.array([0.0] * 99 + [np.inf]))
-    missing = tmp_path / "missing.wav"
-    done = fold_device("transcribe", exported, tmp_path / "bad.wav", odd, missing, good, "--depth", 2)
+    missing, half = tmp_path / "missing.wav", tmp_path / "half.wav"
+    half.write_bytes(good.read_bytes()[:-1000])
+    done = fold_device("transcribe", exported, tmp_path / "bad.wav", odd, missing, half, good, "--depth", 2)
     assert done.returncode == 2
-    assert done.stdout == f"{good}\ton\n"
-    bad, infinite, absent = done.stderr.splitlines()
+    assert done.stdout == f"{half}\ton\n{good}\ton\n"
+    bad, infinite, absent, lost = done.stderr.splitlines()
+    assert f"fold-device: {half}: " in lost and " are there" in lost
     assert "bad.wav: not audio" in bad
-    assert "odd.wav: the sample at 0.006 s is not a finite number" in infinite
+    assert "odd.wav: holds samples that are NaN or infinite, from 0.0 s on" in infinite
     assert "missing.wav: no such file" in absent
 
 
