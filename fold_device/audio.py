@@ -71,15 +71,15 @@ def read_stream(name: str | Path, stream: IO[bytes], sample_rate: int | None = N
         )
 
 
-def read_blocks(file: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
-    """Yields the sound of a file, channels averaged, at a sample rate in Hz, in blocks; else as `read_audio`.
+def read_blocks(file: str | Path, sample_rate: int, channel: Channel = "mix") -> Iterator[np.ndarray]:
+    """Yields the sound of a file at a sample rate in Hz, block by block; else as `read_audio`.
 
     Warns, with a DeviceWarning, of what is wrong with it though it can be read, when all has been read.
     """
     with _open(file) as opened:
         stream = opened if opened.seekable() else io.BytesIO(opened.read())
         with _refused(file, stream):
-            sound = _Sound(file, stream, "mix")
+            sound = _Sound(file, stream, channel)
             yield from sound.at(sample_rate)
         for flaw in sound.flaws(stream):
             warnings.warn(f"{file}: {flaw.reason}", DeviceWarning, stacklevel=2)
