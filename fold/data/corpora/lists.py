@@ -22,8 +22,8 @@ from fold.errors import FoldError
 
 REQUIRED = ("audio", "text")
 TEXTS = (*REQUIRED, "speaker", "id")
-KEYS = (*TEXTS, "start", "seconds", "channel")
-NUMBERS = ("speaker", "start", "seconds", "channel")
+KEYS = (*TEXTS, "start", "seconds", "end", "channel")
+NUMBERS = ("speaker", "start", "seconds", "end", "channel")
 """What may be a number in JSON."""
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".json")
 

@@ -11,6 +11,7 @@ from fold.data.corpora.base import SPLITS, Recipe, by_subset
 from fold.data.corpora.kaldi import is_kaldi
 from fold.data.corpora.lists import Row, id_of, id_of_file, read_rows
 from fold.data.corpora.recorded import ChannelSegment, RecordedCorpus, Recording, Segment, folder_of
+from fold.data.corpora.segments import TOLERANCE
 from fold.errors import FoldError
 
 
@@ -21,9 +22,9 @@ class Manifest(RecordedCorpus):
     A list is a TSV or CSV file whose first line names its columns, a JSONL file (or one called .json) with an object a
     line, any of these packed by gzip, or a folder as Kaldi has it (wav.scp, text, perhaps segments and utt2spk).
     Columns or keys: `audio` (path, relative to the list's folder or absolute), `text`, and, if wanted, `speaker`
-    (default: `unknown`), `id` (default: made from the path), and `start` (default: 0) and `seconds` (default: to the
-    end) of an utterance that is a part of a longer recording. Only if `columns` names it: `channel`, which of the
-    recording's channels an utterance is in (a number from 1, `left`, `right` or `mix`). Further ones are ignored.
+    (default: `unknown`), `id` (default: made from the path), and `start` (default: 0) and `seconds` or `end` (default:
+    until it ends) of an utterance that is a part of a longer recording. Only if `columns` names it: `channel`, which of
+    the recording's channels an utterance is in (a number from 1, `left`, `right` or `mix`). Further ones are ignored.
 
     Args:
         train: List, relative to the root. Several of a split by names of their own,
@@ -129,11 +130,12 @@ def _recording(where: str, row: Row, folder: Path, otherwise: Channel) -> Record
     if not text or not row["audio"]:
         raise FoldError(f"{where}: empty {'audio' if text else 'text'}")
     file, speaker = (folder / row["audio"]).as_posix(), row["speaker"] or "unknown"
-    part = [row[key] for key in ("start", "seconds") if row["start"]] + [row["channel"]] * bool(row["channel"])
+    part = [row[key] for key in ("start", "seconds") if row["start"]]
+    part += [row[key] for key in ("end", "channel") if row[key]]
     id = id_of(row["id"]) if row["id"] else id_of_file(row["audio"], *part)
     if row["channel"]:
         return ChannelSegment(id, text, speaker, file, *_times(where, row), _channel(where, row, otherwise))
-    if not row["start"] and not row["seconds"]:
+    if not any(row[key] for key in ("start", "seconds", "end")):
         return Recording(id, text, speaker, file)
     return Segment(id, text, speaker, file, *_times(where, row))
 
@@ -151,10 +153,19 @@ def _channel(where: str, row: Row, otherwise: Channel) -> Channel:
 
 def _times(where: str, row: Row) -> tuple[float, float | None]:
     """Where a segment starts, and its length, both in seconds."""
+    told = {key: row[key] for key in ("start", "seconds", "end") if row[key]}
     try:
-        start, seconds = float(row["start"] or 0), float(row["seconds"]) if row["seconds"] else None
+        numbers = {key: float(value) for key, value in told.items()}
     except ValueError:
-        raise FoldError(f"{where}: start {row['start']!r}, seconds {row['seconds']!r}: expected numbers") from None
+        raise FoldError(
+            f"{where}: {', '.join(f'{key} {value!r}' for key, value in told.items())}: expected numbers"
+        ) from None
+    start, seconds = numbers.get("start", 0.0), numbers.get("seconds")
+    if "end" in numbers:
+        until = round(numbers["end"] - start, 6)
+        if seconds is not None and not abs(until - seconds) <= TOLERANCE:
+            raise FoldError(f"{where}: a segment from {start} s to {numbers['end']} s does not last {seconds} s")
+        seconds = until
     if not 0 <= start < math.inf or (seconds is not None and not 0 < seconds < math.inf):
         raise FoldError(f"{where}: a segment cannot start at {start} s and last {seconds} s")
     return start, seconds
