@@ -63,7 +63,10 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     # checkpoints and logs
     ("--checkpoint.monitor=nothing", "--trainer.val_check_interval=1"): "there are val/cer/mean, val/loss, val/wer/",
     ("--checkpoint.mode=up",): "`mode` can be min, max but got up",
-    ("--checkpoint.save_top_k=-7",): "must be >= -1",
+    ("--checkpoint.save_top_k=-7", "--checkpoint.filename={step}"): "must be >= -1",
+    (
+        "--checkpoint.save_top_k=2",
+    ): "all would be called best: give them names that differ, checkpoint.filename='best-{step}'",
     ("--checkpoint.every_minutes=-1",): "checkpoint.every_minutes is -1",
     ("--trainer.enable_checkpointing=false",): "enable_checkpointing=false",
     ("--trainer.profiler=nonsense",): "'simple', 'advanced'",

@@ -13,6 +13,7 @@ PEAKS = {"OneCycleLR": "max_lr", "CyclicLR": "base_lr"}  # schedules that put th
 def check_effective(config: Any) -> None:
     """Raises FoldError for the settings of a training that would be ignored. config: all of them, resolved."""
     _check_rates(config.model.optimizer, config.model.lr_scheduler)
+    _check_kept(config.checkpoint)
     trainer = config.trainer
     _check_callbacks(trainer.callbacks)
     if trainer.gradient_clip_algorithm not in (None, "norm"):
@@ -44,6 +45,16 @@ def check_effective(config: Any) -> None:
         raise FoldError(
             "trainer.use_distributed_sampler is true, which would do nothing: the data share batches out over ranks; "
             "leave it out"
+        )
+
+
+def _check_kept(checkpoint: Any) -> None:
+    """Raises FoldError if several best checkpoints would have one name, and so be one: the last, not the best."""
+    one_name = "{" not in (checkpoint.filename or "{") and not checkpoint.enable_version_counter
+    if one_name and checkpoint.save_top_k not in (0, 1):
+        raise FoldError(
+            f"checkpoint.save_top_k is {checkpoint.save_top_k}, but all would be called {checkpoint.filename}: give "
+            f"them names that differ, checkpoint.filename='{checkpoint.filename}-{{step}}'"
         )
 
 
