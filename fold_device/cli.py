@@ -7,13 +7,15 @@ import dataclasses
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import fold_device
+from fold_device.audio import Channel
 from fold_device.bench import command as bench
 from fold_device.cutting import Utterances
-from fold_device.errors import DeviceError
+from fold_device.errors import DeviceError, DeviceWarning
 from fold_device.microphone import microphone
 from fold_device.model import LONGEST_SECONDS, PAUSE_SECONDS, load
 from fold_device.words import Transcript
@@ -47,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     of_files = _add(commands, "transcribe", _transcribe, "Recordings to text.")
     of_files.add_argument("files", nargs="+", help="audio of any sample rate and length")
     of_files.add_argument("--pause", type=float, default=PAUSE_SECONDS, help="seconds between two utterances (0.3)")
+    of_files.add_argument(
+        "--channel", type=_channel, default="mix", help="mix (the mean of all), left, right or a number"
+    )
     of_files.add_argument("--longest", type=float, default=LONGEST_SECONDS, help="seconds of an utterance (30)")
     heard = _add(commands, "listen", _listen, "What the microphone hears, an utterance at a time, until Ctrl-C.")
     for command in (of_files, heard):
@@ -80,6 +85,15 @@ def _repeats(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number for each layer, such as 1,2,1,2") from None
 
 
+def _channel(text: str) -> Channel:
+    match text:
+        case "mix" | "left" | "right":
+            return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected mix, left, right or a number from 1")
+    return int(text)
+
+
 def _threads(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number, at least 0")
@@ -93,7 +107,16 @@ def _transcribe(arguments: argparse.Namespace) -> int:
     for file in arguments.files:
         begun = time.perf_counter()
         try:
-            said = model.transcribe(file, repeats=chosen, pause=arguments.pause, longest=arguments.longest)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", DeviceWarning)
+                warnings.showwarning = lambda message, *where: print(f"fold-device: {message}", file=sys.stderr)
+                said = model.transcribe(
+                    file,
+                    repeats=chosen,
+                    pause=arguments.pause,
+                    longest=arguments.longest,
+                    channel=arguments.channel,
+                )
         except DeviceError as error:  # the other files are still done
             print(f"fold-device: {error}", file=sys.stderr)
             failed = 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fold_device.audio import read_blocks
+from fold_device.audio import Channel, read_blocks
 from fold_device.cutting import Piece, Utterances
 from fold_device.description import Description, Stored, read_description
 from fold_device.errors import DeviceError
@@ -83,6 +83,7 @@ class Model:
         repeats: Sequence[int] | None = None,
         pause: float = PAUSE_SECONDS,
         longest: float = LONGEST_SECONDS,
+        channel: Channel = "mix",
     ) -> Transcript:
         """What is said in a recording of any length, recognised an utterance at a time; nothing where nobody speaks.
 
@@ -92,16 +93,20 @@ class Model:
             repeats: how often each physical layer runs, instead of a depth.
             pause: seconds of quiet between two utterances.
             longest: seconds of an utterance, at most.
+            channel: of a file: `mix` for the mean of all, `left`, `right`, or a number from 1.
 
         Raises:
             DeviceError: the depth, the repeats or the audio is wrong.
+
+        Warns:
+            DeviceWarning: a file lacks some of its sound, or its channels cancel each other.
         """
         chosen = self.description.choose(depth, repeats)
         for name, seconds in (("pauses", pause), ("utterances", longest)):
             if not seconds > 0:
                 raise DeviceError(f"{name} of {seconds:g} s: expected more than 0")
         rate = self.description.sample_rate
-        blocks = [_samples(audio)] if isinstance(audio, np.ndarray) else read_blocks(audio, rate)
+        blocks = [_samples(audio)] if isinstance(audio, np.ndarray) else read_blocks(audio, rate, channel)
         heard = _Counted(blocks)
         said = list(self.pieces(Utterances(rate, pause, longest)(heard), chosen))
         text = " ".join(filter(None, (each.text for each in said)))

@@ -13,8 +13,9 @@ import soundfile
 import soxr
 from audio_files import FORMATS, RATE, encoded, flipped, speech, with_data_size, with_total, without_length
 
-from fold.audio import BLOCK, Audio, read_audio
+from fold.audio import Audio, read_audio
 from fold.errors import FoldError
+from fold_device.audio import BLOCK, read_blocks
 
 SECONDS = 6.0
 WHOLE = speech(SECONDS)
@@ -194,6 +195,31 @@ def test_a_flac_header_is_not_believed(total: int, tmp_path: Path) -> None:
     assert [round(flaw.lost, 2) for flaw in flaws] == ([0.94] if total > len(WHOLE) else [])
 
 
+@pytest.mark.parametrize(
+    ("content", "warned"),
+    [
+        (without_length(encoded("mp3", WHOLE)), ""),
+        (with_data_size(encoded("wav", WHOLE), 0), ""),
+        (with_total(encoded("flac", WHOLE), 0), ""),
+        (encoded("mp3", WHOLE) * 2, ""),
+        (encoded("wav", WHOLE)[: len(WHOLE)], "s are there"),
+        (encoded("flac", WHOLE)[:9000], "s are there"),
+        (encoded("wav", np.stack([WHOLE, -WHOLE], axis=1)), "its 2 channels cancel each other"),
+    ],
+)
+@pytest.mark.parametrize("rate", [RATE, 8000])
+def test_devices_hear_block_by_block_what_is_heard_here(
+    content: bytes, warned: str, rate: int, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "a").write_bytes(content)
+    blocks = list(read_blocks(tmp_path / "a", rate))
+    assert len(blocks) > 1 or warned or rate != RATE
+    whole = read_audio(tmp_path / "a", rate)
+    np.testing.assert_array_equal(np.concatenate(blocks), whole.samples)
+    assert [str(warning.message) for warning in recwarn] == [f"{tmp_path}/a: {flaw.reason}" for flaw in whole.flaws]
+    assert bool(warned) == bool(whole.flaws) and all(warned in flaw.reason for flaw in whole.flaws)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_samples_that_are_no_numbers_are_refused(value: float, tmp_path: Path) -> None:
     sound = WHOLE.copy()
@@ -230,6 +256,20 @@ def test_bad_files_are_named(content: bytes | None, reason: str, tmp_path: Path)
         (tmp_path / "bad.raw").write_bytes(content)  # a name that must not decide
     with pytest.raises(FoldError, match=rf"bad.raw: {reason}"):
         read_audio(tmp_path / "bad.raw")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a.raw", "samples without a header get one by `ffmpeg -f s16le -ar 16000 -ac 1 -i '"),
+        ("a.ac3", "if it can be played, convert it with `ffmpeg -i '"),
+    ],
+)
+def test_what_is_of_no_known_kind_can_be_converted(name: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes((0.3 * WHOLE * 32767).astype("<i2").tobytes())
+    with pytest.raises(FoldError) as caught:
+        read_audio(tmp_path / name)
+    assert f"; {told}{tmp_path}/{name}' '{tmp_path}/{name}.wav'`" in str(caught.value)
 
 
 def test_folders_and_unreadable_headers_are_named(tmp_path: Path) -> None:

@@ -1,22 +1,18 @@
 """What people get wrong, or find on their machine: one line that names it and says what would be right."""
 
 import os
+import socket
 import stat
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import soundfile
 import torch
-from audio_files import speech
-from conftest import REPOSITORY, TINY_NETWORK, Finished
+from conftest import REPOSITORY, Finished
 
-from fold.checkpoint import KEY, PREFIX, Description
-from fold.models import Conformer
-from fold.paths import PathSpace
-from fold.text.units import CharUnits
+from fold.cli.foreign import refusals_in_one_line
+from fold.errors import FoldError
 
 Command = Callable[..., Finished]
 
@@ -29,10 +25,13 @@ def callback(name: str, settings: str = "") -> str:
     return f"--trainer.callbacks=[{{class_path: {name}, init_args: {{{settings}}}}}]"
 
 
+PLATEAU = "--model.lr_scheduler={class_path: lightning.pytorch.cli.ReduceLROnPlateau, init_args: {monitor: val/nope}}"
 RARE = "`val_check_interval` (100000) must be less than or equal to the number of the training batches"
 TRAINING = {  # options of `fold fit`: what its one line holds
     # how long, how often
     ("--trainer.val_check_interval=100000",): RARE,
+    ("--trainer.val_check_interval=0",): "trainer.val_check_interval is 0: expected 1 or more updates, or a share",
+    ("--trainer.val_check_interval=1.5",): "invalid value 1.5 for val_check_interval, it has to be in [0.0, 1.0]",
     ("--trainer.max_epochs=1", "--trainer.max_steps=-1"): "model.lr_scheduler (with trainer.max_steps -1)",
     ("--trainer.max_steps=0",): "model.lr_scheduler (with trainer.max_steps 0)",
     ("--trainer.max_steps=-5",): "`max_steps` must be",
@@ -64,11 +63,15 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     # checkpoints and logs
     ("--checkpoint.monitor=nothing", "--trainer.val_check_interval=1"): "there are val/cer/mean, val/loss, val/wer/",
     ("--checkpoint.mode=up",): "`mode` can be min, max but got up",
-    ("--checkpoint.save_top_k=-7",): "must be >= -1",
+    ("--checkpoint.save_top_k=-7", "--checkpoint.filename={step}"): "must be >= -1",
+    (
+        "--checkpoint.save_top_k=2",
+    ): "all would be called best: give them names that differ, checkpoint.filename='best-{step}'",
     ("--checkpoint.every_minutes=-1",): "checkpoint.every_minutes is -1",
     ("--trainer.enable_checkpointing=false",): "enable_checkpointing=false",
     ("--trainer.profiler=nonsense",): "'simple', 'advanced'",
     ("--trainer.barebones=true",): "barebones",
+    ("--trainer.default_root_dir=elsewhere",): "which would do nothing: a run's files go to its run_dir",
     ("--sweep.val_depths=[99]",): "the model has depths 2 to 4",
     # optimizer and schedule
     ("--trainer.gradient_clip_val=-1",): "trainer.gradient_clip_val is -1",
@@ -78,11 +81,13 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     (schedule("StepLR", "step_size: 0"),): "model.lr_scheduler: integer modulo by zero",
     (schedule("OneCycleLR", "max_lr: 3.0e-3, total_steps: 0"),): "model.lr_scheduler (with trainer.max_steps 2)",
     (schedule("LambdaLR", "lr_lambda: x"),): "no class is called 'x'",
+    (PLATEAU, "--trainer.val_check_interval=1"): "model.lr_scheduler: no metric is called val/nope; there are val/cer",
     ("--model.learning_rates={nothing: 3}",): "no parameter's name begins with 'nothing'",
     # the model and the objective
     ("--model.network.dim=33",): "dim is 33",
     ("--model.network.dim=0",): "dim is 0: it must be at least 1",
     ("--model.network.dropout=1.5",): "dropout is 1.5",
+    ("--model.network.spec_augment.time_warp=-5",): "spec_augment.time_warp is -5: expected 0 or more",
     ("--model.network.num_layers=0",): "num_layers is 0",
     ("--model.network.num_mels=1000",): "num_mels is 1000: at 8000 Hz",
     ("--model.max_repeats=0",): "max_repeats is 0",
@@ -99,6 +104,9 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--data.speeds=[0]",): "data.speeds is 0",
     ("--data.shuffle_window=0",): "data.shuffle_window is 0",
     ("--data.joining.share=2",): "joining.share is 2.0: expected a share, 0 to 1",
+    ("--data.noise.folder=folder",): "data.noise.folder: folder holds no audio files (",
+    ("--data.rooms.folder=nowhere",): "data.rooms.folder: no folder nowhere",
+    ("--bad_data.max_share=-1",): "bad_data.max_share is -1.0: expected a share, 0 to 1",
     ("--data.corpus.class_path=Nope",): "no class is called 'Nope'",
     ("--data.shards=a_file",): "a_file",
     # files
@@ -129,55 +137,59 @@ def test_of_a_training(options: tuple[str, ...], tones_config: Path, fold_comman
     assert not any("Traceback" in told for told in before)
 
 
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    description = Description(Conformer(**TINY_NETWORK), PathSpace(2), CharUnits("é€ab "), 8000, shards="nowhere")
-    torch.manual_seed(3)
-    model = description.build()
-    torch.nn.init.constant_(model.ctc_head.bias[2:3], 9)  # so that it says é
-    weights = {PREFIX + name: value for name, value in model.state_dict().items()}
-    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    file = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    torch.save({KEY: description.to_dict(), "state_dict": weights}, file)
-    return file
+ENVIRONMENT = {  # a variable and its value: what the one line of `fold fit` holds
+    ("WANDB_MODE", "nonsense"): "W&B refuses its setting mode (of a variable WANDB_...): input should be 'online',",
+    ("WANDB_TAGS", "long" * 20): "W&B refuses its setting run_tags",
+    ("WANDB_BASE_URL", "nonsense"): "W&B refuses its setting base_url",
+    ("MASTER_PORT", "x"): "MASTER_PORT is x: expected the number of a free port, 1 to 65535",
+    ("MASTER_PORT", "99999"): "MASTER_PORT is 99999: expected",
+    ("SLURM_NTASKS", "4"): "`--ntasks-per-node=4` instead",
+}
 
 
-@pytest.fixture
-def sounds(tmp_path: Path) -> list[Path]:
-    files = [tmp_path / f"{number}.wav" for number in range(4)]
-    for seed, file in enumerate(files):
-        soundfile.write(file, speech(1.0, 8000, seed), 8000)
-    return files
+@pytest.mark.parametrize("variable", ENVIRONMENT, ids="=".join)
+def test_of_an_environment(
+    variable: tuple[str, str], tones_config: Path, fold_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*variable)
+    done = fold_command("fit", f"--config={tones_config}", "--run_dir=run", check=False)
+    *_, line = done.stderr.splitlines()
+    assert done.status == 2 and ENVIRONMENT[variable].lower() in line.lower(), line
 
 
-def test_a_run_folder_for_a_checkpoint(checkpoint: Path, sounds: list[Path], fold_command: Command) -> None:
-    done = fold_command("transcribe", "--ckpt_path=run", sounds[0], check=False)
-    assert done.status == 2 and done.stderr.endswith("run: a folder; of this run it is run/checkpoints/last.ckpt\n")
+def test_a_port_that_another_program_uses(
+    tones_config: Path, fold_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("MASTER_PORT", str(taken.getsockname()[1]))
+        done = fold_command("fit", f"--config={tones_config}", "--run_dir=run", "--trainer.strategy=ddp", check=False)
+    *_, line = done.stderr.splitlines()
+    assert done.status == 2 and line.startswith("fold fit: MASTER_PORT: another program uses this port; name a free")
 
 
-def test_a_reader_that_goes_away(checkpoint: Path, sounds: list[Path]) -> None:
-    """As in `fold transcribe ... | head -1`."""
-    command = [sys.executable, "-m", "fold", "transcribe", "--ckpt_path", checkpoint, *sounds]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout and process.stderr
-    process.stdout.readline()
-    process.stdout.close()
-    assert (process.wait(timeout=120), process.stderr.read()) == (141, "")
-
-
-def test_a_terminal_that_has_ascii_alone(checkpoint: Path, sounds: list[Path]) -> None:
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    command = [sys.executable, "-m", "fold", "transcribe", "--ckpt_path", checkpoint, *sounds]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "\\x" in done.stdout or "\\u" in done.stdout
-
-
-def test_a_full_disk(checkpoint: Path, sounds: list[Path]) -> None:
-    command = [sys.executable, "-m", "fold", "transcribe", "--ckpt_path", checkpoint, sounds[0]]
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
-    assert done.returncode == 2 and done.stderr == "fold transcribe: No space left on device\n"
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback ...\nRuntimeError: unable to "
+            "allocate shared memory(shm) for file </torch_1_2_0>: No space left on device (28)\n",
+            "/dev/shm is full; give it more (docker: --shm-size=8g), or set data.num_workers=0 (RuntimeError: unable",
+        ),
+        (
+            "DataLoader worker (pid 9) is killed by signal: Bus error. It is possible that dataloader's workers are "
+            "out of shared memory. Please try to raise your shared memory limit.",
+            "/dev/shm is full",
+        ),
+        ("CUDA out of memory. Tried to allocate 2.00 GiB.", "the GPU's memory is full; lower data.batch_seconds (CUDA"),
+    ],
+)
+def test_what_the_machine_lacks(said: str, told: str) -> None:
+    """As PyTorch words it; any other error of its stays a fault of the program."""
+    with pytest.raises(FoldError) as caught, refusals_in_one_line():
+        raise RuntimeError(said)
+    assert str(caught.value).startswith(told) and "Traceback" not in str(caught.value)
+    with pytest.raises(RuntimeError, match="sizes differ"), refusals_in_one_line():
+        raise RuntimeError("sizes differ")
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="the superuser may write everywhere")

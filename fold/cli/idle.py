@@ -13,6 +13,7 @@ PEAKS = {"OneCycleLR": "max_lr", "CyclicLR": "base_lr"}  # schedules that put th
 def check_effective(config: Any) -> None:
     """Raises FoldError for the settings of a training that would be ignored. config: all of them, resolved."""
     _check_rates(config.model.optimizer, config.model.lr_scheduler)
+    _check_kept(config.checkpoint)
     trainer = config.trainer
     _check_callbacks(trainer.callbacks)
     if trainer.gradient_clip_algorithm not in (None, "norm"):
@@ -24,6 +25,17 @@ def check_effective(config: Any) -> None:
         raise FoldError(f"trainer.gradient_clip_val is {trainer.gradient_clip_val}: expected 0 (no clipping) or more")
     if trainer.limit_train_batches == 0:
         raise FoldError("trainer.limit_train_batches is 0: nothing would be trained; `fold test` only evaluates")
+    interval = trainer.val_check_interval
+    if isinstance(interval, int | float) and not interval > 0:
+        raise FoldError(
+            f"trainer.val_check_interval is {interval}: expected 1 or more updates, or a share of an epoch (0.5); "
+            "trainer.limit_val_batches=0 trains without validation"
+        )
+    if trainer.default_root_dir != config.run_dir:
+        raise FoldError(
+            f"trainer.default_root_dir is {trainer.default_root_dir}, which would do nothing: a run's files go to its "
+            "run_dir; leave it out"
+        )
     if trainer.overfit_batches:
         raise FoldError(
             f"trainer.overfit_batches is {trainer.overfit_batches}, which would do nothing: batches are planned anew "
@@ -33,6 +45,16 @@ def check_effective(config: Any) -> None:
         raise FoldError(
             "trainer.use_distributed_sampler is true, which would do nothing: the data share batches out over ranks; "
             "leave it out"
+        )
+
+
+def _check_kept(checkpoint: Any) -> None:
+    """Raises FoldError if several best checkpoints would have one name, and so be one: the last, not the best."""
+    one_name = "{" not in (checkpoint.filename or "{") and not checkpoint.enable_version_counter
+    if one_name and checkpoint.save_top_k not in (0, 1):
+        raise FoldError(
+            f"checkpoint.save_top_k is {checkpoint.save_top_k}, but all would be called {checkpoint.filename}: give "
+            f"them names that differ, checkpoint.filename='{checkpoint.filename}-{{step}}'"
         )
 
 

@@ -22,6 +22,8 @@ def refusal(parser: ArgumentParser, message: str) -> str:
         return unknown
     if keys and (wrong := re.search(r"Expected a dot import path string: (\S+)", told)):
         return _no_such_class(parser, keys[0], wrong[1])
+    if within := _within_optional(told, where):
+        return within
     given = re.search(r"(?:Got value|Given value): (.*?)(?: Parser key|$)", told)
     expected = re.findall(r"Expected an? (<class '[\w.]+'>|typing\.Literal\[[^]]+\])", told)
     if keys and given and expected and "NestedArg" not in given[1]:
@@ -48,6 +50,19 @@ def _unknown_setting(parser: ArgumentParser, told: str, where: str) -> str | Non
     there = [f"{where}.{name}" for name in _parameters(owner)]
     lister = f"{parser.prog} --{where}.help={owner}" if f"{where}.help" in _options(parser) else None
     return _unknown(parser, f"{where}.{found[1]}", there, lister)
+
+
+def _within_optional(told: str, where: str) -> str | None:
+    """The line for a wrong or missing setting of what may also be null: jsonargparse tells of all that it has tried.
+    where: the setting, as far as the message names it."""
+    if "Union subtypes" not in told:
+        return None
+    tried = told.rpartition("Problem with given class_path")[2].partition(" - Expected")[0]
+    if missing := re.search(r"the following arguments are required: (\w+)", tried):
+        return f"{where}.{missing[1]} is missing: it has no default"
+    kinds = r"(<class '[\w.]+'>|typing\.Literal\[[^]]+\]|tuple with \d+ elements)"
+    wrong = re.search(rf"Expected an? {kinds}\. Got value: (.*)", tried)
+    return f"{where} is {wrong[2].rstrip()}: expected {_named(wrong[1])}" if wrong else None
 
 
 def _owner(told: str) -> str | None:
@@ -132,8 +147,10 @@ def _named(kind: str) -> str:
     """A type as people write it: `<class 'int'>` is int, a choice its values."""
     if kind.startswith("typing.Literal"):
         return kind[len("typing.Literal[") : -1].replace("'", "").replace(", ", " or ")
+    if kind.startswith("tuple with"):
+        return kind.replace("tuple with", "a list of")
     name = kind[len("<class '") : -2].rpartition(".")[2]
-    return {"NoneType": "null", "str": "text"}.get(name, name)
+    return {"NoneType": "null", "str": "text", "tuple": "list"}.get(name, name)
 
 
 def _or(names: Iterable[str]) -> str:

@@ -57,6 +57,7 @@ HARMLESS_WARNINGS = (
     "The number of training batches .* is smaller than the logging interval",  # which counts updates over all epochs
     "Grad strides do not match bucket view strides",  # of depthwise convolutions under DDP
     "Experiment logs directory .* exists and is not empty",  # W&B's files are there before
+    "You're resuming from a checkpoint that ended before the epoch ended",  # the data's own plans know where they were
     "ReduceLROnPlateau conditioned on metric .* which is not available but strict",  # until the first validation
 )
 
@@ -148,6 +149,7 @@ class FoldCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         accelerators.check_gpu(self.config.trainer.accelerator)
+        accelerators.check_port(os.environ)
         if self.config.trainer.precision is None and not self.config.trainer.plugins:  # one of which may be a precision
             self.config.trainer.precision = default_precision(str(self.config.trainer.accelerator))
 

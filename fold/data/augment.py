@@ -183,7 +183,8 @@ def _stretch(file: str, num_samples: int, sample_rate: int, random: np.random.Ge
             audio.seek(int(random.integers(max(0, audio.frames - wanted) + 1)))
             found = audio.read(wanted, dtype="float32", always_2d=True)[:, 0]
     except (soundfile.SoundFileError, OSError, ValueError) as error:
-        raise FoldError(f"{file}: not audio that libsndfile reads ({error})") from None
+        reason = getattr(error, "error_string", error)  # without the name of the file
+        raise FoldError(f"{file}: not audio that libsndfile reads ({reason})") from None
     if not len(found) or not np.isfinite(found).all():
         raise FoldError(f"{file}: holds no samples, or some that are NaN or infinite")
     return np.resize(soxr.resample(found, rate, sample_rate), num_samples)

@@ -42,6 +42,10 @@ class FaultPolicy:
     on_fault: Literal["skip", "raise"] = "skip"
     max_share: float = 0.01
 
+    def __post_init__(self) -> None:
+        if not self.max_share >= 0:
+            raise FoldError(f"bad_data.max_share is {self.max_share}: expected a share, 0 to 1")
+
 
 class FaultCounts:
     """Faults so far, by reason and shard."""

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from fold.data.index import INDEX_FILE, Index, Shard, read_index, write_index
 from fold.data.render import Outcome, ShardJob, render, shard_jobs, splits
 from fold.data.review import keep_apart, overlaps, transcripts_checked
 from fold.data.shards import is_there, sidecar_path
+from fold.data.siblings import adopt
 from fold.data.sources import compare, earlier, forget_earlier, recipe_digest, set_aside
 from fold.errors import FoldError
 from fold.files import LOCK_FILE, PART_SUFFIX, locked, write_json
@@ -65,7 +68,10 @@ def prepare(
         FoldError: the folder holds something else, the root is wrong, two splits share a recording, or a recording or
             transcript cannot be used; or the user interrupted.
     """
-    with locked(folder):
+    can_be_written = _can_be_written(folder)
+    if not can_be_written and not (folder / INDEX_FILE).exists():
+        raise FoldError(f"{folder}: no shards are there, and none can be written there: set data.shards")
+    with locked(folder) if can_be_written else nullcontext():
         settings = _describe(corpus, sample_rate, units, text)
         held = _read_description(folder)
         _check_same(folder, held, settings)
@@ -84,6 +90,8 @@ def prepare(
         stale = _stale(folder, jobs, finished, trusted=held is not None and held.get("recipes") in known)
         if stale is None:
             return read_index(folder)
+        if not can_be_written:
+            raise FoldError(f"{folder} holds other recordings or transcripts, and cannot be written: set data.shards")
 
         notes = transcripts_checked(corpus, recipes, written, text)
         trained = train_units(units, [recipe.text for listed in written["train"].values() for recipe in listed], text)
@@ -93,6 +101,8 @@ def prepare(
         write_json(folder / DESCRIPTION_FILE, settings)
         for leftover in folder.glob(f"*{PART_SUFFIX}"):
             leftover.unlink()
+        if not finished and not corpus.in_place:
+            adopt(jobs, folder, corpus, settings, DESCRIPTION_FILE)
         outcomes = render(jobs, corpus.name, num_workers)
         index = Index(settings["corpus"], sample_rate, trained.to_dict(), splits(jobs, _all(folder, outcomes)))
         write_index(folder, index)
@@ -101,6 +111,13 @@ def prepare(
     notices = [notice for outcome in outcomes for notice in outcome.notices]
     print("\n".join([_summary(folder, index), *(f"  {note}" for note in notes), *_some(notices)]))
     return index
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether shards can be written in a folder, which need not be there yet. What others have prepared, and keep from
+    being written, can be trained from."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return os.access(there, os.W_OK)
 
 
 def _whole(folder: Path) -> bool:

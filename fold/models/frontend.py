@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, TypeVar
 
 import torch
@@ -86,6 +87,13 @@ class SpecAugmentConfig:
     time_width: int = 100
     time_share: float = 0.05
     time_warp: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not 0 <= value < math.inf:
+                raise FoldError(f"spec_augment.{name} is {value}: expected 0 or more")
+        if self.time_share > 1:
+            raise FoldError(f"spec_augment.time_share is {self.time_share}: expected a share, 0 to 1")
 
 
 class Frontend(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -30,6 +30,13 @@ def check_gpu(accelerator: Any) -> None:
         f"trainer.accelerator is {accelerator}, but no GPU can be used: PyTorch {torch.__version__} needs {needed} and"
         f" a GPU of compute capability {_oldest(torch.cuda.get_arch_list())} or higher; {OTHER_BUILD}; {ON_CPU}"
     )
+
+
+def check_port(environment: Mapping[str, str]) -> None:
+    """Raises FoldError if the port at which the processes of a run would meet is none."""
+    port = environment.get("MASTER_PORT", "1")
+    if not (port.isdecimal() and 0 < int(port) < 1 << 16):
+        raise FoldError(f"MASTER_PORT is {port}: expected the number of a free port, 1 to 65535")
 
 
 def check_kernels(device: torch.device) -> None:

@@ -35,7 +35,7 @@ from fold.training.method import Method
 from fold.training.parameter_groups import apply_rates, check_kept, parameter_groups
 from fold.training.parts import data_of
 from fold.training.resume import check_fits, refresh_schedule
-from fold.training.schedules import Interval, schedule_config
+from fold.training.schedules import Interval, check_monitored, schedule_config
 from fold.training.warm_start import WarmStart
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
@@ -225,6 +225,8 @@ class FoldableASR(lightning.LightningModule):
 
     def on_validation_end(self) -> None:
         self._validated = True
+        if not self.trainer.sanity_checking:
+            check_monitored(self.trainer.lr_scheduler_configs, self.trainer.callback_metrics)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing, as of a validation."""

@@ -1,10 +1,13 @@
 """When learning-rate schedules go on, and schedules that PyTorch does not ship, which go on with each update."""
 
+from collections.abc import Collection, Sequence
 from typing import Literal
 
-from lightning.pytorch.utilities.types import LRSchedulerConfigType
+from lightning.pytorch.utilities.types import LRSchedulerConfig, LRSchedulerConfigType
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+
+from fold.errors import FoldError
 
 Interval = Literal["step", "epoch"]
 PLATEAU = "val/loss"  # what a plateau is looked for in, unless a schedule names another metric
@@ -17,6 +20,14 @@ def schedule_config(scheduler: LRScheduler | ReduceLROnPlateau, interval: Interv
         monitor = getattr(scheduler, "monitor", PLATEAU)
         return {"scheduler": scheduler, "interval": "step", "name": "lr", "monitor": monitor, "strict": False}
     return {"scheduler": scheduler, "interval": interval, "name": "lr"}
+
+
+def check_monitored(schedules: Sequence[LRSchedulerConfig], metrics: Collection[str]) -> None:
+    """Raises FoldError if a schedule waits for a plateau of a metric that a validation, now over, has not given."""
+    for schedule in schedules:
+        if schedule.reduce_on_plateau and schedule.monitor not in metrics:
+            there = ", ".join(sorted(name for name in metrics if name.startswith("val/")))
+            raise FoldError(f"model.lr_scheduler: no metric is called {schedule.monitor}; there are {there}")
 
 
 class WarmupInverseSqrt(LambdaLR):

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import wandb
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import WandbLogger
+from pydantic import ValidationError
 
-from fold.errors import one_line
+from fold.errors import FoldError, one_line
 from fold.screen import say
 
 PROJECT = "fold"  # unless a setting or WANDB_PROJECT names another
 LONGEST = {"name": 128, "group": 128}  # characters, in W&B
 LONGEST_TAG = 64
+
+
+@contextmanager
+def environment_checked() -> Iterator[None]:
+    """Around what lets W&B read its settings. Raises FoldError, before anything is trained, for those it refuses."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(map(str, first["loc"]))
+        raise FoldError(
+            f"W&B refuses its setting {setting} (of a variable WANDB_...): {first['msg']}; it is {first['input']!r}. "
+            "WANDB_MODE=disabled trains without W&B"
+        ) from error
 
 
 class SteadyWandbLogger(WandbLogger):
@@ -40,7 +57,8 @@ class SteadyWandbLogger(WandbLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         try:
-            return super().experiment
+            with environment_checked():
+                return super().experiment
         except wandb.errors.Error as error:
             if self._wandb_init.get("mode") == "offline":
                 raise

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from fold.data.faults import FaultCounts
 from fold.report.record import Record
 from fold.report.sweep import COLUMNS, summarise
+from fold.training.wandb_logger import environment_checked
 
 BY_DEPTH = ("depth", "wer", "cer", "mean_wer", "best_wer", "worst_wer", "real_time_factor")
 SHARED = ("depth", "real_time_factor")  # by subsets
@@ -29,7 +30,8 @@ def set_up(loggers: Any, offline: bool) -> None:
     """
     rank: int = rank_zero_only.rank  # type: ignore[attr-defined]  # Lightning keeps it there
     if offline and rank == 0 and _wandb_loggers(loggers):
-        wandb.setup(wandb.Settings(mode="offline", silent=True))
+        with environment_checked():
+            wandb.setup(wandb.Settings(mode="offline", silent=True))
 
 
 def log_config(trainer: lightning.Trainer, config: dict[str, Any]) -> None:

@@ -96,11 +96,20 @@ def test_the_command_that_a_refusal_names_works(
         ("--data.units.kind=chra", "data.units.kind is chra: expected char or sentencepiece"),
         ("--model.max_repeats=x", "model.max_repeats is x: expected int or list"),
         ("--model.network=Confomer", "no class is called 'Confomer'; did you mean Conformer?"),
+        ("--data.noise.share=1", "data.noise.folder is missing: it has no default"),
+        ("--data.joining.share=x", "data.joining.share is x: expected float"),
+        ("--model.network.spec_augment.time_warp=x", "model.network.spec_augment.time_warp is x: expected int"),
         ("--config=nowhere", "no experiment, corpus or file is called 'nowhere'"),
     ],
 )
 def test_a_wrong_value_is_named_with_right_ones(option: str, told: str, refused: Callable[..., str]) -> None:
     assert told in refused(option)
+
+
+def test_a_wrong_value_beside_right_ones_is_named(fold_command: Command, tones_config: Path) -> None:
+    options = ["--data.noise.folder=noise", "--data.noise.snr=[5]"]
+    done = fold_command("fit", f"--config={tones_config}", *options, check=False)
+    assert done.stderr == "fold fit: data.noise.snr is [5]: expected a list of 2 elements\n"
 
 
 @pytest.mark.parametrize(

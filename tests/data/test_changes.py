@@ -118,8 +118,8 @@ def test_a_replaced_recording_is_named_and_alone_prepared_anew(
     told = capsys.readouterr().out
     assert "changes since it was prepared: 1; only they are prepared anew" in told
     assert "train3: its recording has changed (train3.wav)" in told and "train5" not in told
-    assert index == prepared(root, tmp_path / "afresh")
-    assert contents(folder) == contents(tmp_path / "afresh")
+    assert index == prepared(root, tmp_path / "elsewhere" / "afresh")
+    assert contents(folder) == contents(tmp_path / "elsewhere" / "afresh")
     assert prepared(root, folder) == index
     assert len(read_since(rendered)) == 20  # of `afresh` alone
 
@@ -135,8 +135,8 @@ def test_edited_added_and_removed_lines_are_prepared_anew_alone(root: Path, rend
     index = prepared(root, folder)
     assert read_since(rendered) == ["new.wav", "train1.wav"]  # whatever else the new order has moved
     assert "q" in units_from_dict(index.units).to_dict()["characters"]
-    assert index == prepared(root, tmp_path / "afresh")
-    assert contents(folder) == contents(tmp_path / "afresh")
+    assert index == prepared(root, tmp_path / "elsewhere" / "afresh")
+    assert contents(folder) == contents(tmp_path / "elsewhere" / "afresh")
 
 
 def test_a_change_of_writing_alone_is_none(root: Path, rendered: Path, tmp_path: Path) -> None:
@@ -181,8 +181,8 @@ def test_an_interrupted_update_goes_on(root: Path, rendered: Path, tmp_path: Pat
     read_since(rendered)
     index = prepared(root, folder)
     assert "train2.wav" not in read_since(rendered)  # its content is what it was
-    assert index == prepared(root, tmp_path / "afresh")
-    assert contents(folder) == contents(tmp_path / "afresh")
+    assert index == prepared(root, tmp_path / "elsewhere" / "afresh")
+    assert contents(folder) == contents(tmp_path / "elsewhere" / "afresh")
 
 
 def test_all_bad_recordings_are_named_at_once_and_the_rest_is_kept(root: Path, rendered: Path, tmp_path: Path) -> None:
@@ -204,8 +204,8 @@ def test_all_bad_recordings_are_named_at_once_and_the_rest_is_kept(root: Path, r
 
 
 def contents_of_afresh(root: Path, tmp_path: Path) -> dict[str, bytes]:
-    prepared(root, tmp_path / "afresh")
-    return contents(tmp_path / "afresh")
+    prepared(root, tmp_path / "elsewhere" / "afresh")
+    return contents(tmp_path / "elsewhere" / "afresh")
 
 
 def test_flaws_that_are_borne_are_told(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,21 +86,21 @@ def test_every_utterance_is_written_once_as_the_corpus_renders_it(root, tmp_path
 
 def test_bytes_do_not_depend_on_the_number_of_workers(root, tmp_path):
     for number in (1, 3):
-        prepare_fsdd(tmp_path / str(number), root, num_workers=number)
-    assert contents(tmp_path / "1") == contents(tmp_path / "3")
+        prepare_fsdd(tmp_path / str(number) / "out", root, num_workers=number)
+    assert contents(tmp_path / "1" / "out") == contents(tmp_path / "3" / "out")
 
 
 def test_synthesis_does_not_depend_on_the_number_of_workers(tmp_path):
     for number in (1, 2):
         prepare(
             COMMANDS,
-            tmp_path / str(number),
+            tmp_path / str(number) / "out",
             root=None,
             sample_rate=16000,
             units=UnitsConfig(),
             num_workers=number,
         )
-    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+    assert contents(tmp_path / "1" / "out") == contents(tmp_path / "2" / "out")
 
 
 def test_audio_is_resampled_to_the_wanted_rate(root, tmp_path):

@@ -52,17 +52,31 @@ def test_another_rate_is_resampled(exported: Path, wav: Wav) -> None:
     assert fold_device("transcribe", exported, file, "--depth", 2).stdout == f"{file}\ton\n"
 
 
+def test_one_channel_is_transcribed(exported: Path, wav: Wav) -> None:
+    both = np.zeros((2, max(len(saying("on")), len(saying("lights on")))))
+    for row, text in zip(both, ("on", "lights on"), strict=True):
+        row[: len(saying(text))] = saying(text)
+    file = wav("both.wav", both.T)
+    for channel, said in (("left", "on"), ("2", "lights on")):
+        assert (
+            fold_device("transcribe", exported, file, "--depth", 2, "--channel", channel).stdout == f"{file}\t{said}\n"
+        )
+    assert "no channel '3'; it has 2" in fold_device("transcribe", exported, file, "--channel", 3).stderr
+
+
 def test_a_bad_file_does_not_stop_the_others(exported: Path, wav: Wav, tmp_path: Path) -> None:
     good = wav("good.wav", saying("on"))
     (tmp_path / "bad.wav").write_bytes(b"no audio")
     odd = wav("odd.wav", np.array([0.0] * 99 + [np.inf]))
-    missing = tmp_path / "missing.wav"
-    done = fold_device("transcribe", exported, tmp_path / "bad.wav", odd, missing, good, "--depth", 2)
+    missing, half = tmp_path / "missing.wav", tmp_path / "half.wav"
+    half.write_bytes(good.read_bytes()[:-1000])
+    done = fold_device("transcribe", exported, tmp_path / "bad.wav", odd, missing, half, good, "--depth", 2)
     assert done.returncode == 2
-    assert done.stdout == f"{good}\ton\n"
-    bad, infinite, absent = done.stderr.splitlines()
+    assert done.stdout == f"{half}\ton\n{good}\ton\n"
+    bad, infinite, absent, lost = done.stderr.splitlines()
+    assert f"fold-device: {half}: " in lost and " are there" in lost
     assert "bad.wav: not audio" in bad
-    assert "odd.wav: the sample at 0.006 s is not a finite number" in infinite
+    assert "odd.wav: holds samples that are NaN or infinite, from 0.0 s on" in infinite
     assert "missing.wav: no such file" in absent
 
 
@@ -74,6 +88,7 @@ def test_a_bad_file_does_not_stop_the_others(exported: Path, wav: Wav, tmp_path:
         (["transcribe", "MODEL", "a.wav", "--depth", "two"], "--depth"),
         (["transcribe", "MODEL", "a.wav", "--repeats", "1,b"], "1,b"),
         (["transcribe", "MODEL", "a.wav", "--threads", "-1"], "--threads"),
+        (["transcribe", "MODEL", "a.wav", "--channel", "both"], "'both': expected mix, left, right or a number"),
         (["transcribe", "MODEL", "a.wav", "--precision", "int3"], "precision int3"),
         (["transcribe", "nowhere", "a.wav"], "nowhere: no such folder"),
         (["sing"], "sing"),

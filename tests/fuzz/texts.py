@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -76,6 +77,34 @@ def manifest(folder: Path, name: str, content: bytes) -> str:
     return "read"
 
 
+CUT = {
+    "id": "a",
+    "start": 0.5,
+    "duration": 1.0,
+    "channel": 1,
+    "supervisions": [{"text": "İstanbul’da"}],
+    "recording": {"sources": [{"type": "file", "channels": [0, 1], "source": "0.wav"}]},
+}
+OF_CUTS = {"audio": "recording", "channel": "channel", "text": "supervisions.*.text", "seconds": "duration"}
+
+
+def cuts(folder: Path, content: bytes) -> str:
+    """A cut of lhotse's is read from the file and the channel that it names."""
+    (folder / "cuts.jsonl").write_bytes(content)
+    found = Manifest(train="cuts.jsonl", columns=OF_CUTS).recipes("train", folder)
+    lines = [json.loads(line) for line in content.decode("utf-8-sig").split("\n") if line.strip()]
+    expected = []
+    for cut in lines:
+        channels, asked = cut["recording"]["sources"][0]["channels"], cut.get("channel")
+        one = [asked] if isinstance(asked, int) else asked or channels
+        expected.append(
+            (cut["recording"]["sources"][0]["source"], channels.index(one[0]) + 1 if len(one) == 1 else None)
+        )
+    heard = [(recipe.file, getattr(recipe, "channel", None)) for recipe in found]
+    assert sorted(heard, key=str) == sorted(expected, key=str), f"{heard} instead of {expected}"
+    return "read"
+
+
 def manifests(number: int, folder: Path, seed: int = 0) -> Findings:
     """Mutates `number` lists of recordings."""
     rows = [{"audio": f"{index}.wav", "text": word, "speaker": "ann"} for index, word in enumerate(WORDS)]
@@ -83,12 +112,14 @@ def manifests(number: int, folder: Path, seed: int = 0) -> Findings:
         (folder / row["audio"]).touch()
     tsv = "\n".join(["audio\ttext\tspeaker", *("\t".join(row.values()) for row in rows)])
     jsonl = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    cut = json.dumps(CUT, ensure_ascii=False)
     findings = Findings("manifests")
     for index in range(number):
         dice = random.Random(f"{seed} {index}")
-        name, whole = (("a.tsv", tsv), ("a.jsonl", jsonl))[index % 2]
+        name, whole = (("a.tsv", tsv), ("a.jsonl", jsonl), ("cuts.jsonl", cut))[index % 3]
         content = damaged(whole.encode(), dice)
-        findings.try_case(f"{name} {seed} {index}", lambda name=name, content=content: manifest(folder, name, content))
+        read = partial(cuts, folder, content) if whole == cut else partial(manifest, folder, name, content)
+        findings.try_case(f"{name} {seed} {index}", read)
     return findings
 
 

@@ -61,6 +61,8 @@ class Corpus(ABC):
 
     in_place: ClassVar[bool] = False
     """Whether its recordings stay where they are, in shards of somebody else's; its recipes are then `InPlace`."""
+    listing: ClassVar[tuple[str, ...]] = ()
+    """Settings that only choose what is listed: how a recipe is rendered does not depend on them."""
     layout: ClassVar[str] = ""
     """The folder layout this corpus reads, for the message about a missing or wrong root."""
 
@@ -78,7 +80,7 @@ class Corpus(ABC):
             with locked(downloads):
                 return self.fetch(downloads)
         if not root.is_dir():
-            raise FoldError(f"{self.name}: no folder {root}; expected {self.layout}")
+            raise FoldError(f"{self.name}: no folder {root}{self.layout and f'; expected {self.layout}'}")
         return root
 
     @abstractmethod

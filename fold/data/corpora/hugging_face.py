@@ -61,6 +61,7 @@ class HuggingFace(RecordedCorpus):
     test: str | dict[str, str] = "test"
     columns: dict[str, str] = field(default_factory=dict)
 
+    listing = ("train", "dev", "test")
     layout = "a dataset as `save_to_disk` writes it, or Parquet files"
 
     def locate(self, root: Path | None, downloads: Path) -> Path:

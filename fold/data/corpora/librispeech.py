@@ -28,6 +28,7 @@ class LibriSpeech(RecordedCorpus):
     dev: list[str] = field(default_factory=lambda: ["dev-clean"])
     test: list[str] = field(default_factory=lambda: ["test-clean"])
 
+    listing = ("train", "dev", "test")
     layout = "ROOT/SUBSET/SPEAKER/CHAPTER/*.flac with SPEAKER-CHAPTER.trans.txt (or ROOT/LibriSpeech/SUBSET/...)"
 
     def locate(self, root: Path | None, downloads: Path) -> Path:

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from fold.data.corpora.base import is_valid_id
+from fold.data.corpora.cuts import place_in
 from fold.data.corpora.kaldi import is_kaldi, read_kaldi
 from fold.data.corpora.recorded import decoded
 from fold.errors import FoldError
 
 REQUIRED = ("audio", "text")
 TEXTS = (*REQUIRED, "speaker", "id")
-KEYS = (*TEXTS, "start", "seconds")
-NUMBERS = ("speaker", "start", "seconds")
+KEYS = (*TEXTS, "start", "seconds", "end", "channel")
+NUMBERS = ("speaker", "start", "seconds", "end", "channel")
 """What may be a number in JSON."""
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".json")
 
@@ -81,11 +82,12 @@ def _legible(name: str, of: str) -> str:
 
 
 def _names(columns: Mapping[str, str]) -> dict[str, str]:
-    """What a list calls its columns, by our names. Raises FoldError if one is none of ours."""
+    """What a list calls its columns, by our names: channels only if it is told, since there are columns called so that
+    hold something else, or count from 0. Raises FoldError if one is none of ours."""
     for key in columns:
         if key not in KEYS:
             raise FoldError(f"columns: there is no '{key}'; expected some of {', '.join(KEYS)}")
-    return dict(zip(KEYS, KEYS, strict=True)) | dict(columns)
+    return {key: key for key in KEYS if key != "channel"} | dict(columns)
 
 
 def _unpacked(name: str, content: bytes) -> bytes:
@@ -150,6 +152,8 @@ def _parse_json(name: str, text: str, names: Mapping[str, str]) -> Lines:
         for key in REQUIRED:
             if values[key] is None:
                 _check_key(where, "key", names[key], row)
+        if isinstance(values["audio"], dict):
+            values |= place_in(where, values["audio"], values.get("channel"))
         yield number, values
 
 

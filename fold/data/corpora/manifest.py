@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fold.audio import Channel
 from fold.data.corpora.base import SPLITS, Recipe, by_subset
 from fold.data.corpora.kaldi import is_kaldi
 from fold.data.corpora.lists import Row, id_of, id_of_file, read_rows
-from fold.data.corpora.recorded import RecordedCorpus, Recording, Segment, folder_of
+from fold.data.corpora.recorded import ChannelSegment, RecordedCorpus, Recording, Segment, folder_of
+from fold.data.corpora.segments import TOLERANCE
 from fold.errors import FoldError
 
 
@@ -20,8 +22,9 @@ class Manifest(RecordedCorpus):
     A list is a TSV or CSV file whose first line names its columns, a JSONL file (or one called .json) with an object a
     line, any of these packed by gzip, or a folder as Kaldi has it (wav.scp, text, perhaps segments and utt2spk).
     Columns or keys: `audio` (path, relative to the list's folder or absolute), `text`, and, if wanted, `speaker`
-    (default: `unknown`), `id` (default: made from the path), and `start` (default: 0) and `seconds` (default: to the
-    end) of an utterance that is a part of a longer recording. Further ones are ignored.
+    (default: `unknown`), `id` (default: made from the path), and `start` (default: 0) and `seconds` or `end` (default:
+    until it ends) of an utterance that is a part of a longer recording. Only if `columns` names it: `channel`, which of
+    the recording's channels an utterance is in (a number from 1, `left`, `right` or `mix`). Further ones are ignored.
 
     Args:
         train: List, relative to the root. Several of a split by names of their own,
@@ -29,7 +32,8 @@ class Manifest(RecordedCorpus):
         dev: Likewise, of the dev split.
         test: Likewise, of the test split.
         columns: What the lists call these columns, where it is something else: `{audio: path, text: sentence}`. In
-            JSON, dots lead further in, `supervisions.0.text`, and `*` joins the texts of a list.
+            JSON, dots lead further in, `supervisions.0.text`, and `*` joins the texts of a list; `audio` may be a
+            recording of lhotse's, whose channels are then named as there.
         audio_folder: Where paths of audio begin, relative to the root; null: the list's folder.
     """
 
@@ -39,6 +43,7 @@ class Manifest(RecordedCorpus):
     columns: dict[str, str] = field(default_factory=dict)
     audio_folder: str | None = None
 
+    listing = ("train", "dev", "test", "columns", "audio_folder")
     layout = "a manifest for each split, with columns audio, text and, if wanted, speaker and id"
 
     def locate(self, root: Path | None, downloads: Path) -> Path:
@@ -84,7 +89,7 @@ class Manifest(RecordedCorpus):
         listed: dict[str, tuple[str, Recording]] = {}
         folder = self._audio_folder(root, name)
         for where, row in read_rows(root / name, self.columns):
-            recording = _recording(where, row, folder)
+            recording = _recording(where, row, folder, self.channel)
             if recording.id in listed:
                 line = listed[recording.id][0].rpartition(":")[2]
                 raise FoldError(f"{where}: the id '{recording.id}' is that of line {line} already")
@@ -118,25 +123,49 @@ def _check_there(where: str, path: Path) -> None:
     raise FoldError(f"{where}: there is no recording {path}{reason}")
 
 
-def _recording(where: str, row: Row, folder: Path) -> Recording:
-    """Return the recording of a row; `folder`, relative to the root, is where its audio is looked for."""
+def _recording(where: str, row: Row, folder: Path, otherwise: Channel) -> Recording:
+    """Return the recording of a row; `folder`, relative to the root, is where its audio is looked for, `otherwise` the
+    channel that is read where the row tells of none."""
     text = " ".join(row["text"].split())
     if not text or not row["audio"]:
         raise FoldError(f"{where}: empty {'audio' if text else 'text'}")
     file, speaker = (folder / row["audio"]).as_posix(), row["speaker"] or "unknown"
-    times = [row[key] for key in ("start", "seconds") if row["start"]]
-    id = id_of(row["id"]) if row["id"] else id_of_file(row["audio"], *times)
-    if not row["start"] and not row["seconds"]:
+    part = [row[key] for key in ("start", "seconds") if row["start"]]
+    part += [row[key] for key in ("end", "channel") if row[key]]
+    id = id_of(row["id"]) if row["id"] else id_of_file(row["audio"], *part)
+    if row["channel"]:
+        return ChannelSegment(id, text, speaker, file, *_times(where, row), _channel(where, row, otherwise))
+    if not any(row[key] for key in ("start", "seconds", "end")):
         return Recording(id, text, speaker, file)
     return Segment(id, text, speaker, file, *_times(where, row))
 
 
+def _channel(where: str, row: Row, otherwise: Channel) -> Channel:
+    """The channel of a row. Raises FoldError if it is none, or if the corpus is told of another."""
+    told = row["channel"]
+    number = {"left": 1, "right": 2}.get(told) or (int(told) if told.isdecimal() else 0)
+    if told != "mix" and not number:
+        raise FoldError(f"{where}: channel is '{told}': expected a number from 1, left, right or mix")
+    if otherwise not in ("mix", told, number, {1: "left", 2: "right"}.get(number)):
+        raise FoldError(f"{where}: channel is {told}, but data.corpus.channel is {otherwise}: leave one of them out")
+    return number or "mix"
+
+
 def _times(where: str, row: Row) -> tuple[float, float | None]:
     """Where a segment starts, and its length, both in seconds."""
+    told = {key: row[key] for key in ("start", "seconds", "end") if row[key]}
     try:
-        start, seconds = float(row["start"] or 0), float(row["seconds"]) if row["seconds"] else None
+        numbers = {key: float(value) for key, value in told.items()}
     except ValueError:
-        raise FoldError(f"{where}: start {row['start']!r}, seconds {row['seconds']!r}: expected numbers") from None
+        raise FoldError(
+            f"{where}: {', '.join(f'{key} {value!r}' for key, value in told.items())}: expected numbers"
+        ) from None
+    start, seconds = numbers.get("start", 0.0), numbers.get("seconds")
+    if "end" in numbers:
+        until = round(numbers["end"] - start, 6)
+        if seconds is not None and not abs(until - seconds) <= TOLERANCE:
+            raise FoldError(f"{where}: a segment from {start} s to {numbers['end']} s does not last {seconds} s")
+        seconds = until
     if not 0 <= start < math.inf or (seconds is not None and not 0 < seconds < math.inf):
         raise FoldError(f"{where}: a segment cannot start at {start} s and last {seconds} s")
     return start, seconds

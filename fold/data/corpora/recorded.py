@@ -43,6 +43,17 @@ class Segment(Recording):
     seconds: float | None
 
 
+@dataclass(frozen=True)
+class ChannelSegment(Segment):
+    """An utterance whose list tells which channel of a recording it is in.
+
+    Attributes:
+        channel: as of `read_audio`.
+    """
+
+    channel: Channel
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordedCorpus(Corpus):
     """A corpus of recordings, one per utterance.
@@ -73,7 +84,8 @@ class RecordedCorpus(Corpus):
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         [path] = self.sources(recipe, root)
         if isinstance(recipe, Segment):
-            part = read_segment(path, recipe.start, recipe.seconds, self.channel)
+            channel = recipe.channel if isinstance(recipe, ChannelSegment) else self.channel
+            part = read_segment(path, recipe.start, recipe.seconds, channel)
             samples, sample_rate, notices = self.checked(path, part)
         else:
             samples, sample_rate, notices = self.read(path)
@@ -123,10 +135,8 @@ def decoded(name: object, content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        found = (
-            ", but UTF-16: save it as UTF-8" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
-        )
-        raise FoldError(f"{name}:{line}: not UTF-8{found}") from None
+        found = ", but UTF-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+        raise FoldError(f"{name}:{line}: not UTF-8{found}: save it as UTF-8") from None
 
 
 def folder_of(root: Path | None) -> Path:

@@ -21,6 +21,7 @@ from fold.errors import FoldError
 
 HELD_OUT = 50  # of so many shards of one list, one is for dev and one for test
 MAX_LIST_BYTES = 1 << 31
+COLUMNS = ("audio", "text", "speaker")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class WebShards(RecordedCorpus):
         """Return where scans of the shards are kept."""
         if root is not None:
             raise FoldError(f"{self.name}: its root belongs to its lists; see WebShards.rooted")
+        for key in self.columns:
+            if key not in COLUMNS:
+                raise FoldError(
+                    f"{self.name}: columns: '{key}' is not read of shards; expected some of {', '.join(COLUMNS)}"
+                )
         seen: dict[str, str] = {}
         for split in SPLITS:
             for place in (place for places in self._shards(split).values() for place in places):

@@ -116,6 +116,40 @@ def test_seconds_alone_are_the_first_of_a_recording(tmp_path: Path) -> None:
         corpus.render(recipes["so"], tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ({"start": "0.5", "end": "1.25"}, (0.5, 0.75)),
+        ({"start": "0.5", "end": "1.25", "seconds": "0.76"}, (0.5, 0.75)),
+        ({"end": "1.25"}, (0.0, 1.25)),
+        ({"start": "0.5", "end": ""}, (0.5, 2.5)),
+        (
+            {"start": "0.5", "end": "1.25", "seconds": "1"},
+            "a.tsv:2: a segment from 0.5 s to 1.25 s does not last 1.0 s",
+        ),
+        ({"start": "0.5", "end": "0.25"}, "a.tsv:2: a segment cannot start at 0.5 s and last -0.25 s"),
+        ({"start": "0.5", "end": "soon"}, "a.tsv:2: start '0.5', end 'soon': expected numbers"),
+        ({"start": "0.5", "end": "nan"}, "a.tsv:2: a segment cannot start at 0.5 s and last nan s"),
+    ],
+)
+def test_a_part_may_be_told_by_its_end(times: dict[str, str], expected: object, tmp_path: Path) -> None:
+    """As in the lists of VoxPopuli; without it the rest of the recording was read."""
+    sound = speech(3.0, SAMPLE_RATE)
+    soundfile.write(tmp_path / "talk.wav", sound, SAMPLE_RATE)
+    (tmp_path / "a.tsv").write_text(
+        "\t".join(["audio", "text", *times]) + "\n" + "\t".join(["talk.wav", "yes", *times.values()])
+    )
+    corpus = Manifest(train="a.tsv")
+    if isinstance(expected, str):
+        with pytest.raises(FoldError) as caught:
+            corpus.recipes("train", tmp_path)
+        assert expected in str(caught.value)
+        return
+    [recipe] = corpus.recipes("train", tmp_path)
+    first, number = (round(seconds * SAMPLE_RATE) for seconds in expected)
+    np.testing.assert_allclose(corpus.render(recipe, tmp_path).samples, sound[first : first + number], atol=1e-3)
+
+
 KALDI = {"wav.scp": "r1 one.wav\n", "text": "u1 yes\n", "segments": "u1 r1 0.1 0.2\n"}
 
 

@@ -148,7 +148,7 @@ def test_the_order_is_fixed_and_mixes(root):
         ("audio\ttext\na\tw\n", r"2: there is no recording"),
         ("audio\ttext\na/one.wav\tv\na/two.flac\tv\na/one.wav\tw\n", r"4: the id 'a_one-\w+' is that of line 2"),
         ("audio\ttext\tid\na/one.wav\tv\tx\na/two.flac\tv\tx\n", r"3: the id 'x' is that of line 2"),
-        ("audio\ttext\tstart\na/one.wav\tv\tsoon\n", r"2: start 'soon', seconds '': expected numbers"),
+        ("audio\ttext\tstart\na/one.wav\tv\tsoon\n", r"2: start 'soon': expected numbers"),
         ("audio\ttext\tstart\tseconds\na/one.wav\tv\t-1\t2\n", r"2: a segment cannot start at -1.0 s"),
         ("audio\ttext\tstart\tseconds\na/one.wav\tv\t1\tnan\n", r"2: a segment cannot start at 1.0 s and last nan"),
         ("audio\ttext\tstart\tseconds\na/one.wav\tv\t1\t0\n", r"2: a segment cannot start at 1.0 s and last 0.0 s"),
@@ -156,7 +156,7 @@ def test_the_order_is_fixed_and_mixes(root):
         (f"audio\ttext\n{'so it was said ' * 20}\ta/one.wav\n", r"2: there is no recording .*\(File name too long\)"),
         ("audio\ttext\na\0.wav\tv\n", r"2: there is no recording"),
         ("audio\ttext\na/one.wav\tv\tw\n", r"2: 3 columns between tabs, the first line has 2"),
-        (b"audio\ttext\na/one.wav\tgr\xf6\xdfe\n", r"2: not UTF-8$"),
+        (b"audio\ttext\na/one.wav\tgr\xf6\xdfe\n", r"2: not UTF-8: save it as UTF-8$"),
         ("audio\ttext\na/one.wav\tv\n".encode("utf-16"), r"1: not UTF-8, but UTF-16: save it as UTF-8"),
     ],
 )

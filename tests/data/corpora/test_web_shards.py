@@ -251,6 +251,7 @@ GOOD = [("a.wav", sound()), ("a.txt", b"yes")]
         ({"lists": "list.tsv"}, GOOD, r"list.tsv:3: 'a.wav' has another line already, with another text"),
         ({"lists": "member:a.csv"}, GOOD, r"train-0.tar: there is no list 'a.csv' in it"),
         ({"lists": "good.tsv"}, [("b.wav", sound())], r"no recording is in them, or none is listed"),
+        ({"lists": "good.tsv", "columns": {"channel": "text"}}, GOOD, r"columns: 'channel' is not read of shards; exp"),
     ],
 )
 def test_what_cannot_be_indexed_is_told_in_a_line(

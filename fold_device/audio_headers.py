@@ -36,6 +36,8 @@ NO_AUDIO = (  # what a file begins with, in lower case
     (b"pk\x03\x04", "a zip archive, not audio; unpack it"),
     (b"\x1f\x8b", "a gzip archive, not audio; unpack it"),
 )
+HEADERLESS = (".raw", ".pcm", ".sw", ".sln", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g711", ".s16", ".f32")
+"""What files of bare samples are called."""
 
 
 def refusal(file: object, head: bytes) -> str | None:
@@ -47,8 +49,21 @@ def refusal(file: object, head: bytes) -> str | None:
             return reason
     for offset, magic, kind in FOREIGN:
         if head.startswith(magic, offset):
-            return f"{kind}, a format that is not read; convert it with `ffmpeg -i '{file}' '{file}.wav'`"
+            return f"{kind}, a format that is not read; convert it with {_converted(file)}"
     return None
+
+
+def advice(file: object) -> str:
+    """What to do with a file that is not read, though nothing tells what it is."""
+    if str(file).lower().endswith(HEADERLESS):
+        told = "-f s16le -ar 16000 -ac 1 "
+        return f"samples without a header get one by {_converted(file, told)}, with their own kind and rate"
+    return f"if it can be played, convert it with {_converted(file)}"
+
+
+def _converted(file: object, told: str = "") -> str:
+    """The command that makes a file readable. told: what FFmpeg must be told of it."""
+    return f"`ffmpeg {told}-i '{file}' '{file}.wav'`"
 
 
 class Flac(NamedTuple):
