@@ -1,6 +1,7 @@
 """Models for onnx-asr: the graph as it calls it, and, where a release knows the layout, through onnx-asr itself."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,11 +19,16 @@ from fold.decoding.greedy import ctc_greedy
 from fold.errors import FoldError
 from fold.export.onnx.baked import change_depth
 from fold.export.onnx.onnx_asr import vocabulary_lines, write_onnx_asr
-from fold.models import Recogniser
+from fold.models import Foundation, Recogniser
+from fold.models.foundation import Shape
 from fold.paths import PathSpace
 from fold.text.units import CharUnits, SentencePieceUnits
 
 LENGTHS = (3 * RATE, 2 * RATE + 77, RATE, 300)
+WAV2VEC2 = Shape(
+    dim=32, num_heads=2, num_layers=2, ffn_dim=64, position_kernel=16, position_groups=4, conv_channels=(16,) * 7
+)
+NETWORKS = {"conformer": (conformer(), 640), "wav2vec2": (Foundation(shape=WAV2VEC2), 320)}  # and samples of a frame
 
 
 def talkative(model: Recogniser) -> None:
@@ -32,15 +38,23 @@ def talkative(model: Recogniser) -> None:
     model.ctc_head.bias.data[1] -= 100
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """A model at its deepest path."""
+@dataclass
+class ForOnnxAsr(Exported):
+    """samples: of a frame."""
+
+    samples: int
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ForOnnxAsr:
+    """A folded model at its deepest path."""
+    network, samples = NETWORKS[request.param]
     folder = tmp_path_factory.mktemp("onnx_asr")
-    description = describe(conformer(), PathSpace(2, (2, 3)))
+    description = describe(network, PathSpace(2, (2, 3)))
     model = checkpoint(folder / "last.ckpt", description, talkative)
     arguments = [f"--ckpt_path={folder}/last.ckpt", f"--output={folder}/out", "--storage=[fp32,int8]"]
     assert main(["export", "--to=onnx-asr", *arguments]) == 0
-    return Exported(folder / "out", model, description)
+    return ForOnnxAsr(folder / "out", model, description, samples)
 
 
 def heard_by_fold(exported: Exported, depth: int) -> list[str]:
@@ -60,11 +74,11 @@ def sounds() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [2, 5])
-def test_the_graph_gives_blank_behind_the_end_of_a_sound(exported: Exported, depth: int) -> None:
+def test_the_graph_gives_blank_behind_the_end_of_a_sound(exported: ForOnnxAsr, depth: int) -> None:
     """onnx-asr counts the frames of padded sounds by itself, some too many."""
     change_depth(exported.folder / "model.onnx", depth, None)
     config = json.loads((exported.folder / "config.json").read_text())
-    assert config == {"model_type": "wav2vec2-ctc", "subsampling_factor": 640}
+    assert config == {"model_type": "wav2vec2-ctc", "subsampling_factor": exported.samples}
     session = onnxruntime.InferenceSession(exported.folder / "model.onnx", providers=["CPUExecutionProvider"])
     waveforms, num_samples = sounds()
     fed = {"input_values": waveforms.numpy(), "input_lengths": num_samples.numpy()}
@@ -73,7 +87,7 @@ def test_the_graph_gives_blank_behind_the_end_of_a_sound(exported: Exported, dep
     for row, right in zip(log_probs, expected, strict=True):
         assert np.abs(row[: len(right)] - right.numpy()).max(initial=0) < 3e-4
         assert (row[len(right) :].argmax(-1) == 0).all()
-    assert any(length // 640 + 1 > len(right) for length, right in zip(LENGTHS, expected, strict=True))
+    assert any(length // exported.samples + 1 > len(right) for length, right in zip(LENGTHS, expected, strict=True))
 
 
 @pytest.mark.slow
