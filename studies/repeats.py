@@ -2,15 +2,15 @@
 
     python -m studies.repeats
 
-Each is trained as `make train EXP=conformer_fold` trains the default model, once for each random seed. Every finished
-run leaves its records in studies/results/; the study goes on where it was interrupted, and fills
+Each is trained as `make train EXP=conformer_fold` trained the default model before it had Muon, once for each random
+seed. Every finished run leaves its records in studies/results/; the study goes on where it was interrupted, and fills
 docs/results/repeats.md. `--page-only` makes the table again, `--commands` prints how each run is trained.
 """
 
 from __future__ import annotations
 
 from studies.results_page import TABLES, update_pages, variants_table
-from studies.runs import Run, commands, options_of, train_methods
+from studies.runs import ADAMW, Run, commands, options_of, train_methods
 
 STUDY = "repeats"
 SEEDS = (1, 2, 3)
@@ -41,7 +41,7 @@ def main() -> None:
 def methods() -> dict[str, list[Run]]:
     """Runs by name, what they are compared with first."""
     return {
-        name: [Run(STUDY, name, "conformer_fold", "commands", changes, seed) for seed in SEEDS]
+        name: [Run(STUDY, name, "conformer_fold", "commands", (ADAMW, *changes), seed) for seed in SEEDS]
         for name, changes in METHODS.items()
     }
 

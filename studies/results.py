@@ -29,7 +29,7 @@ from studies.results_page import (
     variants_in_short,
     variants_table,
 )
-from studies.runs import Run, commands, fold, options_of, train_all
+from studies.runs import ADAMW, Run, commands, fold, options_of, train_all
 
 STUDY = "study"
 UPDATES = {"fsdd": 1200, "commands": 2000}  # by corpus
@@ -130,6 +130,7 @@ def physical(lr: float, corpus: str, seed: int, depth: int) -> Run:
 def base(lr: float, corpus: str) -> tuple[str, ...]:
     updates = UPDATES[corpus]
     return (
+        ADAMW,
         "--model.network.num_mels=40",  # as the experiments had when it began
         "--data.update_seconds=25",
         f"--trainer.max_steps={updates}",

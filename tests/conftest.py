@@ -72,7 +72,7 @@ model:
     class_path: fold.models.Conformer
     init_args:
 {network}
-  optimizer: {{class_path: torch.optim.AdamW, init_args: {{lr: 3.0e-3}}}}
+  optimizer: {{class_path: fold.training.muon.MuonWithAdam, init_args: {{lr: 3.0e-3}}}}
   lr_scheduler:
     class_path: torch.optim.lr_scheduler.OneCycleLR
     init_args: {{max_lr: 3.0e-3, total_steps: "${{trainer.max_steps}}"}}

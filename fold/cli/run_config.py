@@ -11,6 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
 from fold.checkpoint import CONFIG
+from fold.errors import FoldError
 from fold.settings import current_names, differences
 from fold.training import run_folder, wandb_run
 from fold.training.parts import data_of
@@ -54,7 +55,22 @@ class SaveRunConfig(SaveConfigCallback):
         step = data_of(trainer).moved_to  # known by now: Lightning restores the model, the data, then callbacks
         if step is not None:
             move_to(checkpoint, step, trainer.accumulate_grad_batches)
-        if trainer.is_global_zero and CONFIG in checkpoint:
-            before, now = yaml.safe_load(checkpoint[CONFIG]), run_settings(self.parser, self.config)
-            for line in differences(current_names(before), current_names(now)):
+        if CONFIG not in checkpoint:
+            return
+        before, now = (
+            current_names(each) for each in (yaml.safe_load(checkpoint[CONFIG]), run_settings(self.parser, self.config))
+        )
+        _check_optimizer(before, now)
+        if trainer.is_global_zero:
+            for line in differences(before, now):
                 print(f"resumed with {line}")
+
+
+def _check_optimizer(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raises FoldError if a run would go on with another optimizer than the one whose state its checkpoint holds."""
+    was, given = (settings["model"]["optimizer"]["class_path"] for settings in (before, now))
+    if was != given:
+        raise FoldError(
+            f"model.optimizer: the checkpoint holds the state of {was}, of which {given} can make nothing; go on with "
+            f"--model.optimizer.class_path={was}, or begin a new run from its weights with --init_from"
+        )

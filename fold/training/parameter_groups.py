@@ -15,21 +15,21 @@ RATE = "rate"  # in a group of an optimizer: its share of the learning rate
 
 
 def parameter_groups(module: nn.Module, rates: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The parameters of a module that learn, as an optimizer takes them: those without a rate of their own, then a
-    group for each rate, with the rate under `RATE`.
+    """The parameters of a module that learn, with their names, as an optimizer takes them: those without a rate of
+    their own, then a group for each rate, with the rate under `RATE`.
 
     rates: multiples of the learning rate by how the names of the model's parameters begin, such as `ctc_head` or
     `stem.mask`; where several fit, the longest counts.
     Raises FoldError if a rate is not positive, or if no parameter has such a name.
     """
-    groups: dict[str, list[nn.Parameter]] = {"": [], **{part: [] for part in rates}}
+    groups: dict[str, list[tuple[str, nn.Parameter]]] = {"": [], **{part: [] for part in rates}}
     found: set[str] = set()
     named = {name.removeprefix("model."): parameter for name, parameter in module.named_parameters()}
     for name, parameter in named.items():
         fitting = [part for part in rates if f"{name}.".startswith(f"{part}.")]
         found.update(fitting)
         if parameter.requires_grad:
-            groups[max(fitting, key=len, default="")].append(parameter)
+            groups[max(fitting, key=len, default="")].append((name, parameter))
     for part, rate in rates.items():
         if rate <= 0:
             raise FoldError(

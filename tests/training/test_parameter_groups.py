@@ -46,7 +46,7 @@ def test_an_update_moves_each_part_at_its_rate(model: Recogniser) -> None:
 def test_without_rates_there_is_one_group_of_all_that_learns(model: Recogniser) -> None:
     [group] = parameter_groups(model, {})
     assert group[RATE] == 1.0
-    assert [id(p) for p in group["params"]] == [id(p) for p in model.parameters() if p.requires_grad]
+    assert [id(p) for _, p in group["params"]] == [id(p) for p in model.parameters() if p.requires_grad]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,14 @@ def test_overrides_are_honoured_and_told(begun: list[str], fold_command: Command
     assert len(list((tmp_path / "run" / "wandb").glob("offline-run-*"))) == 2 and len(ids) == 1  # one W&B run
 
 
+def test_another_optimizer_cannot_go_on(begun: list[str], fold_command: Command, tmp_path: Path) -> None:
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    done = fold_command(*begun, "--model.optimizer=torch.optim.AdamW", check=False)
+    assert done.status == 2
+    assert "the checkpoint holds the state of fold.training.muon.MuonWithAdam" in done.stderr and "--init_from" in done.stderr
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
 def test_other_batches_begin_the_epoch_again(
     begun: list[str], fold_command: Command, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
