@@ -74,7 +74,10 @@ def test_another_optimizer_cannot_go_on(begun: list[str], fold_command: Command,
     before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
     done = fold_command(*begun, "--model.optimizer=torch.optim.AdamW", check=False)
     assert done.status == 2
-    assert "the checkpoint holds the state of fold.training.muon.MuonWithAdam" in done.stderr and "--init_from" in done.stderr
+    assert (
+        "the checkpoint holds the state of fold.training.muon.MuonWithAdam" in done.stderr
+        and "--init_from" in done.stderr
+    )
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ TEXTS = (*REQUIRED, "speaker", "id")
 KEYS = (*TEXTS, "start", "seconds", "end", "channel")
 NUMBERS = ("speaker", "start", "seconds", "end", "channel")
 """What may be a number in JSON."""
+ELSEWHERE = {"start": "offset", "seconds": "duration"}
+"""What others call our columns of parts."""
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".json")
 
 Row = dict[str, str]
@@ -128,6 +130,7 @@ def _parse_table(name: str, lines: Iterable[tuple[int, list[str]]], names: Mappi
             columns = fields
             for key in REQUIRED:
                 _check_key(f"{name}:{number}", "column", names[key], columns)
+            _check_parts(f"{name}:{number}", names, columns)
             for column in names.values():
                 if columns.count(column) > 1:
                     raise FoldError(f"{name}:{number}: {columns.count(column)} columns are called '{column}'")
@@ -152,6 +155,7 @@ def _parse_json(name: str, text: str, names: Mapping[str, str]) -> Lines:
         for key in REQUIRED:
             if values[key] is None:
                 _check_key(where, "key", names[key], row)
+        _check_parts(where, names, row)
         if isinstance(values["audio"], dict):
             values |= place_in(where, values["audio"], values.get("channel"))
         yield number, values
@@ -184,3 +188,18 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _check_key(where: str, kind: str, wanted: str, found: Iterable[str]) -> None:
     if wanted not in found:
         raise FoldError(f"{where}: no {kind} '{wanted}'; there are: {', '.join(found)}")
+
+
+def _check_parts(where: str, names: Mapping[str, str], found: Collection[str]) -> None:
+    """Raises FoldError if others' names tell which part of a recording an utterance is, and would not be read."""
+    unread = {
+        key: column
+        for key, column in ELSEWHERE.items()
+        if column in found and column not in names.values() and names[key] not in found
+    }
+    if "start" in unread or ("seconds" in unread and names["start"] in found and names["end"] not in found):
+        told = ", ".join(f"{key}: {column}" for key, column in unread.items())
+        raise FoldError(
+            f"{where}: {' and '.join(unread.values())} would not be read, but a wrong part of the recording; say what "
+            f'it is, --data.corpus.columns="{{{told}}}"'
+        )

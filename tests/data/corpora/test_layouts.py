@@ -1,5 +1,6 @@
 """Corpora in the layouts of others, by their shipped settings: prepared, what was said at its place, and trained."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +149,33 @@ def test_a_part_may_be_told_by_its_end(times: dict[str, str], expected: object, 
     [recipe] = corpus.recipes("train", tmp_path)
     first, number = (round(seconds * SAMPLE_RATE) for seconds in expected)
     np.testing.assert_allclose(corpus.render(recipe, tmp_path).samples, sound[first : first + number], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("times", "advice"),
+    [
+        ({"start": 0.5, "duration": 0.75}, "{seconds: duration}"),
+        ({"offset": 0.5, "duration": 0.75}, "{start: offset, seconds: duration}"),
+        ({"offset": 0.5, "end": 1.25}, "{start: offset}"),
+        ({"duration": 3.0}, None),
+        ({"start": 0.5, "end": 1.25, "duration": 0.75}, None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["tsv", "jsonl"])
+def test_parts_in_columns_of_other_names_are_not_passed_over(
+    kind: str, times: dict[str, float], advice: str | None, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "talk.wav", speech(3.0, SAMPLE_RATE), SAMPLE_RATE)
+    row = {"audio": "talk.wav", "text": "yes", **times}
+    table = "\n".join("\t".join(map(str, fields)) for fields in (row, row.values()))
+    (tmp_path / f"a.{kind}").write_text(table if kind == "tsv" else json.dumps(row))
+    corpus = Manifest(train=f"a.{kind}")
+    if advice is None:
+        assert len(corpus.recipes("train", tmp_path)) == 1
+        return
+    with pytest.raises(FoldError, match="would not be read") as caught:
+        corpus.recipes("train", tmp_path)
+    assert f"a.{kind}:1: " in str(caught.value) and f'--data.corpus.columns="{advice}"' in str(caught.value)
 
 
 KALDI = {"wav.scp": "r1 one.wav\n", "text": "u1 yes\n", "segments": "u1 r1 0.1 0.2\n"}
