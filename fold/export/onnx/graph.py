@@ -8,24 +8,24 @@ import onnx_ir as ir
 import onnxscript.optimizer
 import torch
 from onnx_ir.passes import PassManager, common
-from torch import Tensor
+from torch import Tensor, nn
 
 from fold.export.onnx.loops import hoist
-from fold.export.onnx.network import ElasticRecogniser
 from fold.export.onnx.operators import TRANSLATIONS
 from fold.export.onnx.quiet import quiet
 
 OPSET = 18
 IR_VERSION = 8  # as old as the opset: runtimes refuse files of a newer version than they know
 SMALL = 1024  # elements of a constant that is computed here; of larger ones the runtime does it
-OUTPUTS = {"log_probs": ("batch", "frames"), "num_frames": ("batch",)}
+Dims = dict[str, tuple[str, ...]]
+"""Names of the leading, dynamic dimensions of inputs or outputs, by their names."""
 
 
-def trace(network: ElasticRecogniser, inputs: dict[str, Tensor], dims: dict[str, tuple[str, ...]]) -> ir.Model:
+def trace(network: nn.Module, inputs: dict[str, Tensor], dims: Dims, outputs: Dims) -> ir.Model:
     """The graph of a network.
 
     inputs: examples by name, in the order of the network's arguments, with at least two of every dynamic dimension;
-    dims: the names of each input's leading, dynamic dimensions.
+    dims: of each input; outputs: in the order in which the network returns them.
     Raises whatever PyTorch's exporter does where the network cannot be exported.
     """
     dynamic = tuple(dict.fromkeys(range(len(dims[name])), torch.export.Dim.DYNAMIC) for name in inputs)
@@ -36,7 +36,7 @@ def trace(network: ElasticRecogniser, inputs: dict[str, Tensor], dims: dict[str,
             dynamo=True,
             dynamic_shapes=dynamic,
             input_names=list(inputs),
-            output_names=list(OUTPUTS),
+            output_names=list(outputs),
             opset_version=OPSET,
             custom_translation_table=TRANSLATIONS,
             optimize=False,  # it would store what the filterbanks compute
@@ -48,7 +48,7 @@ def trace(network: ElasticRecogniser, inputs: dict[str, Tensor], dims: dict[str,
     for value in model.graph.inputs:
         _name_dims(value, dims)
     for value in model.graph.outputs:
-        _name_dims(value, OUTPUTS)
+        _name_dims(value, outputs)
     model.ir_version = IR_VERSION
     return model
 
@@ -123,7 +123,7 @@ def _drop_inferred(graph: onnx.GraphProto) -> None:
             _drop_inferred(body)
 
 
-def _name_dims(value: ir.Value, dims: dict[str, tuple[str, ...]]) -> None:
+def _name_dims(value: ir.Value, dims: Dims) -> None:
     assert value.name is not None and value.shape is not None
     names = dims[value.name]
     value.shape = ir.Shape([*names, *(value.shape[len(names) :])])
