@@ -77,7 +77,7 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--trainer.gradient_clip_val=-1",): "trainer.gradient_clip_val is -1",
     ("--model.optimizer=Nope",): "model.optimizer: no class",
     ("--model.optimizer=torch.optim.LBFGS",): "must support momentum",
-    (schedule("ConstantLR", ""), "--model.optimizer.lr=-1"): "model.optimizer: invalid learning rate",
+    (schedule("ConstantLR", ""), "--model.optimizer.lr=-1"): "model.optimizer: expected lr and weight_decay from 0",
     (schedule("StepLR", "step_size: 0"),): "model.lr_scheduler: integer modulo by zero",
     (schedule("OneCycleLR", "max_lr: 3.0e-3, total_steps: 0"),): "model.lr_scheduler (with trainer.max_steps 2)",
     (schedule("LambdaLR", "lr_lambda: x"),): "no class is called 'x'",

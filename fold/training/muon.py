@@ -50,9 +50,11 @@ class MuonWithAdam(Optimizer):
         weight_decay: float = 0.01,
     ) -> None:
         if not all(0 <= share < 1 for share in (momentum, *betas)):
-            raise FoldError(f"momentum is {momentum}, betas {list(betas)}: expected shares, from 0 to below 1")
+            raise FoldError(
+                f"model.optimizer: momentum {momentum}, betas {list(betas)}: expected shares, from 0 to below 1"
+            )
         if lr < 0 or eps <= 0 or weight_decay < 0 or iterations < 1:
-            raise FoldError("expected lr and weight_decay from 0, eps above 0, and iterations from 1")
+            raise FoldError("model.optimizer: expected lr and weight_decay from 0, eps above 0, and iterations from 1")
         given = {"lr": lr, "momentum": momentum, "iterations": iterations}
         super().__init__(params, {**given, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
         if not all("param_names" in group for group in self.param_groups):
@@ -71,6 +73,7 @@ class MuonWithAdam(Optimizer):
                 if parameter.grad is None:
                     continue
                 trained = Trained(parameter, parameter.grad, self.state[parameter])
+                trained.state["step"] = trained.state.get("step", 0) + 1
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 if is_matrix_of_layer(name, parameter):
                     matrices.setdefault(parameter.shape, []).append(trained)
@@ -110,7 +113,7 @@ def _muon(alike: Sequence[Trained], group: dict[str, Any]) -> None:
 
 def _adam(trained: Trained, group: dict[str, Any]) -> None:
     first, second = group["betas"]
-    step = trained.state["step"] = trained.state.get("step", 0) + 1
+    step = trained.state["step"]
     mean = trained.mean("exp_avg").lerp_(trained.gradient, 1 - first)
     square = trained.mean("exp_avg_sq").lerp_(trained.gradient.square(), 1 - second)
     root = (square / (1 - second**step)).sqrt_().add_(group["eps"])

@@ -133,7 +133,7 @@ def test_a_run_on_the_device(precision: str, tones_config: Path, fold_command: C
         f"--trainer.accelerator={'gpu' if DEVICE.type == 'cuda' else 'cpu'}",
         "--trainer.devices=1",
         f"--trainer.precision={precision}",
-        "--model.optimizer.fused=true",
+        "--model.optimizer={class_path: torch.optim.AdamW, init_args: {lr: 3.0e-3, fused: true}}",
         "--model.lr_scheduler.init_args.total_steps=4",
         "--trainer.callbacks+=fold.training.callbacks.WeightAverage",
         "--run_dir=run",

@@ -51,7 +51,10 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, Row
         content = path.read_bytes()
     except OSError as error:
         raise FoldError(f"{path}: cannot be read ({error.strerror})") from None
-    yield from parse_rows(str(path), content, columns)
+    for number, (where, row) in enumerate(parse_rows(str(path), content, columns)):
+        if number == 0:
+            _check_parts(where, _names(columns), _columns_of(str(path), content))
+        yield where, row
 
 
 def parse_rows(name: str, content: bytes, columns: Mapping[str, str]) -> Iterator[tuple[str, Row]]:
@@ -130,7 +133,6 @@ def _parse_table(name: str, lines: Iterable[tuple[int, list[str]]], names: Mappi
             columns = fields
             for key in REQUIRED:
                 _check_key(f"{name}:{number}", "column", names[key], columns)
-            _check_parts(f"{name}:{number}", names, columns)
             for column in names.values():
                 if columns.count(column) > 1:
                     raise FoldError(f"{name}:{number}: {columns.count(column)} columns are called '{column}'")
@@ -155,7 +157,6 @@ def _parse_json(name: str, text: str, names: Mapping[str, str]) -> Lines:
         for key in REQUIRED:
             if values[key] is None:
                 _check_key(where, "key", names[key], row)
-        _check_parts(where, names, row)
         if isinstance(values["audio"], dict):
             values |= place_in(where, values["audio"], values.get("channel"))
         yield number, values
@@ -188,6 +189,16 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _check_key(where: str, kind: str, wanted: str, found: Iterable[str]) -> None:
     if wanted not in found:
         raise FoldError(f"{where}: no {kind} '{wanted}'; there are: {', '.join(found)}")
+
+
+def _columns_of(name: str, content: bytes) -> Collection[str]:
+    """What the first line of a list that can be read calls its columns or keys."""
+    text = decoded(name, _unpacked(name, content) if name.endswith(".gz") else content)
+    first = next(line for _, line in _lines(text)).rstrip("\r")
+    suffix = os.path.splitext(name.removesuffix(".gz"))[1]
+    if suffix in (".json", ".jsonl"):
+        return tuple(json.loads(first))
+    return first.split("\t") if suffix == ".tsv" else next(csv.reader([first]))
 
 
 def _check_parts(where: str, names: Mapping[str, str], found: Collection[str]) -> None:
