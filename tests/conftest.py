@@ -36,6 +36,7 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
 # Small layers use two threads badly, and tests run beside each other.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"  # of calls of Lightning's, which Python hides outside of tests
 
 TINY_NETWORK = {
     "num_layers": 2,
