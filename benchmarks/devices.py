@@ -9,22 +9,22 @@ and int8, at the seed and at the deepest path, each in fresh processes of one th
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import subprocess
 import sys
-import tarfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import soundfile
+
+from benchmarks.shard import utterances
 
 SYSTEMS = ("PyTorch", "fp32", "int8")
 FIRST = 8  # utterances after which memory is read
@@ -48,7 +48,8 @@ class Case:
         run = load(self)
         factors = []
         memory = 0.0
-        for number, samples in enumerate(_sounds(Path(self.shard), self.number)):
+        sounds = (samples for samples, _ in islice(utterances(Path(self.shard)), self.number))
+        for number, samples in enumerate(sounds):
             begun = time.process_time()
             run(samples)
             factors.append((time.process_time() - begun) / (len(samples) / 16000))
@@ -87,14 +88,6 @@ def _onnx_runtime() -> Callable[[Case], Run]:
         return lambda samples: model.log_probs(samples, repeats)
 
     return load
-
-
-def _sounds(shard: Path, number: int) -> Iterator[np.ndarray]:
-    with tarfile.open(shard) as tar:
-        for name in [name for name in tar.getnames() if name.endswith(".flac")][:number]:
-            content = tar.extractfile(name)
-            assert content is not None
-            yield soundfile.read(io.BytesIO(content.read()), dtype="float32")[0]
 
 
 def _resident() -> float:

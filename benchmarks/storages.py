@@ -8,19 +8,17 @@ takes the utterances of shards of `fold prepare` one at a time, uncut, at every 
 from __future__ import annotations
 
 import argparse
-import io
-import json
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import soundfile
 import torch
 
 import fold_device
+from benchmarks.shard import utterances
 from fold import checkpoint
 from fold.export import onnx_module
 from fold.metrics.errors import ErrorCounts, count_errors
@@ -45,17 +43,6 @@ class Found:
         self.distances.append(distance)
 
 
-def utterances(shards: Sequence[Path]) -> Iterator[tuple[np.ndarray, str]]:
-    """Samples (samples,) and transcript of each utterance of shards."""
-    for shard in shards:
-        with tarfile.open(shard) as tar:
-            for name in [name for name in tar.getnames() if name.endswith(".flac")]:
-                sound, words = tar.extractfile(name), tar.extractfile(name.removesuffix("flac") + "json")
-                assert sound is not None and words is not None
-                samples, _ = soundfile.read(io.BytesIO(sound.read()), dtype="float32")
-                yield samples, json.load(words)["text"]
-
-
 def measure(file: Path, shards: Sequence[Path], folder: Path) -> dict[tuple[str, int], Found]:
     """Exports the model of a checkpoint into `folder` and hears all utterances with PyTorch and every storage."""
     model, description = checkpoint.load(file)
@@ -64,7 +51,7 @@ def measure(file: Path, shards: Sequence[Path], folder: Path) -> dict[tuple[str,
     paths = [description.space.canonical(depth) for depth in description.space.depths]
     found = {(storage, path.depth): Found() for storage in STORAGES for path in paths}
     units = stored["fp32"].units
-    for samples, reference in utterances(shards):
+    for samples, reference in chain.from_iterable(map(utterances, shards)):
         with torch.inference_mode():
             outputs = model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]), paths)
         for path, output in zip(paths, outputs, strict=True):

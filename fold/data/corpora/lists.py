@@ -193,8 +193,9 @@ def _check_key(where: str, kind: str, wanted: str, found: Iterable[str]) -> None
 
 def _columns_of(name: str, content: bytes) -> Collection[str]:
     """What the first line of a list that can be read calls its columns or keys."""
-    text = decoded(name, _unpacked(name, content) if name.endswith(".gz") else content)
-    first = next(line for _, line in _lines(text)).rstrip("\r")
+    packed = io.BytesIO(content)
+    with gzip.open(packed) if name.endswith(".gz") else packed as lines:
+        first = decoded(name, next(line for line in lines if line.strip())).rstrip("\r\n")
     suffix = os.path.splitext(name.removesuffix(".gz"))[1]
     if suffix in (".json", ".jsonl"):
         return tuple(json.loads(first))
