@@ -103,6 +103,7 @@ def fold_command(
 ) -> Iterator[Callable[..., Finished]]:
     """Runs `fold ...` in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    environment = dict(os.environ)
 
     def run(*arguments: object, check: bool = True) -> Finished:
         monkeypatch.delenv(STAMP, raising=False)
@@ -117,6 +118,9 @@ def fold_command(
         # A run that failed is left open until its process ends: the next one would log into it, in this folder.
         wandb.finish()
         wandb.teardown()
+    # Lightning tells processes that it starts their rank here: of a later test, one would wait for the other for ever.
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,10 @@ def shard(tmp_path: Path) -> Path:
     soundfile.write(content, np.zeros(RATE, np.float32), RATE, format="FLAC")
     with tarfile.open(tmp_path / "test.tar", "w") as tar:
         for number in range(3):
-            member = tarfile.TarInfo(f"{number}.flac")
-            member.size = len(content.getvalue())
-            tar.addfile(member, io.BytesIO(content.getvalue()))
+            for name, data in {"flac": content.getvalue(), "json": b'{"text": "zero"}'}.items():
+                member = tarfile.TarInfo(f"{number}.{name}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
     return tmp_path / "test.tar"
 
 
