@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from browser import chromium, served
+from browser import chromium, heard, served
 from conftest import TINY_NETWORK, Finished
 
 import fold
@@ -28,21 +28,6 @@ pytest.importorskip("fold.export.onnx")
 pytest.importorskip("onnxscript")
 DEPTHS = (2, 3, 4)
 RATE = 16000
-RECOGNISE = """
-const [names, depth, done] = arguments;
-(async () => {
-  const { Recogniser } = await import("./recogniser.js");
-  const { decode } = await import("./sound.js");
-  const recogniser = await Recogniser.open();
-  await recogniser.use("fp32");
-  const texts = [];
-  for (const name of names) {
-    const samples = await decode(await (await fetch(name)).arrayBuffer(), recogniser.sampleRate);
-    texts.push((await recogniser.transcribe(samples, depth)).text);
-  }
-  return texts;
-})().then(done, (error) => done(String(error)));
-"""
 
 
 @pytest.fixture
@@ -104,7 +89,6 @@ def test_transcripts_in_a_browser_are_those_of_fold(said: Said, tmp_path: Path) 
     for file in said.files:
         shutil.copy(file, page)
     with served(page) as address, chromium() as browser:
-        browser.set_script_timeout(60)
         browser.get(address)
         for depth, texts in said.texts.items():
-            assert browser.execute_async_script(RECOGNISE, [file.name for file in said.files], depth) == texts
+            assert heard(browser, [file.name for file in said.files], depth) == texts
