@@ -12,8 +12,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from fold.errors import FoldError
+
+Order = Literal["even", "last"]
 
 
 @dataclass(frozen=True, order=True)
@@ -47,18 +50,33 @@ class Path:
         return "-".join(str(layer + 1) for layer in self.layers)
 
 
+def _even(layers: list[int], number: int) -> list[int]:
+    """The last layer of each of `number` equal stretches."""
+    return [layers[run * len(layers) // number - 1] for run in range(1, number + 1)]
+
+
+def _last(layers: list[int], number: int) -> list[int]:
+    return layers[len(layers) - number :]
+
+
+_CANONICAL_ORDERS = {"even": _even, "last": _last}
+
+
 @dataclass(frozen=True)
 class PathSpace:
     """All paths that run each of `num_layers` layers 1 to `max_repeats` times, in order, up to `max_depth`.
 
     max_repeats: one number for all layers, or one per layer.
     max_depth: the deepest logical depth; None for the sum of `max_repeats`.
+    canonical_order: which layers run once more in canonical paths, where not all do: "even" spreads them over the
+    layers, "last" takes the last ones.
     Raises FoldError if the numbers contradict one another.
     """
 
     num_layers: int
     max_repeats: int | tuple[int, ...] = 2
     max_depth: int | None = None
+    canonical_order: Order = "even"
 
     def __post_init__(self) -> None:
         if self.num_layers < 1:
@@ -68,6 +86,8 @@ class PathSpace:
                 f"max_repeats is {self.max_repeats}: expected one number of at least 1, or {self.num_layers} such "
                 f"numbers (one per physical layer)"
             )
+        if self.canonical_order not in _CANONICAL_ORDERS:
+            raise FoldError(f"canonical_order is {self.canonical_order!r}: expected even or last")
         if self.max_depth is not None and not self.num_layers <= self.max_depth <= sum(self.limits):
             raise FoldError(
                 f"max_depth is {self.max_depth}: {self.num_layers} layers with max_repeats {self.max_repeats} reach "
@@ -120,16 +140,14 @@ class PathSpace:
         return path
 
     def canonical(self, depth: int) -> Path:
-        """The path of `depth` whose repeats are spread most evenly over the layers.
-
-        Where the layers do not divide evenly, the last of each equal stretch runs once more: of 4 layers, on dev, that
-        was as good as any other choice or better ("Which layers repeat" in `RESULTS.md`).
+        """The path that stands for `depth`: all layers run equally often, and those that `canonical_order` says once
+        more.
 
         Raises FoldError for a depth outside the space.
         """
         repeats, extra, roomy = self._level(depth)
-        for run in range(extra):
-            repeats[roomy[(run + 1) * len(roomy) // extra - 1]] += 1
+        for layer in _CANONICAL_ORDERS[self.canonical_order](roomy, extra):
+            repeats[layer] += 1
         return Path.from_repeats(repeats)
 
     def sample_even(self, depth: int, generator: random.Random) -> Path:

@@ -88,7 +88,7 @@ class Growth:
             return whole
         share = max(progress - self.alone, 0.0) / (self.grown - self.alone or 1.0)
         depth = whole.depths[0] + math.ceil(share * (len(whole.depths) - 1))
-        return PathSpace(whole.num_layers, whole.max_repeats, depth)
+        return PathSpace(whole.num_layers, whole.max_repeats, depth)  # evenly, whatever the canonical order
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ TRAINING = (
     "--trainer.devices=1",
     "--trainer.enable_progress_bar=false",
     "--data.num_workers=0",
+    "--model.canonical_order=even",  # of the first records
 )
 ADAMW = (  # of the small Conformers until Muon took its place
     "--model.optimizer={class_path: torch.optim.AdamW, "

@@ -33,7 +33,7 @@ ARCHITECTURES = [
     replace(TINY, spec_augment=SpecAugmentConfig(freq_masks=1, time_share=0.2), conv_norm="batch"),
     replace(TINY, decoder_layers=1, decoder_ffn_dim=10, checkpoint_activations=True),
 ]
-SPACES = [PathSpace(2, 2), PathSpace(2, (1, 3), max_depth=3)]
+SPACES = [PathSpace(2, 2), PathSpace(2, (1, 3), max_depth=3), PathSpace(2, canonical_order="last")]
 
 
 def describe(architecture: Conformer = TINY, space: PathSpace = SPACES[0]) -> Description:

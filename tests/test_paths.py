@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -64,6 +65,7 @@ def test_bad_text_is_refused_in_one_line(text: str) -> None:
         ({"num_layers": 3, "max_depth": 2}, "max_depth"),
         ({"num_layers": 3, "max_repeats": 2, "max_depth": 7}, "max_depth"),
         ({"num_layers": 3, "max_repeats": 2, "max_depth": 0}, "max_depth"),
+        ({"num_layers": 3, "canonical_order": "first"}, "canonical_order"),
     ],
 )
 def test_contradictory_spaces_are_refused_in_one_line(settings: dict, named: str) -> None:
@@ -104,6 +106,23 @@ def test_paths_are_those_of_the_enumeration(space: PathSpace) -> None:
 def test_ends(space: PathSpace) -> None:
     assert space.seed == Path(tuple(range(space.num_layers)))
     assert space.deepest == space.canonical(max(space.depths))
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+def test_canonical_paths_may_repeat_the_last_layers(space: PathSpace) -> None:
+    last = replace(space, canonical_order="last")
+    for depth in last.depths:
+        repeats = repeats_of(last.canonical(depth))
+        once_more = [times for times, limit in zip(repeats, last.limits, strict=True) if limit >= max(repeats)]
+        assert once_more == sorted(once_more)
+        assert sorted(repeats) == sorted(repeats_of(space.canonical(depth)))
+        assert last.canonical(depth) in space
+
+
+def test_of_four_layers_the_last_repeat_first() -> None:
+    space = PathSpace(4, 3, canonical_order="last")
+    found = [str(space.canonical(depth)) for depth in (5, 6, 7, 9)]
+    assert found == ["1-2-3-4-4", "1-2-3-3-4-4", "1-2-2-3-3-4-4", "1-1-2-2-3-3-4-4-4"]
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)

@@ -76,7 +76,7 @@ def _evaluate(
     content = checkpoint.read(ckpt_path)
     model, description = checkpoint.restore(content, ckpt_path)
     if evaluation.max_repeats is not None:
-        space = PathSpace(description.space.num_layers, evaluation.max_repeats)
+        space = dataclasses.replace(description.space, max_repeats=evaluation.max_repeats, max_depth=None)
         description = dataclasses.replace(description, space=space)
     location = Location.of(shards or description.shards, cache)
     index = location.index()

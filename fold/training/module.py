@@ -25,7 +25,7 @@ from fold.errors import refused_as
 from fold.losses import Counts, FitsCTC, Targets
 from fold.models import Architecture, Recogniser
 from fold.objective import JointObjective
-from fold.paths import PathSpace
+from fold.paths import Order, PathSpace
 from fold.registry import pack
 from fold.sampling import DepthFirst, PathSampler, StepPaths, step_generator
 from fold.terms import Heard
@@ -50,6 +50,8 @@ class FoldableASR(lightning.LightningModule):
         lr_scheduler: Of the learning rate; stepped every update.
         max_repeats: How often a layer may run, one number for all or one for each; 1 is a model that does not unfold.
         max_depth: Of the deepest path; null: every layer as often as it may.
+        canonical_order: Which layers repeat in the path that stands for a depth: `even` spreads them over the layers,
+            `last` takes the last ones.
         sampler: Chooses the paths that each update trains.
         random_seed: Of the sampled paths, of dropout and of SpecAugment.
         objective: What an update minimises.
@@ -73,6 +75,7 @@ class FoldableASR(lightning.LightningModule):
         lr_scheduler: LRSchedulerCallable,
         max_repeats: int | list[int] = 2,
         max_depth: int | None = None,
+        canonical_order: Order = "even",
         sampler: PathSampler = DepthFirst(),
         random_seed: int = 0,
         objective: JointObjective = JointObjective(),
@@ -85,7 +88,7 @@ class FoldableASR(lightning.LightningModule):
         super().__init__()
         self.network = network
         repeats = max_repeats if isinstance(max_repeats, int) else tuple(max_repeats)
-        self.space = PathSpace(network.num_layers, repeats, max_depth)
+        self.space = PathSpace(network.num_layers, repeats, max_depth, canonical_order)
         self.method = Method(sampler, objective)
         self.random_seed = random_seed
         self.decoding = decoding

@@ -24,7 +24,7 @@ def bake(model: ir.Model, space: PathSpace, path: LayerPath) -> ir.Model:
     model.graph.inputs.remove(repeats)
     repeats.const_value = ir.tensor(np.array(_counts(space, path), np.int64), name=REPEATS)
     model.graph.register_initializer(repeats)
-    model.metadata_props[SPACE] = json.dumps([space.num_layers, space.limits, space.depths[-1]])
+    model.metadata_props[SPACE] = json.dumps([space.num_layers, space.limits, space.depths[-1], space.canonical_order])
     return model
 
 
@@ -43,8 +43,8 @@ def change_depth(file: Path, depth: int | None, path: str | None) -> LayerPath:
     constants = [tensor for tensor in model.graph.initializer if tensor.name == REPEATS]
     if SPACE not in known or len(constants) != 1:
         raise FoldError(f"{file}: its depth is not fixed in it; expected `fold export --to=sherpa` or onnx-asr")
-    num_layers, limits, deepest = json.loads(known[SPACE])
-    space = PathSpace(num_layers, tuple(limits), deepest)
+    num_layers, limits, *others = json.loads(known[SPACE])
+    space = PathSpace(num_layers, tuple(limits), *others)
     chosen = space.choose(depth, path)
     before = constants[0].SerializeToString()
     constants[0].raw_data = np.array(_counts(space, chosen), "<i8").tobytes()
