@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from fold.models import Recogniser
+from fold.modules.subsampling import ConvSubsampling
 
 OUTPUT = 4 + 1  # bytes of an output of a matrix in int8: its scale and its zero point
 
@@ -18,7 +19,7 @@ def stored_bytes(model: nn.Module) -> int:
 
 def int8_bytes(model: Recogniser) -> int:
     """Bytes of the weights that `fold export --storage=int8` writes: matrices in 8 bits with a scale for each output,
-    all others as they are. Neither an attention decoder, which is not exported, nor the graph is counted."""
+    all others as they are. Neither an attention decoder, which is a file of its own, nor the graph is counted."""
     parts = nn.ModuleList([model.stem, model.unfolding, model.final_norm, model.ctc_head])
     matrices = {id(matrix): matrix for module in parts.modules() for matrix in _matrices(module)}
     saved = sum(matrix.nbytes - matrix.numel() - OUTPUT * len(matrix) for matrix in matrices.values())
@@ -27,8 +28,12 @@ def int8_bytes(model: Recogniser) -> int:
 
 
 def _matrices(module: nn.Module) -> Iterator[Tensor]:
-    """Those of a module's own weights that it multiplies with, (outputs, inputs) each."""
+    """Those of a module's own weights that the export multiplies with, (outputs, inputs...) each."""
     if isinstance(module, nn.Linear):
         yield module.weight
     if isinstance(module, nn.MultiheadAttention) and module.in_proj_weight is not None:
         yield module.in_proj_weight
+    if isinstance(module, ConvSubsampling):
+        second = module.convs[2]
+        assert isinstance(second, nn.Conv2d)
+        yield from second.weight.unbind(2)  # a product for each frame that it sees
