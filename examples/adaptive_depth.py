@@ -2,8 +2,8 @@
 
     python examples/adaptive_depth.py MODEL a.wav b.wav ...
 
-MODEL is a folder that `fold export --to onnx` wrote. Depth is given up as soon as an utterance took more than its share
-of the time, and regained a layer at a time while there is plenty of it.
+MODEL is a folder that `fold export --to onnx` wrote. The depth goes down by one when an utterance took more than its
+share of the time, and up by one when it took less than half of it.
 """
 
 import sys

@@ -64,7 +64,7 @@ class PathSampler(ABC):
 class Growth:
     """How the paths of training grow: only the seed at first, then the deepest path gains a layer at a time.
 
-    It saves calls of layers that have not learned anything yet to repeat (`RESULTS.md`, part C). 0 and 0 train all
+    It saves calls of layers that have not learned anything yet to repeat (`RESULTS.md`). 0 and 0 train all
     paths from the start.
 
     Args:

@@ -173,8 +173,8 @@ class Distillation(Term):
     """The divergence of the seed from the deepest path, which no gradient enters.
 
     Per frame it is several times the task losses, per unit, of a trained model: with a weight of 1 it rules them and
-    costs WER; from the first update on the teacher is worth nothing and can drag the seed along (part B of `RESULTS.md`
-    compares the choices).
+    costs WER; in the first updates the teacher is worth nothing and can drag the seed along (`RESULTS.md` compares the
+    choices).
 
     Args:
         where: everywhere, or only at utterances where the deepest path's task loss is below the seed's.

@@ -1,4 +1,4 @@
-"""A folded speech recogniser on a device: one file of weights, the depth chosen at each call, no PyTorch."""
+"""A foldable speech recogniser on a device: one file of weights, the depth chosen at each call, no PyTorch."""
 
 from fold_device.errors import DeviceError
 from fold_device.model import Model, load

@@ -73,7 +73,7 @@ class SpeechData(lightning.LightningDataModule):
         shuffle_window: Number of shards that are shuffled together.
         speeds: Speed perturbation of training audio: one of these factors is drawn for each utterance; null: none.
         joining: Joins utterances of some training batches, so that longer speech is learnt too; null: none.
-        rooms: Says some training utterances in rooms; null: in none.
+        rooms: Puts some training utterances into rooms; null: none.
         noise: Adds noise to some training utterances; null: none.
         telephone: Sends some training utterances over a telephone; null: none.
         random_seed: Of shuffling, speeds, joining, rooms, noise and telephone.

@@ -30,7 +30,7 @@ def onnx(
         folder: to write into.
         model: to write.
         description: of the model.
-        storage: How weights are stored, one way or several: fp32; fp16, half the bytes; int8, a third; int4, a quarter.
+        storage: How weights are stored, one way or several: fp32; fp16, half of it; int8, under a third; int4, a fifth.
         input: What the graph takes: waveforms, or filterbanks that the runtime computes.
     """
     known = onnx_module("folder").write_folder(folder, model, description, _each(storage), input)
@@ -53,7 +53,7 @@ def sherpa(
         folder: to write into.
         model: to write.
         description: of the model.
-        storage: How weights are stored, one way or several: fp32; fp16, half the bytes; int8, a third; int4, a quarter.
+        storage: How weights are stored, one way or several: fp32; fp16, half of it; int8, under a third; int4, a fifth.
         depth: Executed depth, along its canonical path; by default the deepest.
         path: An unfolding path such as 1-1-2-3, instead of a depth.
     """
@@ -78,7 +78,7 @@ def onnx_asr(
         folder: to write into.
         model: to write.
         description: of the model.
-        storage: How weights are stored, one way or several: fp32; fp16, half the bytes; int8, a third; int4, a quarter.
+        storage: How weights are stored, one way or several: fp32; fp16, half of it; int8, under a third; int4, a fifth.
         depth: Executed depth, along its canonical path; by default the deepest.
         path: An unfolding path such as 1-1-2-3, instead of a depth.
     """

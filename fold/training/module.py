@@ -57,7 +57,7 @@ class FoldableASR(lightning.LightningModule):
         objective: What an update minimises.
         decoding: Of validation.
         test_decoding: Of the canonical paths of a test, and of what `predict` writes.
-        compile_layers: Whether torch.compile compiles the layers: a minute and a C++ compiler, for long trainings.
+        compile_layers: Whether torch.compile compiles the layers; takes a minute and a C++ compiler, pays in long runs.
         learning_rates: Of parts of the model, as multiples of the optimizer's, by how the names of its weights begin:
             `{ctc_head: 10, stem.mask: 10}`.
         lr_interval: How often the learning rate's schedule goes on: each update (step) or each epoch; one that waits
