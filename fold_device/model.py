@@ -136,6 +136,8 @@ class _Counted:
 def _samples(audio: np.ndarray) -> np.ndarray:
     if audio.ndim != 1:
         raise DeviceError(f"samples of shape {audio.shape}: expected one channel, (samples,)")
+    if not np.issubdtype(audio.dtype, np.floating):
+        raise DeviceError(f"samples of {audio.dtype}: expected floating-point numbers in [-1, 1]")
     if not np.isfinite(audio).all():
         raise DeviceError("samples that are not finite numbers")
     return audio.astype(np.float32)

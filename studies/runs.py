@@ -159,7 +159,7 @@ def places_of(arguments: argparse.Namespace) -> dict[str, list[str]]:
     """Of each corpus, as options of `fold fit`."""
     shards = f"--data.shards={arguments.shards}"
     root = [f"--data.root={arguments.root}"] if arguments.root else []
-    return {"commands": [shards], "fsdd": [shards, *root]}
+    return {"commands": [shards], "sentences": [shards], "fsdd": [shards, *root]}
 
 
 def opened(archive: Path) -> Archive:

@@ -35,6 +35,7 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--trainer.max_epochs=1", "--trainer.max_steps=-1"): "model.lr_scheduler (with trainer.max_steps -1)",
     ("--trainer.max_steps=0",): "model.lr_scheduler (with trainer.max_steps 0)",
     ("--trainer.max_steps=-5",): "`max_steps` must be",
+    ("--trainer.max_time=00:00:01:00", "--trainer.max_steps=-1"): "trainer.max_steps is -1 and there is no",
     ("--trainer.max_time=soon",): "expected a string in the format dd:hh:mm:ss",
     ("--trainer.overfit_batches=2",): "trainer.overfit_batches is 2",
     ("--trainer.limit_train_batches=0",): "nothing would be trained",
@@ -97,6 +98,8 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--model.objective.distillation.start=2",): "a ramp from 2",
     ("--model.sampler.num_paths=-1",): "model.sampler.num_paths is -1",
     ("--random_seed=-1",): "random_seed is -1: expected a number from 0",
+    ("--model.random_seed=-1",): "model.random_seed is -1: it must be 0 or more",
+    ("--data.random_seed=-1",): "data.random_seed is -1: it must be 0 or more",
     # the data
     ("--data.batch_seconds=.nan",): "data.batch_seconds is nan",
     ("--data.num_workers=-1",): "data.num_workers is -1",

@@ -44,10 +44,10 @@ from fold.training.callbacks import (
 from fold.training.checkpoint_io import LAST, SafeCheckpointIO, newest_checkpoint
 from fold.training.module import FoldableASR
 from fold.training.run_folder import STAMP
-from fold.training.updates import check_precision, count_in_updates
+from fold.training.updates import check_length, check_precision, count_in_updates
 from fold.training.warm_start import WarmStart
 
-PRECISION = "FOLD_PRECISION"  # the same for what suits the device
+PRECISION = "FOLD_PRECISION"  # what suits the device: processes that Lightning launches for DDP inherit it
 
 HARMLESS_WARNINGS = (
     "LightningCLI's args parameter",
@@ -167,6 +167,8 @@ class FoldCLI(LightningCLI):
         trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)
         accelerators.check_kernels(trainer.strategy.root_device)
         check_precision(trainer)
+        if self.command == "fit":
+            check_length(trainer)
         count_in_updates(trainer, self.datamodule)
         return trainer
 

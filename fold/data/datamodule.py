@@ -113,7 +113,7 @@ class SpeechData(lightning.LightningDataModule):
         check_positive(sample_rate=sample_rate, update_seconds=update_seconds, batch_seconds=batch_seconds)
         check_positive(eval_batch_seconds=eval_batch_seconds, round_frames=round_frames, max_seconds=max_seconds)
         check_positive(shuffle_window=shuffle_window, speeds=min(speeds or [1.0]), prepare_workers=prepare_workers)
-        check_not_negative(num_workers=num_workers, cache_gigabytes=cache_gigabytes)
+        check_not_negative(num_workers=num_workers, cache_gigabytes=cache_gigabytes, random_seed=random_seed)
         self.corpus, self.root = corpus.rooted(root)
         self.sample_rate = sample_rate
         self.units_config = units

@@ -79,8 +79,9 @@ class Split:
         return [number for number, shard in enumerate(self.shards) if shard.subset in subsets]
 
     def usable(self, max_seconds: float) -> tuple[int, float]:
-        """Return how many utterances are no longer than `max_seconds` (to the second), and their seconds."""
-        kept = [both for whole, both in self.durations.items() if whole < max_seconds]
+        """Return how many utterances are no longer than `max_seconds`, and their seconds: exact for whole seconds; of
+        those within one second all or none, by their mean."""
+        kept = [(n, seconds) for n, seconds in self.durations.values() if seconds <= n * max_seconds]
         return sum(n for n, _ in kept), sum(seconds for _, seconds in kept)
 
 

@@ -150,7 +150,8 @@ class Frontend(nn.Module):
             total, squares = total + frames.sum(0), squares + frames.square().sum(0)
         mean = total / count
         self.mean.copy_(mean)
-        self.std.copy_((squares / count - mean.square()).sqrt().clamp(min=STD_FLOOR))
+        # Clamped before the root: rounding takes the variance of a bin that never changes a little below 0.
+        self.std.copy_((squares / count - mean.square()).clamp(min=STD_FLOOR**2).sqrt())
 
 
 def _moments(features: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
 from fold.data.datamodule import ModelInput
 from fold.decoding.decode import Decoding, Trial, transcribe
-from fold.errors import refused_as
+from fold.errors import FoldError, refused_as
 from fold.losses import Counts, FitsCTC, Targets
 from fold.models import Architecture, Recogniser
 from fold.objective import JointObjective
@@ -34,7 +34,7 @@ from fold.training.finite import FiniteUpdates
 from fold.training.method import Method
 from fold.training.parameter_groups import apply_rates, check_kept, parameter_groups
 from fold.training.parts import data_of
-from fold.training.resume import check_fits, refresh_schedule
+from fold.training.resume import check_fits, check_places, refresh_schedule
 from fold.training.schedules import Interval, check_monitored, schedule_config
 from fold.training.warm_start import WarmStart
 
@@ -86,6 +86,8 @@ class FoldableASR(lightning.LightningModule):
         lr_interval: Interval = "step",
     ) -> None:
         super().__init__()
+        if random_seed < 0:
+            raise FoldError(f"model.random_seed is {random_seed}: it must be 0 or more")
         self.network = network
         repeats = max_repeats if isinstance(max_repeats, int) else tuple(max_repeats)
         self.space = PathSpace(network.num_layers, repeats, max_depth, canonical_order)
@@ -267,6 +269,8 @@ class FoldableASR(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.configure_model()
         check_fits(self.description, checkpoint)
+        if self.trainer.state.fn == "fit":
+            check_places(parameter_groups(self, self.learning_rates), checkpoint)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[KEY] = self.description.to_dict()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -40,6 +41,19 @@ def check_fits(description: Description, checkpoint: dict[str, Any]) -> None:
         raise FoldError(f"the checkpoint has other units ({len(held.units)}) than {description.shards}")
     if held.sample_rate != description.sample_rate:
         raise FoldError(f"the checkpoint takes audio at {held.sample_rate} Hz, not {description.sample_rate}")
+
+
+def check_places(groups: Sequence[dict[str, Any]], checkpoint: dict[str, Any]) -> None:
+    """Raises FoldError if a checkpoint's state of the optimizer would become that of other weights: it goes by their
+    places among the groups. groups: of the optimizer now, as `parameter_groups` gives them."""
+    now = [[name for name, _ in group["params"]] for group in groups]
+    for state in checkpoint.get("optimizer_states", ()):
+        held = [group.get("param_names") for group in state["param_groups"]]
+        if None not in held and held != now:
+            raise FoldError(
+                "the checkpoint's optimizer has other weights, or has them in other groups: give model.learning_rates "
+                "the same parts in the same order (the rates may change), or begin a new run with --init_from"
+            )
 
 
 def move_to(checkpoint: dict[str, Any], step: int, accumulate: int) -> None:

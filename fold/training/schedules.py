@@ -37,9 +37,14 @@ class WarmupInverseSqrt(LambdaLR):
     Args:
         optimizer: Whose learning rate is the peak.
         warmup_steps: Optimizer steps until the peak.
+
+    Raises:
+        FoldError: There is no step until the peak.
     """
 
     def __init__(self, optimizer: Optimizer, warmup_steps: int) -> None:
+        if warmup_steps < 1:
+            raise FoldError(f"model.lr_scheduler: warmup_steps is {warmup_steps}: expected 1 or more")
         self.warmup_steps = warmup_steps
         super().__init__(optimizer, self.factor)
 
@@ -59,6 +64,9 @@ class TriStage(LambdaLR):
         hold: Share of the steps at the peak; the rest decays.
         initial: Share of the peak rate that training begins with.
         final: Share of the peak rate that training ends with.
+
+    Raises:
+        FoldError: A share is out of range; `final` is above 0, which no exponential decay reaches.
     """
 
     def __init__(
@@ -70,6 +78,11 @@ class TriStage(LambdaLR):
         initial: float = 0.01,
         final: float = 0.05,
     ) -> None:
+        if min(warmup, hold, initial) < 0 or warmup + hold > 1 or final <= 0:
+            raise FoldError(
+                f"model.lr_scheduler: warmup {warmup}, hold {hold}, initial {initial}, final {final}: expected shares "
+                "from 0, final above 0, warmup and hold at most 1 together"
+            )
         self.total_steps, self.warmup, self.hold = max(total_steps, 1), warmup, hold
         self.initial, self.final = initial, final
         super().__init__(optimizer, self.factor)

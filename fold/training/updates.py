@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import lightning
+from lightning.pytorch.callbacks import Timer
 
 from fold.data.datamodule import SpeechData
 from fold.errors import FoldError
+from fold.training.parts import callbacks_of
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -16,6 +18,17 @@ def check_precision(trainer: lightning.Trainer) -> None:
         raise FoldError(
             f"trainer.precision is {trainer.precision}, but weights and filterbanks are in 32 bits here (16 lose small "
             f"updates); expected one of {', '.join(PRECISIONS)}"
+        )
+
+
+def check_length(trainer: lightning.Trainer) -> None:
+    """Raises FoldError if nothing tells how many updates there will be: paths would never grow, nor terms set in."""
+    timed = any(isinstance(callback, Timer) for callback in callbacks_of(trainer))
+    endless = trainer.max_epochs == -1 or (timed and trainer.max_epochs is None)
+    if trainer.max_steps < 0 and endless:
+        raise FoldError(
+            "trainer.max_steps is -1 and there is no trainer.max_epochs: give one of them, as paths grow and terms set "
+            "in after shares of all updates; trainer.max_time may end training earlier"
         )
 
 

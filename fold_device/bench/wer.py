@@ -8,6 +8,9 @@ from pathlib import Path
 
 from fold_device.errors import DeviceError
 
+PARTS = ("start", "seconds", "end")
+"""Columns of a list that tell which part of a recording an utterance is."""
+
 
 def word_errors(reference: str, hypothesis: str) -> int:
     """Substitutions, deletions and insertions of a minimal alignment. Words are separated by white space."""
@@ -36,7 +39,7 @@ def read_transcripts(file: str | Path) -> dict[str, str]:
     """What is said in audio files, by their paths: a list as fold's manifests are.
 
     The first line names the columns, separated by tabs, of which `audio` (relative to the list) and `text` are read.
-    Raises DeviceError.
+    Raises DeviceError, also for utterances that are parts of a recording: files are heard whole.
     """
     file = Path(file)
     try:
@@ -47,9 +50,16 @@ def read_transcripts(file: str | Path) -> dict[str, str]:
             rows = list(reader)
     except (OSError, UnicodeDecodeError) as error:
         raise DeviceError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    said: dict[str, str] = {}
     for number, row in enumerate(rows, start=2):
         if not row["audio"] or row["text"] is None:
             raise DeviceError(f"{file}, line {number}: expected a file and its text")
-    if not rows:
+        audio = str(file.parent / row["audio"])
+        if audio in said or any(row.get(column) for column in PARTS):
+            raise DeviceError(
+                f"{file}, line {number}: {row['audio']} again, or a part of it; expected whole recordings, each once"
+            )
+        said[audio] = row["text"]
+    if not said:
         raise DeviceError(f"{file}: lists no audio")
-    return {str(file.parent / row["audio"]): row["text"] for row in rows}
+    return said

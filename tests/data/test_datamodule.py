@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from tones import SAMPLE_RATE, Tones
@@ -143,6 +144,29 @@ def test_utterances_over_the_limit_are_dropped_and_told(shards: Path, caplog: py
     assert 0 < len(kept) < len(whole)
     assert f"{len(whole) - len(kept)} of {len(whole)} utterances dropped: over 1.0 s" in caplog.text
     assert all(int(batch.num_samples.max()) <= SAMPLE_RATE for batch in limited)
+
+
+@dataclass(frozen=True)
+class Cut(Tones):
+    """All recordings are cut to one length in seconds."""
+
+    seconds: float = 1.0
+
+    def render(self, recipe: Recipe, root: Path | None) -> Utterance:
+        utterance = super().render(recipe, root)
+        return replace(utterance, samples=np.resize(utterance.samples, round(self.seconds * SAMPLE_RATE)))
+
+
+@pytest.mark.parametrize(("seconds", "max_seconds", "kept"), [(1.0, 1.0, 9), (1.5, 1.5, 9), (1.9, 1.5, 0)])
+def test_the_limit_itself_is_not_over_it(tmp_path: Path, seconds: float, max_seconds: float, kept: int) -> None:
+    corpus, places = Cut(train=9, dev=2, test=2, seconds=seconds), {"shards": str(tmp_path), "num_workers": 0}
+    module = SpeechData(corpus, SAMPLE_RATE, **places, prepare_workers=1, max_seconds=max_seconds)
+    module.prepare_data()
+    if not kept:
+        with pytest.raises(FoldError, match=r"every utterance is longer than 1\.5 s"):
+            module.train_dataloader()
+        return
+    assert sum(len(batch.ids) for batch in module.train_dataloader()) == kept
 
 
 def input_of(network: Architecture, module: SpeechData) -> ModelInput:

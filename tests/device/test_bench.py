@@ -152,6 +152,8 @@ def test_a_wrong_argument_of_bench_is_one_line(
         ("file\ttext\n", "columns"),
         ("audio\ttext\n", "no audio"),
         ("audio\ttext\nx", ", line 2"),
+        ("audio\ttext\na.wav\tone\na.wav\ttwo\n", ", line 3: a.wav again, or a part of it; expected whole recordings"),
+        ("audio\ttext\tend\na.wav\tone\t\nb.wav\ttwo\t1.5\n", ", line 3: b.wav again, or a part of it"),
     ],
 )
 def test_a_bad_list_is_one_line(tmp_path: Path, content: str, named: str) -> None:

@@ -173,7 +173,12 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "named"), [(np.zeros((2, 10)), "expected one channel"), (np.array([0, np.nan]), "not finite")]
+    ("samples", "named"),
+    [
+        (np.zeros((2, 10)), "expected one channel"),
+        (np.array([0, np.nan]), "not finite"),
+        (np.array([0, 9]), "samples of int64"),
+    ],
 )
 def test_odd_samples_are_one_line(exported: Path, samples: np.ndarray, named: str) -> None:
     with pytest.raises(DeviceError, match=named):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchaudio.compliance import kaldi
 
-from fold.models.frontend import Fbank, Frontend, SpecAugmentConfig, _warp
+from fold.models.frontend import STD_FLOOR, Fbank, Frontend, SpecAugmentConfig, _warp
 
 RATE, NUM_MELS = 8000, 40
 
@@ -89,6 +89,13 @@ def test_global_statistics_are_those_of_all_valid_frames() -> None:
     [normalised], _ = frontend(*padded([waveforms[0]]))
     expected = (frames[: len(normalised)] - frames.mean(0)) / frames.std(0, unbiased=False)
     torch.testing.assert_close(normalised.double(), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 5.3, 6.9])  # of which rounding made variances below 0
+def test_bins_that_never_change_have_the_least_deviation(seconds: float) -> None:
+    frontend, num_samples = Frontend(RATE, NUM_MELS, "global", None), round(seconds * RATE)
+    frontend.fit_statistics([padded([torch.zeros(num_samples)] * 8)] * 20)
+    assert frontend.std.tolist() == pytest.approx([STD_FLOOR] * NUM_MELS)
 
 
 def test_global_statistics_travel_with_the_weights() -> None:

@@ -7,9 +7,16 @@ import pytest
 from conftest import REPOSITORY, Finished
 
 from fold.models import Foundation
-from studies import runs
+from studies import depth, folding, foundation, methods, results, runs
 
 TINY = "{num_layers: 2, dim: 16, num_heads: 2, ffn_dim: 24, position_kernel: 4, position_groups: 2}"
+
+
+def test_every_corpus_of_a_study_has_its_place() -> None:
+    places = runs.places_of(runs.parser_of(None).parse_args(["--root=digits", "--shards=elsewhere"]))
+    for corpus in {*results.UPDATES, *depth.RECIPES, methods.CORPUS, *foundation.CORPORA, folding.CORPUS}:
+        assert "--data.shards=elsewhere" in places[corpus]
+    assert [corpus for corpus, options in places.items() if "--data.root=digits" in options] == ["fsdd"]
 
 
 def test_a_foundation_model_is_trained_once_and_left_as_others_publish_theirs(

@@ -81,6 +81,17 @@ def test_another_optimizer_cannot_go_on(begun: list[str], fold_command: Command,
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
+@pytest.mark.parametrize("parts", ["unfolding.layers.1: 2", "unfolding.layers.0: 2, ctc_head: 3"])
+def test_the_optimizer_keeps_its_groups(parts: str, tones_config: Path, fold_command: Command, tmp_path: Path) -> None:
+    """Its state goes by the places of weights: in other groups as large, it would be that of other weights."""
+    schedule = "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.ConstantLR, init_args: {factor: 1.0}}"
+    options = ["fit", f"--config={tones_config}", "--run_dir=run", schedule]
+    fold_command(*options, "--model.learning_rates={unfolding.layers.0: 2}")
+    done = fold_command(*options, "--ckpt_path=last", f"--model.learning_rates={{{parts}}}", check=False)
+    assert done.status == 2 and "give model.learning_rates the same parts in the same order" in done.stderr
+    fold_command(*options, "--ckpt_path=last", "--model.learning_rates={unfolding.layers.0: 3}")  # the rates may change
+
+
 def test_other_batches_begin_the_epoch_again(
     begun: list[str], fold_command: Command, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,11 +1,14 @@
 """Learning-rate schedules."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch.optim.lr_scheduler import LRScheduler
 
+from fold.errors import FoldError
 from fold.training.schedules import TriStage, WarmupInverseSqrt
 
 
@@ -36,6 +39,21 @@ def test_three_stages() -> None:
     decay = [after / before for before, after in itertools.pairwise(rates[50:101])]
     assert decay == pytest.approx([0.05 ** (1 / 50)] * 50)  # exponential
     assert rates[100] == rates[101] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda optimizer: WarmupInverseSqrt(optimizer, warmup_steps=0),
+        lambda optimizer: WarmupInverseSqrt(optimizer, warmup_steps=-5),
+        lambda optimizer: TriStage(optimizer, total_steps=100, final=0.0),  # the rate would be 0 once it decays
+        lambda optimizer: TriStage(optimizer, total_steps=100, warmup=1.5),
+        lambda optimizer: TriStage(optimizer, total_steps=100, hold=-0.1),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(make: Callable[[torch.optim.Optimizer], LRScheduler]) -> None:
+    with pytest.raises(FoldError, match=r"model\.lr_scheduler: warmup"):
+        make(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0))
 
 
 def test_state_is_plain_and_read_back(tmp_path: Path) -> None:

@@ -70,10 +70,17 @@ class HuggingFace(RecordedCorpus):
             if key not in KEYS:
                 raise FoldError(f"columns: there is no '{key}'; expected some of {', '.join(KEYS)}")
         names = [name for split in SPLITS for name in self._names(split).values()]
+        split_of: dict[Path, str] = {}
         for name in names:
             if names.count(name) > 1:
                 raise FoldError(f"{self.name}: the split '{name}' is given twice; what is trained on is no test")
-            _files(found, name)
+            for file in _files(found, name):
+                if file in split_of:  # by its name: that of `train-dev` begins as those of `train` do
+                    raise FoldError(
+                        f"{self.name}: {file} is in the splits '{split_of[file]}' and '{name}'; what is trained on is "
+                        "no test: give it another name"
+                    )
+                split_of[file] = name
         return found
 
     def fetch(self, downloads: Path) -> Path:

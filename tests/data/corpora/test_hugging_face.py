@@ -88,6 +88,15 @@ def test_columns_and_splits_have_any_names(tmp_path: Path) -> None:
         corpus.locate(root, tmp_path)
 
 
+def test_splits_whose_files_begin_alike_are_kept_apart(tmp_path: Path) -> None:
+    rows = library.Dataset.from_dict({"audio": [{"bytes": flac(), "path": "a.flac"}], "text": ["yes"]})
+    for name in ("train", "train-dev", "test"):
+        rows.to_parquet(tmp_path / "set" / f"{name}-00000-of-00001.parquet")
+    told = r"train-dev-00000-of-00001.parquet is in the splits 'train' and 'train-dev'; what is trained on is no test"
+    with pytest.raises(FoldError, match=told):
+        HuggingFace(dev="train-dev").locate(tmp_path / "set", tmp_path)
+
+
 def test_audio_beside_the_dataset_is_read(tmp_path: Path) -> None:
     root = small(tmp_path / "set", [{"bytes": None, "path": "clips/a.flac"}] * 2, text=["yes", "no"])
     (root / "clips").mkdir()
