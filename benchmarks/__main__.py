@@ -21,6 +21,8 @@ from benchmarks.report import Section
 from benchmarks.sweep import sweep
 from benchmarks.workload import Workload
 from fold.cli.allocator import keep_freed_memory
+from fold.device import choose_device
+from fold.errors import FoldError
 
 TINY = Workload(dim=32, num_heads=2, ffn_dim=64, kernel_size=3, num_layers=3, vocab_size=11, batch_size=2, seconds=1.5)
 
@@ -73,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         "python -m benchmarks", description="Speed and memory, as ratios measured in one run."
     )
     options.add_argument("names", nargs="*", type=benchmark_name, help=f"of {', '.join(BENCHMARKS)} (default: all)")
-    options.add_argument("--device", type=usable_device, default=default_device(), help="default: %(default)s")
+    options.add_argument("--device", type=usable_device, default=choose_device(None), help="default: %(default)s")
     options.add_argument("--batch-size", type=positive, default=Workload.batch_size, help="default: %(default)s")
     options.add_argument("--output", type=output_file, metavar="FILE", help="write the results too, as .json or .md")
     options.add_argument("--quick", action="store_true", help="tiny sizes: does it all run? (no meaningful figures)")
@@ -97,10 +99,9 @@ def positive(text: str) -> int:
 def usable_device(text: str) -> torch.device:
     """The device of that name, if this machine has it."""
     try:
-        torch.empty(0, device=text)
-    except (RuntimeError, AssertionError) as error:
-        raise argparse.ArgumentTypeError(f"no device '{text}' here ({str(error).splitlines()[0]})") from None
-    return torch.device(text)
+        return choose_device(text)
+    except FoldError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def output_file(text: str) -> Path:
@@ -108,11 +109,6 @@ def output_file(text: str) -> Path:
     if Path(text).suffix not in WRITERS:
         raise argparse.ArgumentTypeError(f"'{text}': expected a name ending in {' or '.join(WRITERS)}")
     return Path(text)
-
-
-def default_device() -> torch.device:
-    """The accelerator if there is one, else the CPU."""
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def machine(device: torch.device) -> str:

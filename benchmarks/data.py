@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from benchmarks.data_scale import scale
 from benchmarks.report import Row, Section
 from benchmarks.timing import interleaved, ratios, summary
-from fold.data.batching import Example, collate
+from fold.data.batching import Example, as_it_is, collate
 from fold.data.cache import ShardCache
 from fold.data.corpora import Utterance
 from fold.data.index import Index, Split, write_index
@@ -134,7 +134,7 @@ def throughput(prepared: Path, rounds: int) -> Section:
     for workers in (0, 1):
         calls = {
             "decode limit": run(Bytes(contents), workers),
-            "fold": run(speech, workers, sampler=plan, collate_fn=lambda batch: batch),
+            "fold": run(speech, workers, sampler=plan, collate_fn=as_it_is),
             "webdataset": run(Plain(files, units.encode), workers),
         }
         where = "one process" if workers == 0 else f"{workers} worker"

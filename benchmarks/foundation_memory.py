@@ -9,12 +9,12 @@ import torch
 from rich.console import Console
 from tqdm import tqdm
 
-from benchmarks.__main__ import default_device
 from benchmarks.joint_step import training_paths
 from benchmarks.memory import MIB, peak_in_fresh_process
 from benchmarks.report import Row, Section
 from benchmarks.timing import ratios
 from benchmarks.workload import Workload
+from fold.device import choose_device
 from fold.models import Foundation
 from fold.paths import PathSpace
 
@@ -53,4 +53,4 @@ def foundation_memory(work: Workload, device: torch.device) -> Section:
 
 
 if __name__ == "__main__":
-    foundation_memory(Workload(batch_size=2, vocab_size=32), default_device()).print(Console())
+    foundation_memory(Workload(batch_size=2, vocab_size=32), choose_device(None)).print(Console())

@@ -71,13 +71,8 @@ def orders(
 
 
 def training_paths(space: PathSpace, step: int) -> list[Path]:
-    """The paths of a training step, the deepest first."""
-    return drawn(space, step).in_order
-
-
-def drawn(space: PathSpace, step: int) -> StepPaths:
     """The paths of a training step once all have grown: the deepest, the seed, a sampled one."""
-    return DepthFirst().paths(space, step, 1.0, step_generator(0, step))
+    return DepthFirst().paths(space, step, 1.0, step_generator(0, step)).in_order
 
 
 def passes(module: nn.Module, step: Step, draws: Sequence[Sequence[Path]]) -> dict[str, Callable[[int], None]]:

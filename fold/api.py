@@ -209,7 +209,9 @@ class Model:
             for flaw in flaws:
                 warnings.warn(f"{audio}: {flaw.reason}", FoldWarning, stacklevel=4)
             return samples
-        samples = audio.detach().cpu().numpy() if isinstance(audio, Tensor) else audio
+        if isinstance(audio, Tensor):  # NumPy knows no bfloat16
+            audio = (audio.float() if audio.is_floating_point() else audio).detach().cpu().numpy()
+        samples = audio
         if samples.ndim != 1:
             raise FoldError(f"audio of shape {samples.shape}: expected one channel, (samples,)")
         if not np.issubdtype(samples.dtype, np.floating):

@@ -25,7 +25,7 @@ from torchaudio.models.wav2vec2.components import FeedForward, SelfAttention
 
 from fold import checkpoint
 from fold.checkpoint import Description
-from fold.data.batching import Batch
+from fold.data.batching import Batch, as_it_is
 from fold.data.cache import ShardCache
 from fold.data.location import Location
 from fold.data.plans import EvalPlan
@@ -186,7 +186,7 @@ def training_batches(description: Description, shards: str | None, number: int) 
     chosen = split.shards_of(tuple(split.subsets))
     plan = EvalPlan(data.lengths(), chosen, round(BATCH_SECONDS * description.sample_rate))
     some = plan.batches[:: max(1, len(plan) // number)][:number]  # they lie in the order of lengths
-    return DataLoader(data, sampler=some, batch_size=None, collate_fn=lambda batch: batch)
+    return DataLoader(data, sampler=some, batch_size=None, collate_fn=as_it_is)
 
 
 def prune(ckpt_path: str, parameters: int, batches: int = 50, shards: str | None = None) -> dict[str, Any]:

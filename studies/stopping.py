@@ -22,6 +22,7 @@ from rapidfuzz.distance import Levenshtein
 from torch.utils.data import DataLoader
 
 from fold import checkpoint
+from fold.data.batching import as_it_is
 from fold.data.cache import ShardCache
 from fold.data.location import Location
 from fold.data.plans import EvalPlan
@@ -106,7 +107,7 @@ def hear(ckpt_path: str, shards: str | None, split: str) -> tuple[PathSpace, lis
     chosen = index.splits[split].shards_of(index.splits[split].subsets)
     plan = EvalPlan(data.lengths(), chosen, 120 * index.sample_rate)
     paths, units, found = [description.space.canonical(d) for d in description.space.depths], description.units, []
-    for batch in DataLoader(data, sampler=plan, batch_size=None, collate_fn=lambda batch: batch):
+    for batch in DataLoader(data, sampler=plan, batch_size=None, collate_fn=as_it_is):
         with torch.inference_mode():
             outputs = model(batch.waveforms, batch.num_samples, paths)
         by_path: dict[Path, tuple[list[str], list[float]]] = {}

@@ -87,6 +87,7 @@ def test_samples_are_as_good_as_a_file(model: fold.Model, recordings: list[Path]
     expected = model.transcribe(str(recordings[0]), path="1-2-2")
     assert model.transcribe(samples, path=fold.Path((0, 1, 1))) == expected
     assert model.transcribe(torch.from_numpy(samples), path="1-2-2") == expected
+    assert isinstance(model.transcribe(torch.from_numpy(samples).bfloat16()), str)
     assert model.transcribe(np.zeros(0, np.float32)) == model.transcribe(np.zeros(3)) is not None
 
 

@@ -62,9 +62,8 @@ class Split:
     @property
     def fingerprint(self) -> str:
         """Equal for splits of the same utterances, prepared alike."""
-        return hashlib.sha256("".join(shard.sha256 + shard.audio_sha256 for shard in self.shards).encode()).hexdigest()[
-            :16
-        ]
+        checksums = "".join(shard.sha256 + shard.audio_sha256 for shard in self.shards)
+        return hashlib.sha256(checksums.encode()).hexdigest()[:16]
 
     @property
     def subsets(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fold import checkpoint
+from fold.data.batching import as_it_is
 from fold.data.cache import ShardCache
 from fold.data.faults import FaultCounts, FaultPolicy, watched
 from fold.data.location import Location
@@ -93,7 +94,7 @@ def _evaluate(
     faults, transcripts = FaultCounts(), Transcripts(space, trials)
     utterances = sum(split.shards[number].utterances for number in chosen)
     with tqdm(total=utterances, unit=" utterances", desc=f"{len({t.path for t in trials})} paths") as bar:
-        loader = DataLoader(data, sampler=plan, batch_size=None, collate_fn=lambda batch: batch)
+        loader = DataLoader(data, sampler=plan, batch_size=None, collate_fn=as_it_is)
         batches = watched(loader, evaluation.bad_data, utterances, faults)
         for counts in sweep(model, description.units, batches, trials, target, subsets, transcripts):
             deepest = sum((of_paths[-1] for of_paths in counts.values()), ErrorCounts())

@@ -1,7 +1,7 @@
 """The depth sweep: one row per evaluated path, kept as `depth_sweep.csv`, and its summary by depth."""
 
 import csv
-import os
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -9,6 +9,7 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from fold.errors import FoldError
+from fold.files import replacing
 from fold.metrics import ErrorCounts
 
 
@@ -78,17 +79,14 @@ PARSERS: dict[type, Callable[[str], object]] = {
 
 def write_sweep(rows: Iterable[SweepRow], file: str | Path) -> None:
     """Write rows as CSV with full precision; the file appears complete or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(asdict, rows))
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with unfinished.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(map(asdict, rows))
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(file) as stream:
+        stream.write(text.getvalue().encode())
 
 
 def read_sweep(file: str | Path) -> list[SweepRow]:

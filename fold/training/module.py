@@ -30,7 +30,7 @@ from fold.registry import pack
 from fold.sampling import DepthFirst, PathSampler, StepPaths, step_generator
 from fold.terms import Heard
 from fold.training import method
-from fold.training.finite import FiniteUpdates
+from fold.training.finite import FiniteUpdates, still_scaling
 from fold.training.method import Method
 from fold.training.parameter_groups import apply_rates, check_kept, parameter_groups
 from fold.training.parts import data_of
@@ -180,8 +180,7 @@ class FoldableASR(lightning.LightningModule):
     ) -> None:
         """Clips by the global norm and skips updates that are not finite, for fused optimizers in mixed precision too,
         whose gradients Lightning leaves scaled and does not clip."""
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+        if scaler := still_scaling(self.trainer, optimizer):
             scaler.unscale_(optimizer)
         norm = self.updates.clip(self.parameters(), optimizer, gradient_clip_val)
         skipped = self.updates.skipped

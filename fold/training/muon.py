@@ -121,7 +121,7 @@ def _adam(trained: Trained, group: dict[str, Any]) -> None:
 
 
 def is_matrix_of_layer(name: str, parameter: Tensor) -> bool:
-    """Whether Muon trains a parameter of this name: the weight of a linear map in a layer of the unfolding."""
+    """Whether Muon trains a parameter of this name: a matrix among the weights of a layer of the unfolding."""
     return REPEATED in name and name.endswith(".weight") and parameter.dim() == 2
 
 

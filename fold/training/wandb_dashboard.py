@@ -41,8 +41,6 @@ CHARTS: dict[str, tuple[Chart, ...]] = {
 SCATTERS = {"Parameters against dev WER %": ("model/parameters", "val/wer/mean")}
 TABLES = ("test/depth_sweep", "test/transcripts")
 MEDIA = ("test/depth_sweep_figure",)
-DEPTH_CHART = "test/wer_by_depth"
-"""Of `wandb.plot.line`: W&B shows it by itself, among the panels of its section."""
 
 
 def workspace(entity: str, project: str, name: str) -> Any:

@@ -139,7 +139,7 @@ def test_peak_memory_grows_with_the_batch() -> None:
         (["speed"], "no benchmark 'speed'; there are: joint, sweep, peer, beam, memory"),
         (["--batch-size", "0"], "expected a whole number of at least 1"),
         (["--output", "results.txt"], "expected a name ending in .json or .md"),
-        (["--device", "abacus"], "no device 'abacus' here"),
+        (["--device", "abacus"], "device 'abacus' cannot be used"),
     ],
 )
 def test_a_wrong_argument_is_refused_in_one_line(

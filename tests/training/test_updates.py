@@ -70,13 +70,15 @@ def step(cli: train.FoldCLI) -> torch.Tensor:
 def test_fp16_takes_the_step_of_fp32(build: Callable[..., train.FoldCLI], monkeypatch: pytest.MonkeyPatch) -> None:
     """Its gradients are scaled: the optimizer, which unscales them itself, must get them as if they were not, after
     clipping. On a CPU Lightning would take bf16 for it."""
-    steps = []
+    steps, norms = [], []
     for fp16 in (False, True):
         cli = build(
             "--trainer.precision=32-true",
             "--model.optimizer={class_path: torch.optim.SGD, init_args: {lr: 0.1, fused: true}}",
             "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.ConstantLR, init_args: {factor: 1.0}}",
             "--trainer.gradient_clip_val=1.0",
+            "--trainer.callbacks+=fold.training.callbacks.GradientNorms",
+            "--trainer.callbacks.every_n_steps=1",
             f"--run_dir={fp16}",
             *SECONDS,
         )
@@ -84,6 +86,8 @@ def test_fp16_takes_the_step_of_fp32(build: Callable[..., train.FoldCLI], monkey
             scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12)
             cli.trainer.strategy.precision_plugin = MixedPrecision("16-mixed", "cpu", scaler)
         steps.append(step(cli))
+        norms.append(float(cli.trainer.callback_metrics["grad_norm/layer_01"]))
         assert int(cli.model.updates.skipped) == 0
     assert 0.05 < steps[0].norm() <= 0.21  # two clipped steps
     assert (steps[1] - steps[0]).norm() < 0.05 * steps[0].norm()
+    assert norms[1] == pytest.approx(norms[0], rel=0.05)

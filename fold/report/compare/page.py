@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
+import soxr
 from jinja2 import Environment
 from markupsafe import Markup
 from rapidfuzz.distance import Levenshtein
@@ -23,6 +24,7 @@ from fold.report.compare.systems import System, compared_settings
 
 SHOWN_UTTERANCES = 12
 TEMPLATE = "page.html.jinja"
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, all that it knows
 TAGS = {"substitution": "mark", "insertion": "ins", "deletion": "del"}  # elements for words, by their kind
 VERDICTS = ("better", "worse", "equivalent")  # that have a colour
 
@@ -97,9 +99,10 @@ def render(made: Comparison) -> str:
 
 
 def data_uri(samples: np.ndarray, sample_rate: int) -> str:
-    """Audio as a URL that holds it. samples: (num_samples,), sample_rate: in Hz, one that MP3 knows."""
-    stream = io.BytesIO()
-    soundfile.write(stream, samples, sample_rate, format="MP3")
+    """Audio as a URL that holds it. samples: (num_samples,); sample_rate: in Hz."""
+    stream, rate = io.BytesIO(), next((rate for rate in MP3_RATES if rate >= sample_rate), MP3_RATES[-1])
+    heard = samples if rate == sample_rate else soxr.resample(samples, sample_rate, rate)
+    soundfile.write(stream, heard, rate, format="MP3")
     return f"data:audio/mpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 

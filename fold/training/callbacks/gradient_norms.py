@@ -6,6 +6,7 @@ import lightning
 import torch
 from torch.optim import Optimizer
 
+from fold.training.finite import still_scaling
 from fold.training.module import foldable
 
 
@@ -24,6 +25,8 @@ class GradientNorms(lightning.Callback):
     ) -> None:
         if trainer.global_step % self.every_n_steps:
             return
+        scaler = still_scaling(trainer, optimizer)
+        scale = scaler.get_scale() if scaler else 1.0
         for number, layer in enumerate(foldable(pl_module).model.unfolding.layers, start=1):
             gradients = [p.grad for p in layer.parameters() if p.grad is not None]
-            pl_module.log(f"grad_norm/layer_{number:02d}", torch.nn.utils.get_total_norm(gradients))
+            pl_module.log(f"grad_norm/layer_{number:02d}", torch.nn.utils.get_total_norm(gradients) / scale)

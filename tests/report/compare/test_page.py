@@ -1,15 +1,18 @@
 """The page of a comparison: what it says first, and that it can be heard, and read without seeing it."""
 
+import base64
+import io
 import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import soundfile
 from report.records import make_record
 
 from fold.report.compare.conclusion import conclusion
 from fold.report.compare.figures import drawings
-from fold.report.compare.page import Comparison, examples, render
+from fold.report.compare.page import Comparison, data_uri, examples, render
 from fold.report.compare.pairs import all_pairs
 from fold.report.compare.systems import group
 from fold.report.compare.table import notes, rows
@@ -68,6 +71,13 @@ def test_headings_nest_and_what_is_no_text_has_words(page: str, comparison: Comp
     named = [attributes["aria-labelledby"] for _, attributes in outline.elements if "aria-labelledby" in attributes]
     assert set(named) <= set(ids)
     assert all("scope" in attributes for attributes in outline.all("th"))
+
+
+@pytest.mark.parametrize("sample_rate", [6000, 8000, 10000, 96000])
+def test_recordings_of_any_rate_are_played(sample_rate: int) -> None:
+    uri = data_uri(np.zeros(2 * sample_rate, np.float32), sample_rate)
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+    assert len(samples) / rate == pytest.approx(2, abs=0.2)
 
 
 def test_recordings_that_were_found_can_be_played(page: str, comparison: Comparison) -> None:
