@@ -103,7 +103,7 @@ def fold_command(
 ) -> Iterator[Callable[..., Finished]]:
     """Runs `fold ...` in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    environment = dict(os.environ)
+    environment = set(os.environ)
 
     def run(*arguments: object, check: bool = True) -> Finished:
         monkeypatch.delenv(STAMP, raising=False)
@@ -119,8 +119,8 @@ def fold_command(
         wandb.finish()
         wandb.teardown()
     # Lightning tells processes that it starts their rank here: of a later test, one would wait for the other for ever.
-    os.environ.clear()
-    os.environ.update(environment)
+    for name in os.environ.keys() - environment:
+        del os.environ[name]
 
 
 @pytest.fixture(scope="session")
