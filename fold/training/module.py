@@ -50,8 +50,7 @@ class FoldableASR(lightning.LightningModule):
         lr_scheduler: Of the learning rate; stepped every update.
         max_repeats: How often a layer may run, one number for all or one for each; 1 is a model that does not unfold.
         max_depth: Of the deepest path; null: every layer as often as it may.
-        canonical_order: Which layers repeat in the path that stands for a depth: `even` spreads them over the layers,
-            `last` takes the last ones.
+        canonical_order: Where canonical paths repeat layers: `even`ly or the `last`.
         sampler: Chooses the paths that each update trains.
         random_seed: Of the sampled paths, of dropout and of SpecAugment.
         objective: What an update minimises.
