@@ -10,6 +10,7 @@ transcripts that differ from PyTorch's.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,7 @@ from fold_device.description import read_description
 
 REPOSITORY = Path(__file__).parent.parent
 RATE = 16000  # of what sherpa-onnx hears
+SHERPA, CHROMIUM = "sherpa-onnx", "Chromium"
 Run = Callable[[int], list[str]]
 
 
@@ -73,13 +75,12 @@ class Export:
     @torch.inference_mode()
     def uncut(self, depth: int) -> list[str]:
         """By PyTorch, without looking for pauses, as sherpa-onnx does."""
-        model, description = checkpoint.load(self.checkpoint)
+        model, path, units = self.model.recogniser, self.model.paths.canonical(depth), self.model.description.units
         texts = []
         for samples in self.sounds:
-            waveform, length = torch.from_numpy(samples)[None], torch.tensor([len(samples)])
-            [output] = model(waveform, length, [description.space.canonical(depth)])
-            [units] = ctc_greedy(output.ctc_log_probs, output.num_frames)
-            texts.append(description.units.decode(units).strip())
+            [output] = model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]), [path])
+            [found] = ctc_greedy(output.ctc_log_probs, output.num_frames)
+            texts.append(units.decode(found).strip())
         return texts
 
     def device(self, python: str, depth: int) -> list[str]:
@@ -122,17 +123,18 @@ class Export:
 
 def table(export: Export, pythons: Sequence[str], browser: int) -> Iterator[str]:
     """Lines of Markdown: of each runtime and depth, how many transcripts differ."""
-    cut: dict[str, Run] = {f"ONNX Runtime {version(python)}": partial(export.device, python) for python in pythons}
+    runtimes: dict[str, Run] = {f"ONNX Runtime {version(python)}": partial(export.device, python) for python in pythons}
     if browser:
-        cut["Chromium"] = partial(export.browser, browser)
+        runtimes[CHROMIUM] = partial(export.browser, browser)
+    runtimes[SHERPA] = export.sherpa
     yield "| runtime | depth | transcripts unlike PyTorch's |"
     yield "|---|---:|---:|"
-    for depth in checkpoint.load(export.checkpoint)[1].space.depths:
-        for expected, runtimes in ((export.pytorch(depth), cut), (export.uncut(depth), {"sherpa-onnx": export.sherpa})):
-            for name, run in runtimes.items():
-                texts = run(depth)
-                differing = sum(text != right for text, right in zip(texts, expected, strict=False))
-                yield f"| {name} | {depth} | {differing} of {len(texts)} |"
+    for depth in export.model.depths:
+        cut = export.pytorch(depth)
+        expected = {SHERPA: export.uncut(depth), CHROMIUM: cut[:browser]}
+        for name, run in runtimes.items():
+            differing = [text != right for text, right in zip(run(depth), expected.get(name, cut), strict=True)]
+            yield f"| {name} | {depth} | {sum(differing)} of {len(differing)} |"
 
 
 def version(python: str) -> str:
@@ -146,7 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser("python -m benchmarks.agreement", description=__doc__)
     options.add_argument("checkpoint", type=Path)
     options.add_argument("shards", type=Path, nargs="+", help="tars of `fold prepare`, such as test-000000.tar")
-    options.add_argument("--python", action="append", default=[], help="another Python, of another ONNX Runtime")
+    options.add_argument(
+        "--python", type=os.path.abspath, action="append", default=[], help="another Python, of another ONNX Runtime"
+    )
     options.add_argument("--browser", type=int, default=0, help="utterances that Chromium hears too (0)")
     options.add_argument("--number", type=int, help="utterances (all)")
     settings = options.parse_args(arguments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import lightning
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -53,12 +52,6 @@ class FiniteUpdates:
                 "try a lower learning rate or, with precision 16-mixed, bf16-mixed. Nothing of these updates was "
                 "saved: last.ckpt is from before"
             )
-
-
-def still_scaling(trainer: lightning.Trainer, optimizer: Optimizer) -> torch.amp.GradScaler | None:
-    """What scales the gradients of fp16, where Lightning leaves them scaled until the step: of fused optimizers."""
-    scaler: torch.amp.GradScaler | None = getattr(trainer.precision_plugin, "scaler", None)
-    return scaler if getattr(optimizer, "_step_supports_amp_scaling", False) else None
 
 
 def skip_unless(finite: Tensor, optimizer: Optimizer) -> None:

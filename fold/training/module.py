@@ -30,10 +30,10 @@ from fold.registry import pack
 from fold.sampling import DepthFirst, PathSampler, StepPaths, step_generator
 from fold.terms import Heard
 from fold.training import method
-from fold.training.finite import FiniteUpdates, still_scaling
+from fold.training.finite import FiniteUpdates
 from fold.training.method import Method
 from fold.training.parameter_groups import apply_rates, check_kept, parameter_groups
-from fold.training.parts import data_of
+from fold.training.parts import data_of, still_scaling
 from fold.training.resume import check_fits, check_places, refresh_schedule
 from fold.training.schedules import Interval, check_monitored, schedule_config
 from fold.training.warm_start import WarmStart

@@ -66,7 +66,7 @@ class TriStage(LambdaLR):
         final: Share of the peak rate that training ends with.
 
     Raises:
-        FoldError: A share is out of range; `final` is above 0, which no exponential decay reaches.
+        FoldError: A share is out of range; `final` is 0, which no exponential decay reaches.
     """
 
     def __init__(

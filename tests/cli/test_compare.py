@@ -4,7 +4,6 @@ import base64
 import csv
 import io
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,12 +14,12 @@ import soundfile
 from conftest import Finished
 from report.records import make_record, make_record_of_subsets, references
 
+from benchmarks.browser import CHROMIUM
 from fold.report.record import Record, read_record, write_record
 from fold.report.style import PALETTE
 from fold.report.sweep import write_sweep
 
 Command = Callable[..., Finished]
-BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
 MEASURE = """<script>addEventListener("load", () => { document.title = [
   document.documentElement.scrollWidth <= innerWidth, document.querySelectorAll("#systems tbody tr").length,
   [...document.querySelectorAll("figure svg")].filter(s => s.getBoundingClientRect().height > 100).length,
@@ -236,7 +235,7 @@ def test_runs_are_timed_in_turns_and_their_utterances_can_be_heard(
     assert done.status == 2 and "has no checkpoint to time; give a run folder" in done.stderr
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome to show the page in")
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome to show the page in")
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (500, True)])
 def test_the_page_fits_a_browser(
     width: int, dark: bool, runs: list[Path], fold_command: Command, tmp_path: Path
@@ -247,7 +246,7 @@ def test_the_page_fits_a_browser(
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser"]
     options.append(f"--blink-settings=preferredColorScheme={0 if dark else 1}")
     done = subprocess.run(
-        [BROWSER, *options, f"--window-size={width},900", "--dump-dom", f"file://{tmp_path}/measured.html"],
+        [CHROMIUM, *options, f"--window-size={width},900", "--dump-dom", f"file://{tmp_path}/measured.html"],
         capture_output=True,
         text=True,
         timeout=120,

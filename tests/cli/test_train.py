@@ -141,6 +141,17 @@ def test_a_sweep_beyond_the_repeats_of_training(
     assert {depth: row.path for depth, row in record.canonical.items()} == {4: "1-1-2-2", 6: "1-1-1-2-2-2"}
 
 
+def test_the_canonical_order_reaches_every_sweep(tones_config: Path, fold_command: Command, tmp_path: Path) -> None:
+    options = ("--model.network.num_layers=3", "--model.canonical_order=last", "--trainer.max_steps=1")
+    fold_command("fit", "--config", tones_config, *options, "--run_dir=run")
+    tested = read_record(tmp_path / "run" / "depth_sweep.json")
+    assert tested.canonical[5].path == "1-2-2-3-3"
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    fold_command("sweep", "--ckpt_path", last, "--max_repeats=3", "--depths=[5,8]", "--output", tmp_path / "deep")
+    deep = read_record(tmp_path / "deep" / "depth_sweep.json")
+    assert {depth: row.path for depth, row in deep.canonical.items()} == {5: "1-2-2-3-3", 8: "1-1-2-2-2-3-3-3"}
+
+
 def test_overrides_reach_the_run(tones_config: Path, fold_command: Command, tmp_path: Path) -> None:
     fold_command(
         "fit",

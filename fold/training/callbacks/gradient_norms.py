@@ -6,8 +6,8 @@ import lightning
 import torch
 from torch.optim import Optimizer
 
-from fold.training.finite import still_scaling
 from fold.training.module import foldable
+from fold.training.parts import still_scaling
 
 
 class GradientNorms(lightning.Callback):

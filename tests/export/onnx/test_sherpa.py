@@ -1,5 +1,6 @@
 """Models for sherpa-onnx, heard through sherpa-onnx: its own filterbanks, its own decoding."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,8 @@ from fold.checkpoint import Description
 from fold.cli import main
 from fold.decoding.greedy import ctc_greedy
 from fold.errors import FoldError
-from fold.export.onnx.baked import change_depth
+from fold.export.onnx.baked import SPACE as BAKED_SPACE
+from fold.export.onnx.baked import bake, change_depth
 from fold.export.onnx.sherpa import token_lines, write_sherpa
 from fold.models import Recogniser
 from fold.paths import Path as LayerPath
@@ -108,7 +110,7 @@ def baked(tmp_path: Path) -> Path:
     return file
 
 
-def elastic() -> object:
+def elastic(num_layers: int = 2) -> object:
     """A graph with an input called repeats."""
     import onnx_ir as ir
 
@@ -116,8 +118,8 @@ def elastic() -> object:
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Identity", ["repeats"], ["out"])],
         "main",
-        [tensor("repeats", kind, [2])],
-        [tensor("out", kind, [2])],
+        [tensor("repeats", kind, [num_layers])],
+        [tensor("out", kind, [num_layers])],
     )
     return ir.from_proto(onnx.helper.make_model(graph))
 
@@ -131,6 +133,19 @@ def test_changing_the_depth_rewrites_its_bytes_alone(baked: Path, fold_command: 
     assert onnx.numpy_helper.to_array(repeats).tolist() == [2, 3]
     fold_command("set-depth", baked, "--path=1-2")
     assert baked.read_bytes() == before
+
+
+def test_a_file_keeps_the_order_of_its_canonical_paths(tmp_path: Path) -> None:
+    import onnx_ir as ir
+
+    file, space = tmp_path / "model.onnx", PathSpace(3, canonical_order="last")
+    ir.save(bake(elastic(3), space, space.seed), file)
+    assert str(change_depth(file, 5, None)) == "1-2-2-3-3"
+    older = onnx.load(file)  # than this setting
+    [known] = [entry for entry in older.metadata_props if entry.key == BAKED_SPACE]
+    known.value = json.dumps(json.loads(known.value)[:3])
+    onnx.save(older, file)
+    assert str(change_depth(file, 5, None)) == "1-1-2-3-3"
 
 
 def damaged(file: Path, how: str) -> Path:
