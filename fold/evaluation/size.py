@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from fold.models import Recogniser
-from fold.modules.subsampling import ConvSubsampling
 
 OUTPUT = 4 + 1  # bytes of an output of a matrix in int8: its scale and its zero point
 
@@ -28,12 +27,8 @@ def int8_bytes(model: Recogniser) -> int:
 
 
 def _matrices(module: nn.Module) -> Iterator[Tensor]:
-    """Those of a module's own weights that the export multiplies with, (outputs, inputs...) each."""
+    """Those of a module's own weights that it multiplies with, (outputs, inputs) each."""
     if isinstance(module, nn.Linear):
         yield module.weight
     if isinstance(module, nn.MultiheadAttention) and module.in_proj_weight is not None:
         yield module.in_proj_weight
-    if isinstance(module, ConvSubsampling):
-        second = module.convs[2]
-        assert isinstance(second, nn.Conv2d)
-        yield from second.weight.unbind(2)  # a product for each frame that it sees

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from fold.models.asr import Recogniser
 from fold.modules.attention import RelativeSelfAttention, shift_relative
-from fold.modules.subsampling import ConvSubsampling
 
 
 class ScaledSelfAttention(nn.Module):
@@ -43,39 +42,6 @@ class ScaledSelfAttention(nn.Module):
         return projected
 
 
-class ProductSubsampling(ConvSubsampling):
-    """`ConvSubsampling`, its second convolution as three matrix products, one for each frame that it sees: most of what
-    the stem computes, which fewer bits reach in products alone.
-
-    original: the subsampling to equal.
-    """
-
-    def __init__(self, original: ConvSubsampling) -> None:
-        nn.Module.__init__(self)  # its weights are the original's
-        first, _, second, _ = original.convs
-        assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
-        channels = second.out_channels
-        self.products = nn.ModuleList(nn.Linear(3 * channels, channels, bias=False) for _ in range(3))
-        for frame, product in enumerate(self.products):
-            product.weight.data = second.weight.data[:, :, frame].transpose(1, 2).flatten(1)  # (out, mels, in)
-        self.first, self.bias = first, second.bias
-        self.linear = copy.deepcopy(original.linear)
-        by_channel = original.linear.weight.data.unflatten(1, (channels, -1))
-        self.linear.weight.data = by_channel.transpose(1, 2).flatten(1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """As that of `ConvSubsampling`."""
-        x = self.first(features.unsqueeze(1)).relu().permute(0, 2, 3, 1)  # (batch, time, mels, channels)
-        frames, bins = x.shape[1], x.shape[2]
-        products = []
-        for frame, product in enumerate(self.products):
-            seen = x[:, frame : frames - 2 + frame : 2]
-            products.append(product(torch.cat([seen[:, :, bin : bins - 2 + bin : 2] for bin in range(3)], -1)))
-        x = (sum(products) + self.bias).relu()
-        projected: Tensor = self.linear(x.flatten(2))
-        return projected
-
-
 def rewrite(model: Recogniser) -> Recogniser:
     """A copy of a model with such parts in it, which shares all weights that are the same."""
     model = copy.deepcopy(model, {id(weight): weight for weight in (*model.parameters(), *model.buffers())})
@@ -86,7 +52,4 @@ def rewrite(model: Recogniser) -> Recogniser:
     return model
 
 
-PARTS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
-    RelativeSelfAttention: ScaledSelfAttention,
-    ConvSubsampling: ProductSubsampling,
-}
+PARTS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {RelativeSelfAttention: ScaledSelfAttention}

@@ -1,12 +1,10 @@
 """What the export writes otherwise than PyTorch computes it: the same numbers."""
 
-import pytest
 import torch
 from export.onnx.exported import conformer, describe
 
-from fold.export.onnx.parts import ProductSubsampling, ScaledSelfAttention, rewrite
+from fold.export.onnx.parts import ScaledSelfAttention, rewrite
 from fold.modules.attention import RelativeSelfAttention, relative_positions
-from fold.modules.subsampling import ConvSubsampling
 
 
 def test_attention_with_its_scale_in_the_weights() -> None:
@@ -19,17 +17,6 @@ def test_attention_with_its_scale_in_the_weights() -> None:
     assert (expected - got).abs().max() < 1e-6 < expected.abs().max()
 
 
-@pytest.mark.parametrize("frames", [7, 8, 30, 33])
-@pytest.mark.parametrize("num_mels", [9, 40, 80])
-def test_subsampling_as_products(frames: int, num_mels: int) -> None:
-    torch.manual_seed(0)
-    subsampling, features = ConvSubsampling(num_mels, channels=5, dim=24), torch.randn(2, frames, num_mels)
-    with torch.no_grad():
-        expected, got = (module(features) for module in (subsampling, ProductSubsampling(subsampling)))
-    assert got.shape == expected.shape
-    assert (expected - got).abs().max() < 1e-6 < expected.abs().max()
-
-
 def test_a_model_is_copied_but_for_weights_that_change() -> None:
     model = describe(conformer()).build()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
@@ -37,7 +24,5 @@ def test_a_model_is_copied_but_for_weights_that_change() -> None:
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     shared = {name for name, weight in model.named_parameters() if copied.get(name) is weight}
     own = {name for name in before if name not in shared}
-    assert all(
-        "attention.qkv" in name or "_bias" in name or "frontend" in name or "subsampling" in name for name in own
-    )
+    assert all("attention.qkv" in name or "_bias" in name or "frontend" in name for name in own)
     assert len(shared) > len(own)

@@ -55,7 +55,7 @@ def test_every_matrix_of_a_layer_is_quantised(exported: Exported, storage: str) 
     loops = [node for node in model.graph.node if node.op_type == "Loop"]
     assert len(loops) == 2
     quantised = [node for node in model.graph.node if node.op_type in ("MatMulInteger", "MatMulNBits")]
-    assert len(quantised) == 2 + 3 + 2  # of positions; of the subsampling; after it, and the head
+    assert len(quantised) == 2 + 2  # of positions; after the subsampling, and the head
     for loop in loops:
         body = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
         kinds = [node.op_type for node in body.node]
