@@ -120,7 +120,10 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = None if fault == NO_RANGE else self.headers["Range"]
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
         if start and start >= len(content):
-            self.send_error(416)
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return b""
         body = bytearray(content[start:])
         self.send_response(206 if wanted else 200)

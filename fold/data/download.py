@@ -159,7 +159,7 @@ def _network() -> Iterator[None]:
     """Tell failures of the network from those of the disk."""
     try:
         yield
-    except FoldError:
+    except (FoldError, _Wrong):
         raise
     except Exception as error:  # beside OSError and HTTPException, whatever s3fs lets through of botocore and aiohttp
         raise _Broken(str(getattr(error, "reason", error)) or type(error).__name__) from error
@@ -171,9 +171,11 @@ def _open_http(url: str, start: int) -> _Remote | None:
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        # The earlier download was complete but not yet checked.
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return None
+            total = (error.headers["Content-Range"] or "").rpartition("/")[2]
+            if total.isdigit() and int(total) != start:
+                raise _Wrong(f"{start} bytes were there, but the file has {total}") from error
+            return None  # the earlier download was complete but not yet checked
         if error.code >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code in _TRY_LATER:
             raise _Broken(str(error)) from error
         raise Unreachable(f"cannot download {url}: {error}; tries: 1") from error

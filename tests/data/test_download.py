@@ -128,6 +128,13 @@ def test_leftover_bytes_that_are_wrong_are_fetched_anew(server, file):
     assert [request.range for request in server.requests] == ["bytes=5-", None]
 
 
+def test_leftovers_longer_than_the_file_are_not_taken_for_it(server, file):
+    file.parent.mkdir()
+    part_path(file).write_bytes(CONTENT + b"of an earlier version")
+    download(server.url + FILE, file, sha256=None)
+    assert file.read_bytes() == CONTENT
+
+
 def test_a_wrong_checksum_is_fetched_once_more_and_leaves_nothing(server, file):
     with pytest.raises(Unreachable, match=f"checksum {SHA256}, expected 0000; tries: 2"):
         download(server.url + FILE, file, sha256="0000")
