@@ -73,15 +73,14 @@ class Files:
                 units[self.tokenizer.get("replace_word_delimiter_char", " ")] = row  # before a token that reads alike
             elif token not in special:
                 units.setdefault(token, row)
-        unknown, end = (rows.get(roles[role] or "") for role in ("unk_token", "eos_token"))
-        return Vocabulary(
-            tuple(units),
-            tuple(units.values()),
-            blank,
-            None if unknown == blank else unknown,
-            None if end == blank else end,
-            self._separator(),
-        )
+        unknown, end = (self._in_head(rows.get(roles[role] or ""), blank) for role in ("unk_token", "eos_token"))
+        return Vocabulary(tuple(units), tuple(units.values()), blank, unknown, end, self._separator())
+
+    def _in_head(self, row: int | None, blank: int) -> int | None:
+        """A row besides the blank; None for one beyond the head, of a token that was added after training."""
+        size = self.config.get("vocab_size")
+        beyond = row is not None and isinstance(size, int) and row >= size
+        return None if row == blank or beyond else row
 
     def _rows(self, language: str | None) -> dict[str, int]:
         """The row of each token."""

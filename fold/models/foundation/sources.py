@@ -69,6 +69,12 @@ class HubDirectory(Directory):
         adapters = () if self.language is None else (f"adapter.{self.language}.*",)
         _download(str(self.path), (*SMALL_FILES, *_preferred(str(self.path)), *adapters))
 
+    @cached_property
+    def weights(self) -> Weights:
+        """Also before `fetch`: only the weights of a model without a head tell that it has none."""
+        self.fetch()
+        return super().weights
+
 
 def _preferred(name: str) -> tuple[str, ...]:
     """The files of weights in a hub: not the same weights twice."""

@@ -64,14 +64,17 @@ def _missing(wanted: set[str], units: list[str]) -> set[str]:
 def load_head(head: nn.Linear, weight: Tensor, bias: Tensor, vocabulary: Vocabulary, where: str) -> None:
     """Copies the rows of a pre-trained head into one in fold's order. where: its file, for messages.
 
-    Raises FoldError if the vocabulary has more rows than the head.
+    weight: (rows, dim); bias: (rows,). Unknown token and end may lie beyond the head, where a tokenizer got them after
+    training: it never says them.
+
+    Raises FoldError if a unit or the blank lies beyond the head.
     """
-    last = max(row for row in vocabulary.in_order if row is not None)
+    last = max(vocabulary.blank, *vocabulary.rows)
     if last >= len(weight):
         raise FoldError(f"{where}: its CTC head has {len(weight)} rows, but its vocabulary names row {last}")
     head.weight.zero_()
     head.bias.fill_(NEVER)
     for row, original in enumerate(vocabulary.in_order):
-        if original is not None:
+        if original is not None and original < len(weight):
             head.weight[row] = weight[original]
             head.bias[row] = bias[original]
