@@ -46,8 +46,9 @@ class ShardedSpeech(Dataset[Batch]):
 
     location: of the prepared corpus; split: its entry in the index; sample_rate: in Hz; units: encodes the transcripts;
     fits: what a training utterance must satisfy besides (None: nothing; any transcript will do for evaluation);
-    unknown_share: of the units of a training transcript, the most that may be unknown; rounding: of the samples of a batch; joiner: joins utterances (None: leaves them apart); speeds: that utterances may
-    be played at; augmenter: changes how they sound (None: leaves them as they are).
+    rounding: of the samples of a batch; joiner: joins utterances (None: leaves them apart); speeds: that utterances may
+    be played at; augmenter: changes how they sound (None: leaves them as they are); unknown_share: of the units of a
+    training transcript, the most that may be unknown.
     An utterance that does not fit at the speed planned for it is played at the next slower one of `speeds`. Utterances
     that cannot be used are left out of the batch and listed in its faults.
     """

@@ -115,6 +115,9 @@ def find_source(name: str, language: str | None = None, subnet: Subnet | None = 
 
 
 def _find(name: str, language: str | None) -> Source:
+    if language is not None and (name in bundles() or Path(name).is_file()):
+        several = "--model.network.language is for Hugging Face directories with the adapters of several (MMS)"
+        raise FoldError(f"source {name}: has one language; {several}")
     if name in bundles():
         return Bundle(name)
     if Path(name).is_file():

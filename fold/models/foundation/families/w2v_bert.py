@@ -65,7 +65,7 @@ class BertShape:
     activation: str = "swish"
 
     def __post_init__(self) -> None:
-        if self.dim % self.num_heads:
+        if self.num_heads < 1 or self.dim < 1 or self.dim % self.num_heads:
             raise FoldError(f"dim is {self.dim}: it must be a multiple of num_heads ({self.num_heads})")
 
     def num_frames(self, num_samples: Count) -> Count:
@@ -93,7 +93,9 @@ class W2vBert(Family):
         MASK_EMBEDDING: "masked_spec_embed",
         "ctc_head.": "lm_head.",
     }
+    may_be_zero = ("left", "right")
     left_out = ("encoder.embed_positions.",)
+    hears = "SeamlessM4TFeatureExtractor"
 
     def parts(self, shape: BertShape, dropouts: Dropouts) -> Parts:
         new_layer = transformers_layers("wav2vec2_bert", self.kind, layer_settings(self, shape, dropouts))
@@ -109,19 +111,20 @@ class W2vBert(Family):
 
     def shape(self, config: Mapping[str, Any], extractor: Mapping[str, Any] | None) -> BertShape:
         self.check(config)
-        hears = extractor or {}
-        num_mels, stride = hears.get("num_mel_bins", 80), hears.get("stride", 2)
+        self.check_hears(extractor)
+        settings = extractor or {}
+        num_mels, stride = settings.get("num_mel_bins", 80), settings.get("stride", 2)
         width = config.get("feature_projection_input_dim", num_mels * stride)
         if width != num_mels * stride:
             raise FoldError(
                 f"feature_projection_input_dim is {width}, but {stride} frames of {num_mels} mel bins are heard"
             )
-        sample_rate = hears.get("sampling_rate", 16000)
+        sample_rate = settings.get("sampling_rate", 16000)
         return BertShape(num_mels=num_mels, stride=stride, sample_rate=sample_rate, **self.given(config))
 
     def extractor(self, shape: BertShape, sample_rate: int) -> dict[str, Any]:
         return {
-            "feature_extractor_type": "SeamlessM4TFeatureExtractor",
+            "feature_extractor_type": self.hears,
             "feature_size": shape.num_mels,
             "num_mel_bins": shape.num_mels,
             "stride": shape.stride,
