@@ -51,7 +51,7 @@ class Files:
         file, settings = (PROCESSOR, held) if isinstance(held, dict) else (PREPROCESSOR, self.read(PREPROCESSOR))
         for name, kind in HEARING.items():
             if name in settings:
-                self._check_value(file, name, settings[name], kind)
+                self.check_value(file, name, settings[name], kind)
         return settings
 
     @cached_property
@@ -127,7 +127,7 @@ class Files:
         """Raises FoldError unless each token has a row of its own, but for two that both read as a space."""
         tokens: dict[int, str] = {}
         for token, row in rows.items():
-            self._check_value(file, f"the row of {token!r}", row, int, least=0)
+            self.check_value(file, f"the row of {token!r}", row, int, least=0)
             other = tokens.setdefault(row, token)
             if other != token and {token, other} != {delimiter, " "}:
                 raise FoldError(f"{self.folder / file}: {other!r} and {token!r} are both row {row}: expected one each")
@@ -165,7 +165,8 @@ class Files:
             )
         return row
 
-    def _check_value(self, file: str, name: str, value: object, kind: type, least: int = 1) -> None:
+    def check_value(self, file: str, name: str, value: object, kind: object, least: int = 1) -> None:
+        """Raises FoldError unless a value in a file is of a kind, as `fold.models.foundation.kinds` has them."""
         try:
             check_value(name, value, kind, least)
         except FoldError as error:

@@ -150,6 +150,16 @@ FAULTS: dict[str, tuple[str, Damage, str]] = {
         lambda d: edit(d / "preprocessor_config.json", sampling_rate=None),
         "preprocessor_config.json: sampling_rate is None",
     ),
+    "no dropout": (
+        "wav2vec2-base",
+        lambda d: edit(d / "config.json", hidden_dropout="0.1"),
+        "config.json: hidden_dropout is '0.1': expected a number, 0 or more",
+    ),
+    "no span": (
+        "wav2vec2-base",
+        lambda d: edit(d / "config.json", mask_time_length=0),
+        "config.json: mask_time_length is 0: expected a whole number, 1 or more",
+    ),
     "ears of another model": (
         "w2v-bert",
         lambda d: extractor("wav2vec2-base").save_pretrained(d),

@@ -84,6 +84,8 @@ class Family(Builder):
     left_out: ClassVar[tuple[str, ...]] = ("masked",)
     """How the names of weights begin that transformers stores and never uses."""
 
+    usual_dropouts: ClassVar[Dropouts] = Dropouts(0.1, 0.1, 0.1, 0.0, 0.1, 0.1)
+    """Those of transformers, where config.json does not say."""
     hears: ClassVar[str] = "Wav2Vec2FeatureExtractor"
     """The feature extractor of transformers that it hears through."""
 

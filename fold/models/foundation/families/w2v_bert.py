@@ -95,6 +95,7 @@ class W2vBert(Family):
     }
     may_be_zero = ("left", "right")
     left_out = ("encoder.embed_positions.",)
+    usual_dropouts = Dropouts(0.0, 0.0, 0.0, 0.0, 0.1, 0.1)
     hears = "SeamlessM4TFeatureExtractor"
 
     def parts(self, shape: BertShape, dropouts: Dropouts) -> Parts:
