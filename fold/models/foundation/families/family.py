@@ -100,6 +100,10 @@ class Family(Builder):
     def extractor(self, shape: Any, sample_rate: int) -> dict[str, Any]:
         """The settings of transformers' feature extractor."""
 
+    def unlike_theirs(self, shape: Any) -> str:
+        """What transformers makes otherwise of a model of a shape; empty if nothing."""
+        return ""
+
     def config(self, shape: Any) -> dict[str, Any]:
         """The part of config.json that describes a shape."""
         return {**self.only, **{name: getattr(shape, field) for field, name in self.fields.items()}}

@@ -26,6 +26,7 @@ from fold.models.frontend import LOG_FLOOR, num_fbank_frames
 from fold.modules.masks import length_mask
 
 EPSILON = 1e-7  # added to the variance of a mel bin
+STRIDE = 2  # mel frames of a frame in w2v-BERT 2.0, the only number that transformers' extractor rounds as we do
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class BertShape:
     num_heads: int = 16
     ffn_dim: int = 4096
     num_mels: int = 80
-    stride: int = 2
+    stride: int = STRIDE
     sample_rate: int = 16000
     positions: Literal["relative_key", "relative", "rotary"] | None = "relative_key"
     left: int = 64
@@ -114,7 +115,7 @@ class W2vBert(Family):
         self.check(config)
         self.check_hears(extractor)
         settings = extractor or {}
-        num_mels, stride = settings.get("num_mel_bins", 80), settings.get("stride", 2)
+        num_mels, stride = settings.get("num_mel_bins", 80), settings.get("stride", STRIDE)
         width = config.get("feature_projection_input_dim", num_mels * stride)
         if width != num_mels * stride:
             raise FoldError(
@@ -133,6 +134,15 @@ class W2vBert(Family):
             "padding_value": 0.0,
             "return_attention_mask": True,
         }
+
+    def unlike_theirs(self, shape: BertShape) -> str:
+        """Its extractor pads to an even number of mel frames, and counts as heard what has a second one."""
+        if shape.stride == STRIDE:
+            return ""
+        return (
+            f"frames are of {shape.stride} mel frames, but transformers rounds as for {STRIDE}: of some utterances it "
+            "hears one frame more than fold, with other log-probabilities"
+        )
 
     def config(self, shape: BertShape) -> dict[str, Any]:
         return {**super().config(shape), "feature_projection_input_dim": shape.num_mels * shape.stride}
