@@ -66,13 +66,13 @@ class HubDirectory(Directory):
         return _download(str(self.path), SMALL_FILES)
 
     def fetch(self) -> None:
-        adapters = () if self.language is None else (f"adapter.{self.language}.*",)
-        _download(str(self.path), (*SMALL_FILES, *_preferred(str(self.path)), *adapters))
+        _ = self.weights
 
     @cached_property
     def weights(self) -> Weights:
-        """Also before `fetch`: only the weights of a model without a head tell that it has none."""
-        self.fetch()
+        """Downloaded when they are first asked for: only they tell that a model has no head."""
+        adapters = () if self.language is None else (f"adapter.{self.language}.*",)
+        _download(str(self.path), (*SMALL_FILES, *_preferred(str(self.path)), *adapters))
         return super().weights
 
 
