@@ -40,12 +40,13 @@ class ModelInput:
     """What a model takes.
 
     units: of its transcripts; fits: whether an utterance can be trained with; num_frames: that it makes of so many
-    samples.
+    samples; unknown_share: of the units of a training transcript, the most that may be unknown.
     """
 
     units: Units
     fits: FitsAudio
     num_frames: Callable[[int], int]
+    unknown_share: float = 0.0
 
 
 class SpeechData(lightning.LightningDataModule):
@@ -254,7 +255,8 @@ class SpeechData(lightning.LightningDataModule):
         rounding = Rounding.to_frames(self._takes.num_frames, self.round_frames) if self._takes else None
         data = ShardedSpeech(self.location, self.index.splits[name], self.sample_rate, self.units, rounding=rounding)
         if name == "train":
-            data.fits = self._takes.fits if self._takes else None
+            if self._takes is not None:
+                data.fits, data.unknown_share = self._takes.fits, self._takes.unknown_share
             data.speeds, data.augmenter = self.speeds, self._augmenter()
             if self.joining is not None:
                 encode = self.units.encode

@@ -101,6 +101,7 @@ def huggingface(
         path: An unfolding path such as 1-1-2-3, instead of a depth.
     """
     from fold.export.huggingface import write_directory
+    from fold.models.foundation.families import find_family
 
     if not isinstance(description.architecture, Foundation):
         kind = type(description.architecture).__name__
@@ -109,6 +110,9 @@ def huggingface(
         )
     chosen = description.space.choose(depth, path)
     write_directory(folder, model, description, chosen)
+    shape = description.architecture.original
+    if told := find_family(shape.family).unlike_theirs(shape):
+        print(told)
     return f"path {chosen}, depth {chosen.depth}"
 
 

@@ -236,6 +236,12 @@ class Architecture(ABC):
         """The units of a new model: those of the corpus, unless pre-trained weights bring their own."""
         return corpus
 
+    @property
+    def unknown_share(self) -> float:
+        """The largest share of the units of a training transcript that may be unknown: none, where the units are those
+        of the corpus."""
+        return 0.0
+
     def fetch(self) -> None:  # noqa: B027 (most have none)
         """Downloads pre-trained weights: called by one process of a machine before any loads them."""
 

@@ -35,6 +35,18 @@ def test_good_utterances_come_as_they_were_written(tmp_path: Path) -> None:
         np.testing.assert_array_equal(batch.waveforms[row, : batch.num_samples[row]].numpy(), utterance.samples)
 
 
+def test_a_model_that_hears_the_unknown_may_be_given_some(tmp_path: Path) -> None:
+    data = write(tmp_path, with_meta(text="zwölf"))
+    unknown = data.units.encode("zwölf").count(data.units.unk)
+    assert 0 < unknown < 5
+    for share, faults in ((unknown / 5, 0), (unknown / 5 - 0.01, 1)):
+        data.unknown_share = share
+        batch = everything(data)
+        assert len(batch.faults) == faults
+        for fault in batch.faults:
+            assert fault.reason == "unknown symbol" and "keep_head=false" in fault.detail
+
+
 def test_evaluation_takes_any_transcript(tmp_path: Path) -> None:
     data = write(tmp_path, with_meta(text="zwölf und noch viel mehr, zu lang für so wenig"))
     data.fits = None

@@ -1,12 +1,14 @@
 """A foundation model through the same commands as a Conformer: fit, resume, sweep, transcribe, export."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import soundfile
 import torch
+import transformers
 from audio_files import speech
 from conftest import Finished
 from models.foundation.directories import write
@@ -114,6 +116,39 @@ def test_resumed_without_the_sources_weights(experiment: Path, fold_command: Com
     finally:
         hidden.rename(source)
     assert not changed(weights(whole), weights(parts))
+
+
+OTHER = "--data.corpus={class_path: tones.OtherTones}"  # which has an f: `TOKENS` have none
+
+
+@pytest.fixture
+def source(experiment: Path, tmp_path: Path) -> Path:
+    """A copy of the experiment's source."""
+    return Path(shutil.copytree(experiment.parent / "source", tmp_path / "source"))
+
+
+def test_characters_that_the_head_lacks_are_trained_as_unknown(
+    experiment: Path, source: Path, fold_command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = fold_command("fit", f"--config={experiment}", OTHER, f"--model.network.source={source}", "--run_dir=run")
+    assert [r.message for r in caplog.records if "CTC head" in r.message] == [
+        "the CTC head has no unit for 'f' of the corpus, but its unknown unit; "
+        "--model.network.keep_head=false trains a CTC head of its own"
+    ]
+    assert "bad data" not in done.stdout + done.stderr
+    units = checkpoint.load(Path("run/checkpoints/last.ckpt"))[1].units
+    assert units.encode("a ef").count(units.unk) == 1
+
+
+def test_words_for_a_head_of_phonemes_are_bad_data(experiment: Path, source: Path, fold_command: Command) -> None:
+    """Their letters occur in its units, but none of them is one."""
+    tokens = ["<pad>", "<s>", "</s>", "<unk>", *(f"{first}{then}" for first in "abcd" for then in "əʊʃ"), "ə", "ʊ"]
+    (source / "vocab.json").write_text(json.dumps({token: row for row, token in enumerate(tokens)}))
+    tokenizer = transformers.Wav2Vec2PhonemeCTCTokenizer(source / "vocab.json", do_phonemize=False)
+    tokenizer.save_pretrained(source)
+    done = fold_command("fit", f"--config={experiment}", f"--model.network.source={source}", check=False)
+    assert done.status == 2 and "unknown symbol" in done.stderr and "Traceback" not in done.stderr
+    assert "keep_head=false trains a CTC head of its own" in done.stderr
 
 
 def test_a_missing_source_is_one_line(experiment: Path, fold_command: Command) -> None:

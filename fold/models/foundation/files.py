@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fold.errors import FoldError
+from fold.models.foundation.kinds import check_value
 from fold.models.foundation.tokens import Vocabulary
 from fold.models.foundation.weights import SAFETENSORS, check_is_no_pointer
 
@@ -27,6 +28,7 @@ ROLES = {  # of tokens, where no file says otherwise
     "eos_token": "</s>",
     "word_delimiter_token": "|",
 }
+HEARING = {"do_normalize": bool, "sampling_rate": int, "num_mel_bins": int, "stride": int}  # of feature extractors
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,11 @@ class Files:
         held = nested.get("feature_extractor") or nested.get("audio_processor")
         if held is None and not (self.folder / PREPROCESSOR).exists():
             return None
-        return held if isinstance(held, dict) else self.read(PREPROCESSOR)
+        file, settings = (PROCESSOR, held) if isinstance(held, dict) else (PREPROCESSOR, self.read(PREPROCESSOR))
+        for name, kind in HEARING.items():
+            if name in settings:
+                self.check_value(file, name, settings[name], kind)
+        return settings
 
     @cached_property
     def tokenizer(self) -> dict[str, Any]:
@@ -60,12 +66,13 @@ class Files:
     def vocabulary(self, language: str | None) -> Vocabulary:
         """What the rows of the CTC head stand for; language: whose vocabulary, where there are several.
 
-        Raises FoldError if they do not tell the blank, or if a language is wanted that they have not.
+        Raises FoldError if they do not tell the blank, if tokens have no rows of their own or none is text, or if a
+        language is wanted that they have not.
         """
-        rows = self._rows(language)
         roles = {role: self._role(role) for role in ROLES}
-        blank = self._blank(rows, roles["pad_token"])
         delimiter = roles["word_delimiter_token"]
+        rows = self._rows(language, delimiter)
+        blank = self._blank(rows, roles["pad_token"])
         special = {roles["bos_token"], roles["eos_token"], roles["unk_token"], roles["pad_token"], *self._special()}
         units: dict[str, int] = {}
         for row, token in sorted((row, token) for token, row in rows.items() if row != blank and token):
@@ -73,18 +80,26 @@ class Files:
                 units[self.tokenizer.get("replace_word_delimiter_char", " ")] = row  # before a token that reads alike
             elif token not in special:
                 units.setdefault(token, row)
-        unknown, end = (rows.get(roles[role] or "") for role in ("unk_token", "eos_token"))
-        return Vocabulary(
-            tuple(units),
-            tuple(units.values()),
-            blank,
-            None if unknown == blank else unknown,
-            None if end == blank else end,
-            self._separator(),
-        )
+        if not units:
+            raise FoldError(f"{self.folder / VOCABULARY}: holds no token that is text; expected a row for each letter")
+        unknown, end = (self._in_head(rows.get(roles[role] or ""), blank) for role in ("unk_token", "eos_token"))
+        return Vocabulary(tuple(units), tuple(units.values()), blank, unknown, end, self._separator())
 
-    def _rows(self, language: str | None) -> dict[str, int]:
-        """The row of each token."""
+    def _in_head(self, row: int | None, blank: int) -> int | None:
+        """A row besides the blank; None for one beyond the head, of a token that was added after training."""
+        size = self.config.get("vocab_size")
+        beyond = row is not None and isinstance(size, int) and row >= size
+        return None if row == blank or beyond else row
+
+    def _rows(self, language: str | None, delimiter: str | None) -> dict[str, int]:
+        """The row of each token; of those that came later, where it is none of the vocabulary's."""
+        held = self._chosen(language)
+        self._check_rows(VOCABULARY, held, delimiter)
+        taken = set(held.values())
+        return {**{token: row for token, row in self._added().items() if row not in taken}, **held}
+
+    def _chosen(self, language: str | None) -> dict[str, Any]:
+        """The vocabulary of a language, where there are several."""
         held = self.read(VOCABULARY)
         if held and all(isinstance(value, dict) for value in held.values()):
             languages = list(held)
@@ -94,12 +109,28 @@ class Files:
                 shown = ", ".join(languages[:10]) + (f" and {len(languages) - 10} more" if len(languages) > 10 else "")
                 raise FoldError(f"{self.folder / VOCABULARY}: has {wanted}; --model.network.language takes {shown}")
             held = held[chosen]
-        added = self.tokenizer.get("added_tokens_decoder") or {}
+        return held
+
+    def _added(self) -> dict[str, Any]:
+        """The rows of tokens that came to the vocabulary later."""
+        listed = self.tokenizer.get("added_tokens_decoder")
         try:
-            late = {entry["content"]: int(row) for row, entry in added.items()}
-            return {**late, **self.read(ADDED_TOKENS, required=False), **{str(t): int(row) for t, row in held.items()}}
+            file, added = TOKENIZER, {entry["content"]: int(row) for row, entry in (listed or {}).items()}
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise FoldError(f"{self.folder / VOCABULARY}: expected a row for each token ({error!r})") from None
+            raise FoldError(f"{self.folder / TOKENIZER}: expected tokens by their rows ({error!r})") from None
+        if listed is None:  # transformers 4 held them elsewhere at first
+            file, added = ADDED_TOKENS, self.read(ADDED_TOKENS, required=False)
+        self._check_rows(file, added, None)
+        return added
+
+    def _check_rows(self, file: str, rows: Mapping[str, Any], delimiter: str | None) -> None:
+        """Raises FoldError unless each token has a row of its own, but for two that both read as a space."""
+        tokens: dict[int, str] = {}
+        for token, row in rows.items():
+            self.check_value(file, f"the row of {token!r}", row, int, least=0)
+            other = tokens.setdefault(row, token)
+            if other != token and {token, other} != {delimiter, " "}:
+                raise FoldError(f"{self.folder / file}: {other!r} and {token!r} are both row {row}: expected one each")
 
     def _role(self, role: str) -> str | None:
         default = None if role == "word_delimiter_token" and self._separator() else ROLES[role]
@@ -107,10 +138,11 @@ class Files:
 
     def _special(self) -> set[str]:
         """Tokens that have no part in text, besides those with a role."""
-        added = (self.tokenizer.get("added_tokens_decoder") or {}).values()
-        listed = self.tokenizer.get("additional_special_tokens") or []
+        added = _entries(self.tokenizer.get("added_tokens_decoder"))
         marked = [entry for entry in added if isinstance(entry, dict) and entry.get("special")]
-        return {content for entry in [*listed, *marked] if (content := _content(entry))}
+        # The first name is of transformers 4, the second of 5.
+        listed = [*map(self.tokenizer.get, ("additional_special_tokens", "extra_special_tokens"))]
+        return {content for entry in [*marked, *_entries(*listed)] if (content := _content(entry))}
 
     def _separator(self) -> str:
         """What stands between units in text: something where they are phonemes."""
@@ -119,15 +151,26 @@ class Files:
 
     def _blank(self, rows: Mapping[str, int], padding: str | None) -> int:
         """The row of the blank: transformers' token for padding, which the configuration and the tokenizer name."""
-        row = self.config.get("pad_token_id", 0)
-        if not isinstance(row, int):
+        given = "pad_token_id" in self.config
+        row = self.config.get("pad_token_id", 0)  # as in transformers
+        if type(row) is not int or row < 0:
             raise FoldError(f"{self.folder / CONFIG}: pad_token_id is {row!r}: expected the row of CTC's blank")
+        if not given and padding not in rows:
+            told = f"gives no pad_token_id, and {VOCABULARY} has no {padding!r}"
+            raise FoldError(f"{self.folder / CONFIG}: {told}: expected the row of CTC's blank")
         if padding is not None and padding in rows and rows[padding] != row:
             raise FoldError(
                 f"{self.folder / CONFIG}: pad_token_id is {row}, but the row of {padding!r} in {VOCABULARY} is "
                 f"{rows[padding]}: expected one row for CTC's blank"
             )
         return row
+
+    def check_value(self, file: str, name: str, value: object, kind: object, least: int = 1) -> None:
+        """Raises FoldError unless a value in a file is of a kind, as `fold.models.foundation.kinds` has them."""
+        try:
+            check_value(name, value, kind, least)
+        except FoldError as error:
+            raise FoldError(f"{self.folder / file}: {error}") from None
 
     def read(self, name: str, required: bool = True) -> dict[str, Any]:
         """The content of a file; empty if there is none and none is required."""
@@ -144,6 +187,14 @@ class Files:
         if not isinstance(values, dict):
             raise FoldError(f"{file}: expected a JSON object")
         return values
+
+
+def _entries(*listed: object) -> list[object]:
+    """What lists, or dictionaries by name, hold."""
+    found: list[object] = []
+    for entries in listed:
+        found += entries.values() if isinstance(entries, Mapping) else entries if isinstance(entries, list) else []
+    return found
 
 
 def _content(token: object) -> str | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar, get_type_hints
 
 from fold.errors import FoldError
 from fold.models.foundation.families import Family, find_family
@@ -14,6 +17,8 @@ from fold.models.foundation.shape import AnyShape, Dropouts
 from fold.models.foundation.tokens import Vocabulary
 from fold.models.foundation.weights import Weights, open_file, open_folder
 
+T = TypeVar("T", Dropouts, Masking)
+
 ADAPTER = "adapter.{}"  # of a language, before the ending
 MASKING = {
     "time_share": "mask_time_prob",
@@ -21,6 +26,7 @@ MASKING = {
     "channel_share": "mask_feature_prob",
     "channel_span": "mask_feature_length",
 }
+USUAL_MASKING = Masking(0.05, 10, 0.0, 10)  # of transformers, where a configuration does not say
 HEAD = "lm_head.weight"
 
 
@@ -67,14 +73,20 @@ class Directory:
         return self.files.vocabulary(self.language)
 
     def dropouts(self) -> Dropouts:
-        config = self.files.config
-        return Dropouts(**{field: config.get(name) for field, name in self.family.dropout_fields().items()})
+        return self._given(Dropouts, self.family.dropout_fields()).over(self.family.usual_dropouts)
 
     def masking(self) -> Masking:
-        config = self.files.config
-        if not config.get("apply_spec_augment", True):
-            return Masking(time_share=0.0, channel_share=0.0)
-        return Masking(**{field: config.get(name) for field, name in MASKING.items()})
+        masking = self._given(Masking, MASKING).over(USUAL_MASKING)
+        if self.files.config.get("apply_spec_augment", True):
+            return masking
+        return dataclasses.replace(masking, time_share=0.0, channel_share=0.0)
+
+    def _given(self, kind: type[T], names: Mapping[str, str]) -> T:
+        """What config.json says of training, null where it says nothing; names: there, of the fields of a kind."""
+        kinds, config = get_type_hints(kind), self.files.config
+        for field, name in names.items():
+            self.files.check_value(CONFIG, name, config.get(name), kinds[field])
+        return kind(**{field: config.get(name) for field, name in names.items()})
 
     def fetch(self) -> None:
         """Nothing: the files lie here."""

@@ -12,7 +12,7 @@ from fold.models.foundation.shape import first_given, settled
 
 @dataclass(frozen=True)
 class Masking:
-    """What is masked in training; null: as in the training of the source, and without a source as wav2vec 2.0 was
+    """What is masked in training; null: as in the training of the source, and where that is unknown as wav2vec 2.0 was
     fine-tuned on 100 hours (0.65, 10, 0.5, 64). Spans may overlap, so that less than the share is masked.
 
     Args:

@@ -22,6 +22,8 @@ from fold.models.foundation.tokens import Vocabulary, load_head, units_of_head
 from fold.text.units import Units
 from fold.unfolding import Unfolding
 
+MOST_UNKNOWN = 0.5  # of a transcript: what is unknown for the most part is in no language of the head
+
 
 @dataclass(frozen=True)
 class Foundation(Architecture):
@@ -123,6 +125,13 @@ class Foundation(Architecture):
         if self.vocabulary is None:
             return corpus
         return units_of_head(_of_head(self._source()), corpus, self.source)
+
+    @property
+    def unknown_share(self) -> float:
+        """A head that has an unknown unit goes on learning what it stands for."""
+        if self.vocabulary is None or _of_head(self._source()).unknown is None:
+            return 0.0
+        return MOST_UNKNOWN
 
     def fetch(self) -> None:
         """Raises FoldError if the source cannot be had."""

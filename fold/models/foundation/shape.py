@@ -96,8 +96,9 @@ class Shape:
                 "conv_channels, conv_kernels and conv_strides must be of one length: a value per convolution"
             )
         for part in self.DIVISORS:
-            if self.dim % getattr(self, part):
-                raise FoldError(f"dim is {self.dim}: it must be a multiple of {part} ({getattr(self, part)})")
+            divisor = getattr(self, part)
+            if divisor < 1 or self.dim < 1 or self.dim % divisor:
+                raise FoldError(f"dim is {self.dim}: it must be a multiple of {part} ({divisor})")
         if self.adapter_dim is not None and not self.pre_norm:
             raise FoldError(f"adapter_dim is {self.adapter_dim}: only layers with pre_norm have adapters")
 

@@ -66,8 +66,14 @@ class HubDirectory(Directory):
         return _download(str(self.path), SMALL_FILES)
 
     def fetch(self) -> None:
+        _ = self.weights
+
+    @cached_property
+    def weights(self) -> Weights:
+        """Downloaded when they are first asked for: only they tell that a model has no head."""
         adapters = () if self.language is None else (f"adapter.{self.language}.*",)
         _download(str(self.path), (*SMALL_FILES, *_preferred(str(self.path)), *adapters))
+        return super().weights
 
 
 def _preferred(name: str) -> tuple[str, ...]:
@@ -109,6 +115,9 @@ def find_source(name: str, language: str | None = None, subnet: Subnet | None = 
 
 
 def _find(name: str, language: str | None) -> Source:
+    if language is not None and (name in bundles() or Path(name).is_file()):
+        several = "--model.network.language is for Hugging Face directories with the adapters of several (MMS)"
+        raise FoldError(f"source {name}: has one language; {several}")
     if name in bundles():
         return Bundle(name)
     if Path(name).is_file():

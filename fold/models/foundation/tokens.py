@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,21 +40,32 @@ def units_of_head(vocabulary: Vocabulary, corpus: Units, source: str | None) -> 
     """The units of a pre-trained head, its letters in the case that the corpus has. Characters of the corpus that the
     head lacks are unknown to it.
 
-    Raises FoldError if the corpus has other units than characters, or characters of which the head cannot say even that
-    they are unknown.
+    Raises FoldError if the corpus has other units than characters, if its transcripts do not set apart what the head
+    has as units, if units that differ become one in the case of the corpus, or if it has characters of which the head
+    cannot say even that they are unknown.
     """
-    advice = "--model.network.keep_head=false trains a head of its own"
+    head, advice = f"source {source}: its CTC head", "--model.network.keep_head=false trains a head of its own"
     if not isinstance(corpus, CharUnits):
-        raise FoldError(f"source {source}: its CTC head was trained on characters; --data.units.kind=char, or {advice}")
-    wanted = set("".join(corpus.characters)) - set(vocabulary.separator)
-    cases = [list(vocabulary.units), [u.lower() for u in vocabulary.units], [u.upper() for u in vocabulary.units]]
-    letters = min((case for case in cases if len(set(case)) == len(case)), key=lambda case: len(_missing(wanted, case)))
+        raise FoldError(f"{head} was trained on characters; --data.units.kind=char, or {advice}")
+    wanted, separator = set("".join(corpus.characters)), vocabulary.separator
+    if not wanted >= set(separator):
+        raise FoldError(f"{head} has units with {separator!r} between them, as phonemes; the corpus has none; {advice}")
+    wanted -= set(separator)
+    cases = [list(vocabulary.units), *(_in_case(vocabulary.units, change) for change in (str.lower, str.upper))]
+    letters = min(cases, key=lambda case: len(_missing(wanted, case)))
+    if twice := [unit for unit, number in Counter(letters).items() if number > 1]:
+        raise FoldError(f"{head} has several units that are all '{twice[0]}' in the case of the corpus; {advice}")
     missing = _missing(wanted, letters)
     in_another_case = missing & set("".join(c.lower() + c.upper() for c in letters))
     if in_another_case or missing >= wanted - {" "} or (missing and vocabulary.unknown is None):
         named = "mixed case" if in_another_case else "".join(sorted(missing))
-        raise FoldError(f"source {source}: its CTC head has no unit for '{named}' of the corpus; {advice}")
-    return CharUnits(letters, corpus.normaliser, vocabulary.separator)
+        raise FoldError(f"{head} has no unit for '{named}' of the corpus; {advice}")
+    return CharUnits(letters, corpus.normaliser, separator)
+
+
+def _in_case(units: Sequence[str], change: Callable[[str], str]) -> list[str]:
+    """The units in another case, but for those that it makes longer: ß is SS there, and no unit of its own."""
+    return [changed if len(changed := change(unit)) == len(unit) else unit for unit in units]
 
 
 def _missing(wanted: set[str], units: list[str]) -> set[str]:
@@ -64,14 +77,17 @@ def _missing(wanted: set[str], units: list[str]) -> set[str]:
 def load_head(head: nn.Linear, weight: Tensor, bias: Tensor, vocabulary: Vocabulary, where: str) -> None:
     """Copies the rows of a pre-trained head into one in fold's order. where: its file, for messages.
 
-    Raises FoldError if the vocabulary has more rows than the head.
+    weight: (rows, dim); bias: (rows,). Unknown token and end may lie beyond the head, where a tokenizer got them after
+    training: it never says them.
+
+    Raises FoldError if a unit or the blank lies beyond the head.
     """
-    last = max(row for row in vocabulary.in_order if row is not None)
+    last = max(vocabulary.blank, *vocabulary.rows)
     if last >= len(weight):
         raise FoldError(f"{where}: its CTC head has {len(weight)} rows, but its vocabulary names row {last}")
     head.weight.zero_()
     head.bias.fill_(NEVER)
     for row, original in enumerate(vocabulary.in_order):
-        if original is not None:
+        if original is not None and original < len(weight):
             head.weight[row] = weight[original]
             head.bias[row] = bias[original]

@@ -108,16 +108,26 @@ def _open_shards(index: Path, prefix: str) -> Weights:
         raise FoldError(f"{index}: lists {missing[0]}, which is missing; {len(missing)} of {len(shards)} shards are")
     read: dict[str, Callable[[], Tensor]] = {}
     for shard in shards:
-        read |= open_file(shard, prefix).read
-    return Weights(str(index), read)
+        read |= _read_file(shard)
+    return Weights(str(index), _common_names(read, prefix))
 
 
 def open_file(file: Path, prefix: str) -> Weights:
     """The weights of one file, safetensors or pickled; nothing pickled is executed."""
+    return Weights(str(file), _common_names(_read_file(file), prefix))
+
+
+def _read_file(file: Path) -> dict[str, Callable[[], Tensor]]:
     check_is_no_pointer(file)
     with readable(file):
-        read = _safetensors(file) if file.suffix == ".safetensors" else _of_dict(pickled(file))
-    return Weights(str(file), {common_name(name, prefix): reader for name, reader in read.items()})
+        return _safetensors(file) if file.suffix == ".safetensors" else _of_dict(pickled(file))
+
+
+def _common_names(read: Mapping[str, Callable[[], Tensor]], prefix: str) -> dict[str, Callable[[], Tensor]]:
+    """Weights by their common names. Where the encoder's begin with the prefix, others are of heads, and those that go
+    by a name of the encoder are left out: the last layer of transformers' XVector is a `feature_extractor` too."""
+    others = ENCODER if any(name.startswith(prefix) for name in read) else ()
+    return {common_name(name, prefix): reader for name, reader in read.items() if not name.startswith(others)}
 
 
 def of_dict(weights: Mapping[str, Tensor], where: str) -> Weights:

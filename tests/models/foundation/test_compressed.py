@@ -94,7 +94,7 @@ def test_a_checkpoint_of_fold_describes_it(kind: str, tmp_path: Path) -> None:
 
 def test_what_distilhubert_drops_and_masks_is_its_own(tmp_path: Path) -> None:
     network = distilhubert(tmp_path).network
-    assert network.masking == Masking(0.0, 10, 0.0, 64) and not network.shape.projection_norm
+    assert network.masking == Masking(0.0, 10, 0.0, 10) and not network.shape.projection_norm
 
 
 def test_dropouts_of_pruned_models_are_those_of_their_training(tmp_path: Path) -> None:

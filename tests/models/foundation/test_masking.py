@@ -1,7 +1,16 @@
-"""Spans of masked frames."""
+"""Spans of masked frames, and what is masked and dropped where a source does not say."""
 
+from pathlib import Path
+
+import pytest
 import torch
+import transformers
+from models.foundation.directories import FAMILIES, write
+from models.foundation.test_storage import edit
 
+from fold.models import Foundation
+from fold.models.foundation.families import find_family
+from fold.models.foundation.huggingface import MASKING
 from fold.models.foundation.masking import span_mask
 
 
@@ -23,3 +32,16 @@ def test_share_and_spans() -> None:
 
 def test_no_share_no_mask() -> None:
     assert not span_mask(torch.tensor([50]), 50, 0.0, 10).any()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_configuration_does_not_say_is_as_in_transformers(family: str, tmp_path: Path) -> None:
+    config = write(tmp_path, family).config
+    dropouts = find_family(config.model_type).dropout_fields()
+    edit(tmp_path / "config.json", **dict.fromkeys([*dropouts.values(), *MASKING.values(), "apply_spec_augment"], ...))
+    theirs = transformers.AutoConfig.from_pretrained(tmp_path)
+    network = Foundation(source=str(tmp_path))
+    for settings, names in ((network.dropouts, dropouts), (network.masking, MASKING)):
+        assert {name: getattr(settings, field) for field, name in names.items()} == {
+            name: getattr(theirs, name) for name in names.values()
+        }

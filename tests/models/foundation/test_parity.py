@@ -14,6 +14,7 @@ from torchaudio.pipelines import Wav2Vec2ASRBundle
 
 from fold.checkpoint import Description
 from fold.export.huggingface import write_directory
+from fold.export.targets import huggingface
 from fold.models import Foundation, Recogniser
 from fold.models.foundation import Dropouts, Shape
 from fold.paths import Path as LayerPath
@@ -104,6 +105,48 @@ def differences(family: str, folder: Path) -> list[float]:
     again = Foundation(source=str(folder / "back"))
     assert difference(again, folder / "back", back, PathSpace(3).seed) < 1e-5
     return found
+
+
+def mel_frames(*numbers: int) -> list[Tensor]:
+    """Utterances of so many mel frames: windows of 25 ms every 10 ms."""
+    waveforms, lengths = noise(*(400 + 160 * (number - 1) for number in numbers))
+    return [row[:length] for row, length in zip(waveforms, lengths, strict=True)]
+
+
+def as_exported(stride: int, folder: Path, utterances: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """What fold and transformers say of utterances, given to both in a batch, for an exported w2v-BERT."""
+    write(folder, "w2v-bert", feature_projection_input_dim=80 * stride)
+    transformers.SeamlessM4TFeatureExtractor(stride=stride).save_pretrained(folder)
+    network = Foundation(source=str(folder))
+    model = folded(network)
+    description = Description(network, PathSpace(3, 1), network.units(CORPUS), 16000, shards="nowhere")
+    huggingface(folder / "back", model, description)
+    theirs = transformers.AutoModelForCTC.from_pretrained(folder / "back").eval()
+    waveforms = torch.nn.utils.rnn.pad_sequence(utterances, batch_first=True)
+    ours = log_probs(model, waveforms, torch.tensor([len(utterance) for utterance in utterances]))
+    return list(zip(ours, heard(folder / "back", theirs, utterances), strict=True))
+
+
+@pytest.mark.parametrize("numbers", [(24,), (25,), (25, 24, 17, 16), (24, 23)])
+def test_any_number_of_mel_frames_gives_the_same(
+    numbers: tuple[int, ...], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for (ours, theirs), number in zip(as_exported(2, tmp_path, mel_frames(*numbers)), numbers, strict=True):
+        assert len(ours) == len(theirs) == number // 2
+        assert (ours - theirs.log_softmax(-1)).abs().max() <= 1e-5
+    assert "transformers" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "one_more"), [(40, 0), (41, 0), (42, 0), (43, 1)])
+def test_an_export_of_another_stride_says_what_differs(
+    number: int, one_more: int, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    [(ours, theirs)] = as_exported(4, tmp_path, mel_frames(number))
+    assert len(theirs) == len(ours) + one_more == 10 + one_more
+    difference = (ours - theirs[:10].log_softmax(-1)).abs().max()
+    assert difference > 1e-3 if one_more else difference <= 1e-5
+    printed = capsys.readouterr().out.splitlines()
+    assert sum("frames are of 4 mel frames, but transformers rounds as for 2" in line for line in printed) == 1
 
 
 def table_row(family: str, found: list[float]) -> str:

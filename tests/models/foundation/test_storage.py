@@ -94,8 +94,9 @@ def test_an_id_of_a_hub_without_a_network(monkeypatch: pytest.MonkeyPatch) -> No
     assert "hf download nobody/of-that-name --local-dir FOLDER" in message and "source=FOLDER" in message
 
 
-def test_an_id_of_a_hub_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "hub", "wav2vec2-base")
+@pytest.mark.parametrize("head", ["ForCTC", "Model", "ForPreTraining"])
+def test_an_id_of_a_hub_is_fetched(head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "hub", "wav2vec2-base", head)
     (tmp_path / "hub" / "pytorch_model.bin").write_bytes(b"the same again")
     cache = tmp_path / "cache"
     cache.mkdir()
@@ -109,13 +110,17 @@ def test_an_id_of_a_hub_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda name: [f.name for f in (tmp_path / "hub").iterdir()])
     network = Foundation(source="somebody/something")
-    assert not (cache / "model.safetensors").exists()  # the shape needs small files alone
+    if head == "ForCTC":  # shape and vocabulary need small files alone
+        assert network.vocabulary is not None and not (cache / "model.safetensors").exists()
+    else:
+        assert network.vocabulary is None
     network.fetch()
     assert {file.name for file in cache.iterdir()} >= {"model.safetensors"}
     assert not (cache / "pytorch_model.bin").exists()
     expected = folded(Foundation(source=str(tmp_path / "hub"))).state_dict()
     got = folded(network).state_dict()
-    assert all(torch.equal(got[name], expected[name]) for name in expected)
+    kept = [name for name in expected if head == "ForCTC" or not name.startswith("ctc_head")]  # another is random
+    assert all(torch.equal(got[name], expected[name]) for name in kept)
 
 
 def test_a_new_head_needs_no_vocabulary(tmp_path: Path) -> None:
@@ -141,6 +146,47 @@ def test_weights_of_a_part_that_cannot_be_folded_are_no_silent_loss(tmp_path: Pa
     edit(tmp_path / "config.json", adapter_attn_dim=None)
     message = error_of(lambda: folded(Foundation(source=str(tmp_path))))
     assert "does not fit the configuration: Unexpected" in message and "adapter_layer" in message
+
+
+FINE_TUNED = [*"etaoni", "|", "[UNK]", "[PAD]"]
+
+
+def write_fine_tuned(folder: Path, layout: str, *added: str) -> transformers.PreTrainedModel:
+    """A model as most in hubs are fine-tuned: `<s>` and `</s>` were added to the tokenizer, and have no row in the
+    head. layout: the file that lists them; added: further tokens."""
+    original = write(folder, "wav2vec2-base", vocab_size=len(FINE_TUNED), pad_token_id=len(FINE_TUNED) - 1)
+    (folder / "vocab.json").write_text(json.dumps({token: row for row, token in enumerate(FINE_TUNED)}))
+    tokenizer = transformers.Wav2Vec2CTCTokenizer(folder / "vocab.json", unk_token="[UNK]", pad_token="[PAD]")
+    tokenizer.add_tokens(list(added))
+    tokenizer.save_pretrained(folder)
+    late = {token: row for token, row in tokenizer.get_vocab().items() if token not in FINE_TUNED}
+    assert min(late.values()) == len(FINE_TUNED) and late.keys() == {"<s>", "</s>", *added}
+    if layout == "added_tokens.json":  # transformers 4, at first
+        edit(folder / "tokenizer_config.json", added_tokens_decoder=...)
+        (folder / layout).write_text(json.dumps(late))
+    return original
+
+
+@pytest.mark.parametrize("layout", ["added_tokens.json", "added_tokens_decoder"])
+def test_tokens_added_after_training_have_no_row(layout: str, tmp_path: Path) -> None:
+    original = write_fine_tuned(tmp_path, layout)
+    network = Foundation(source=str(tmp_path))
+    assert network.vocabulary == (*FINE_TUNED[:6], " ")
+    waveforms, num_samples = noise(4001, 2713)
+    utterances = [row[:length] for row, length in zip(waveforms, num_samples, strict=True)]
+    order = [8, 7, *range(7)]
+    model = folded(network)
+    for ours, logits in zip(
+        log_probs(model, waveforms, num_samples), heard(tmp_path, original, utterances), strict=True
+    ):
+        assert (ours[:, :-1] - logits[:, order].log_softmax(-1)).abs().max() < 1e-5
+        assert ours[:, -1].max() < -20  # the end, which the head has no row for
+
+
+def test_a_unit_or_blank_beyond_the_head_is_refused(tmp_path: Path) -> None:
+    write_fine_tuned(tmp_path, "added_tokens_decoder", "ch")
+    message = error_of(lambda: folded(Foundation(source=str(tmp_path))))
+    assert "its CTC head has 9 rows, but its vocabulary names row 11" in message and "model.safetensors" in message
 
 
 ADAPTER_FILES = {".safetensors": safetensors.torch.save_file, ".bin": torch.save}

@@ -121,6 +121,30 @@ def test_letters_take_the_case_of_the_corpus_and_strangers_are_unknown() -> None
     assert units_of_head(VOCABULARY, CharUnits("ETA "), "there").characters == [" ", "E", "T", "A", "TH"]
 
 
+def test_a_letter_that_another_case_makes_longer_stays_as_it_is(tmp_path: Path) -> None:
+    tokenizer = save(tmp_path, [*USUAL, *"meßrs"], {})
+    vocabulary = Files(tmp_path).vocabulary(None)
+    units = units_of_head(vocabulary, CharUnits("MESR "), "there")
+    assert rows_of(vocabulary, units.encode("MESSER")) == tokenizer("messer").input_ids
+    assert units.characters == [" ", "M", "E", "ß", "R", "S"]
+
+
+def test_letters_that_are_one_in_the_case_of_the_corpus_are_refused(tmp_path: Path) -> None:
+    save(tmp_path, [*USUAL, *"ασςο"], {})
+    vocabulary = Files(tmp_path).vocabulary(None)
+    assert units_of_head(vocabulary, CharUnits("ασςο "), "there").characters == [" ", *"ασςο"]
+    message = error_of(lambda: units_of_head(vocabulary, CharUnits("ΑΣΟ "), "there"))
+    assert "source there: its CTC head has several units that are all 'Σ'" in message and "keep_head=false" in message
+
+
+def test_a_head_of_phonemes_is_refused_where_nothing_sets_units_apart(tmp_path: Path) -> None:
+    tokens = [*USUAL[:-1], *"hələʊ"]
+    save(tmp_path, list(dict.fromkeys(tokens)), {"do_phonemize": False}, transformers.Wav2Vec2PhonemeCTCTokenizer)
+    vocabulary = Files(tmp_path).vocabulary(None)
+    message = error_of(lambda: units_of_head(vocabulary, CharUnits("hel"), "there"))
+    assert "source there: its CTC head has units with ' ' between them" in message and "keep_head=false" in message
+
+
 @pytest.mark.parametrize(
     ("vocabulary", "corpus", "named"),
     [

@@ -6,11 +6,12 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
 from torch import Tensor, nn
 
 from fold.errors import FoldError
+from fold.models.foundation.kinds import check_value
 from fold.models.foundation.shape import AnyShape, Dropouts
 from fold.models.foundation.weights import LAYER
 
@@ -78,8 +79,15 @@ class Family(Builder):
     """Of config.json: the only value that we have layers for."""
     parts_of: ClassVar[Mapping[str, str]]
     """How our names of weights begin, and how those of transformers do."""
+    may_be_zero: ClassVar[tuple[str, ...]] = ()
+    """Of a shape: the whole numbers that need not be 1 or more."""
     left_out: ClassVar[tuple[str, ...]] = ("masked",)
     """How the names of weights begin that transformers stores and never uses."""
+
+    usual_dropouts: ClassVar[Dropouts] = Dropouts(0.1, 0.1, 0.1, 0.0, 0.1, 0.1)
+    """Those of transformers, where config.json does not say."""
+    hears: ClassVar[str] = "Wav2Vec2FeatureExtractor"
+    """The feature extractor of transformers that it hears through."""
 
     @abstractmethod
     def shape(self, config: Mapping[str, Any], extractor: Mapping[str, Any] | None) -> AnyShape:
@@ -91,6 +99,10 @@ class Family(Builder):
     @abstractmethod
     def extractor(self, shape: Any, sample_rate: int) -> dict[str, Any]:
         """The settings of transformers' feature extractor."""
+
+    def unlike_theirs(self, shape: Any) -> str:
+        """What transformers makes otherwise of a model of a shape; empty if nothing."""
+        return ""
 
     def config(self, shape: Any) -> dict[str, Any]:
         """The part of config.json that describes a shape."""
@@ -131,5 +143,19 @@ class Family(Builder):
                 raise FoldError(f"{name} is {config[name]!r}; only {value!r} can be folded")
 
     def given(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of a shape that config.json has."""
-        return {field: config[name] for field, name in self.fields.items() if name in config}
+        """The fields of a shape that config.json has. Raises FoldError if one holds a value of another kind."""
+        return self.read(config, self.fields)
+
+    def read(self, config: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
+        """The same of some fields; fields: their names in config.json."""
+        kinds = get_type_hints(self.shape_type)
+        found = {field: config[name] for field, name in fields.items() if name in config}
+        for field, value in found.items():
+            check_value(fields[field], value, kinds[field], least=0 if field in self.may_be_zero else 1)
+        return found
+
+    def check_hears(self, extractor: Mapping[str, Any] | None) -> None:
+        """Raises FoldError if the feature extractor is one of other models."""
+        kind = (extractor or {}).get("feature_extractor_type", self.hears)
+        if kind != self.hears:
+            raise FoldError(f"this model hears through a {self.hears}, but the feature extractor beside it is a {kind}")

@@ -26,6 +26,7 @@ from fold.models.frontend import LOG_FLOOR, num_fbank_frames
 from fold.modules.masks import length_mask
 
 EPSILON = 1e-7  # added to the variance of a mel bin
+STRIDE = 2  # mel frames of a frame in w2v-BERT 2.0, the only number that transformers' extractor rounds as we do
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class BertShape:
     num_heads: int = 16
     ffn_dim: int = 4096
     num_mels: int = 80
-    stride: int = 2
+    stride: int = STRIDE
     sample_rate: int = 16000
     positions: Literal["relative_key", "relative", "rotary"] | None = "relative_key"
     left: int = 64
@@ -65,7 +66,7 @@ class BertShape:
     activation: str = "swish"
 
     def __post_init__(self) -> None:
-        if self.dim % self.num_heads:
+        if self.num_heads < 1 or self.dim < 1 or self.dim % self.num_heads:
             raise FoldError(f"dim is {self.dim}: it must be a multiple of num_heads ({self.num_heads})")
 
     def num_frames(self, num_samples: Count) -> Count:
@@ -93,7 +94,10 @@ class W2vBert(Family):
         MASK_EMBEDDING: "masked_spec_embed",
         "ctc_head.": "lm_head.",
     }
+    may_be_zero = ("left", "right")
     left_out = ("encoder.embed_positions.",)
+    usual_dropouts = Dropouts(0.0, 0.0, 0.0, 0.0, 0.1, 0.1)
+    hears = "SeamlessM4TFeatureExtractor"
 
     def parts(self, shape: BertShape, dropouts: Dropouts) -> Parts:
         new_layer = transformers_layers("wav2vec2_bert", self.kind, layer_settings(self, shape, dropouts))
@@ -109,19 +113,20 @@ class W2vBert(Family):
 
     def shape(self, config: Mapping[str, Any], extractor: Mapping[str, Any] | None) -> BertShape:
         self.check(config)
-        hears = extractor or {}
-        num_mels, stride = hears.get("num_mel_bins", 80), hears.get("stride", 2)
+        self.check_hears(extractor)
+        settings = extractor or {}
+        num_mels, stride = settings.get("num_mel_bins", 80), settings.get("stride", STRIDE)
         width = config.get("feature_projection_input_dim", num_mels * stride)
         if width != num_mels * stride:
             raise FoldError(
                 f"feature_projection_input_dim is {width}, but {stride} frames of {num_mels} mel bins are heard"
             )
-        sample_rate = hears.get("sampling_rate", 16000)
+        sample_rate = settings.get("sampling_rate", 16000)
         return BertShape(num_mels=num_mels, stride=stride, sample_rate=sample_rate, **self.given(config))
 
     def extractor(self, shape: BertShape, sample_rate: int) -> dict[str, Any]:
         return {
-            "feature_extractor_type": "SeamlessM4TFeatureExtractor",
+            "feature_extractor_type": self.hears,
             "feature_size": shape.num_mels,
             "num_mel_bins": shape.num_mels,
             "stride": shape.stride,
@@ -129,6 +134,15 @@ class W2vBert(Family):
             "padding_value": 0.0,
             "return_attention_mask": True,
         }
+
+    def unlike_theirs(self, shape: BertShape) -> str:
+        """Its extractor pads to an even number of mel frames, and counts as heard what has a second one."""
+        if shape.stride == STRIDE:
+            return ""
+        return (
+            f"frames are of {shape.stride} mel frames, but transformers rounds as for {STRIDE}: of some utterances it "
+            "hears one frame more than fold, with other log-probabilities"
+        )
 
     def config(self, shape: BertShape) -> dict[str, Any]:
         return {**super().config(shape), "feature_projection_input_dim": shape.num_mels * shape.stride}

@@ -47,6 +47,7 @@ class WaveFamily(Family):
 
     def shape(self, config: Mapping[str, Any], extractor: Mapping[str, Any] | None) -> Shape:
         self.check(config)
+        self.check_hears(extractor)
         given = self.given(config)
         # Without a file that says it: base models, with GroupNorm, were trained on waveforms as they are.
         layer = given.get("conv_norm", self.shape_type.conv_norm) == "layer"
@@ -56,7 +57,7 @@ class WaveFamily(Family):
     def extractor(self, shape: Shape, sample_rate: int) -> dict[str, Any]:
         """Attention masks whatever the kind: in training here no frame attends to padding."""
         return {
-            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "feature_extractor_type": self.hears,
             "feature_size": 1,
             "sampling_rate": sample_rate,
             "padding_value": 0.0,
@@ -77,8 +78,8 @@ class Wav2Vec2(WaveFamily):
     def given(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Also what only some of these families have."""
         some = {"projection_norm": "feat_proj_layer_norm", "adapter_dim": "adapter_attn_dim"}
-        own = {field: config[name] for field, name in some.items() if config.get(name) is not None}
-        return super().given(config) | own
+        own = {field: name for field, name in some.items() if config.get(name) is not None}
+        return super().given(config) | self.read(config, own)
 
     def config(self, shape: Shape) -> dict[str, Any]:
         adapter = {} if shape.adapter_dim is None else {"adapter_attn_dim": shape.adapter_dim}
