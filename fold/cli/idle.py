@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from typing import Any
 
 from fold.errors import FoldError
@@ -13,6 +15,7 @@ PEAKS = {"OneCycleLR": "max_lr", "CyclicLR": "base_lr"}  # schedules that put th
 def check_effective(config: Any) -> None:
     """Raises FoldError for the settings of a training that would be ignored. config: all of them, resolved."""
     _check_rates(config.model.optimizer, config.model.lr_scheduler)
+    _check_momentum(config.model.optimizer, config.model.lr_scheduler)
     _check_kept(config.checkpoint)
     trainer = config.trainer
     _check_callbacks(trainer.callbacks)
@@ -78,3 +81,32 @@ def _check_rates(optimizer: Any, lr_scheduler: Any) -> None:
             f"model.optimizer.lr is {rate}, which would do nothing beside model.lr_scheduler.{peak}, {ruling}: give "
             f'both the same value, or {peak}: "${{model.optimizer.init_args.lr}}"'
         )
+
+
+def _check_momentum(optimizer: Any, lr_scheduler: Any) -> None:
+    """Raises FoldError for a momentum that a schedule which cycles it would overwrite at once. A default of the
+    optimizer's class was not asked for, and may be overwritten."""
+    cycled = lr_scheduler.init_args
+    if lr_scheduler.class_path.rpartition(".")[2] not in PEAKS or not cycled.get("cycle_momentum"):
+        return
+    name = "betas" if "betas" in optimizer.init_args else "momentum"  # as these schedules choose
+    given = optimizer.init_args.get(name)
+    if given is None or _listed(given) == _listed(_default(optimizer.class_path, name)):
+        return
+    [momentum, *others], [ruling, *_] = _listed(given), _listed(cycled.max_momentum)
+    if momentum != ruling:
+        shown, right = ([first, *others] if others else first for first in (momentum, ruling))
+        raise FoldError(
+            f"model.optimizer.{name} is {shown}, of which {momentum} would do nothing beside model.lr_scheduler, which "
+            f"cycles it from max_momentum, {ruling}: give {right}, or model.lr_scheduler.cycle_momentum=false"
+        )
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _default(path: str, name: str) -> Any:
+    """Of a setting of a class that was imported before."""
+    module, _, kind = path.rpartition(".")
+    return inspect.signature(getattr(importlib.import_module(module), kind)).parameters[name].default
