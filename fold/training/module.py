@@ -184,7 +184,8 @@ class FoldableASR(lightning.LightningModule):
         norm = self.updates.clip(self.parameters(), optimizer, gradient_clip_val)
         skipped = self.updates.skipped
         assert skipped is not None  # from the first update on
-        self.log_dict({"train/grad_norm": norm, "train/skipped_updates": skipped.float()})
+        rate = optimizer.param_groups[0]["lr"]  # other parts' are multiples of it
+        self.log_dict({"train/grad_norm": norm, "train/skipped_updates": skipped.float(), "train/lr": rate})
 
     def on_train_start(self) -> None:
         refresh_schedule(self.trainer, *self._optimizer_and_schedule())
