@@ -18,7 +18,7 @@ def settings(seed: int, dim: int = 8) -> dict:
         "data": {
             "random_seed": seed,
             "corpus": {"class_path": "B", "init_args": {"random_seed": 1}},
-            "text": ADDED["data.text"],
+            "text": {**ADDED["data.text"], "tags": "keep"},
         },
     }
 
