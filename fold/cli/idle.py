@@ -9,6 +9,7 @@ from typing import Any
 from fold.errors import FoldError
 
 TUNERS = {"LearningRateFinder": "model.optimizer.lr", "BatchSizeFinder": "data.batch_seconds"}
+ERRORS = ("val/wer", "val/cer", "val/loss")  # metrics of which less is better
 PEAKS = {"OneCycleLR": "max_lr", "CyclicLR": "base_lr"}  # schedules that put their own rate in the optimizer's place
 
 
@@ -52,7 +53,18 @@ def check_effective(config: Any) -> None:
 
 
 def _check_kept(checkpoint: Any) -> None:
-    """Raises FoldError if several best checkpoints would have one name, and so be one: the last, not the best."""
+    """Raises FoldError if another checkpoint than the best would be kept: the worst, or of several with one name the
+    last."""
+    if checkpoint.save_last is not None:
+        raise FoldError(
+            f"checkpoint.save_last is {checkpoint.save_last}, which would do nothing: a run always writes last.ckpt, "
+            "and keeps the one before as last-1.ckpt; leave it out"
+        )
+    if checkpoint.mode == "max" and str(checkpoint.monitor).startswith(ERRORS):
+        raise FoldError(
+            f"checkpoint.mode is max, which would keep the worst checkpoint: of {checkpoint.monitor} less is better; "
+            "leave it out"
+        )
     one_name = "{" not in (checkpoint.filename or "{") and not checkpoint.enable_version_counter
     if one_name and checkpoint.save_top_k not in (0, 1):
         raise FoldError(
