@@ -40,6 +40,7 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--trainer.overfit_batches=2",): "trainer.overfit_batches is 2",
     ("--trainer.limit_train_batches=0",): "nothing would be trained",
     ("--trainer.limit_train_batches=7.5",): "invalid value 7.5 for limit_train_batches",
+    ("--trainer.limit_test_batches=0.01",): "limit_test_batches is 0.01, less than one batch of the test after",
     ("--trainer.accumulate_grad_batches=0",): "trainer.accumulate_grad_batches is 0: expected 1 or more",
     # the machine
     ("--trainer.accelerator=gpu",): "no GPU can be used",

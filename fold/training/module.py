@@ -36,6 +36,7 @@ from fold.training.parameter_groups import apply_rates, check_kept, parameter_gr
 from fold.training.parts import data_of, still_scaling
 from fold.training.resume import check_fits, check_places, refresh_schedule
 from fold.training.schedules import Interval, check_monitored, schedule_config
+from fold.training.updates import check_tested
 from fold.training.warm_start import WarmStart
 
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
@@ -164,6 +165,7 @@ class FoldableASR(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         """Global feature normalisation takes its statistics from the first training batches of a new run."""
+        check_tested(self.trainer, data_of(self.trainer))
         frontend = getattr(self.model.stem, "frontend", None)
         if frontend is not None and frontend.normalisation == "global" and self.global_step == 0:
             batches = itertools.islice(data_of(self.trainer).train_dataloader(), STATISTICS_BATCHES)
