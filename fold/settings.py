@@ -19,6 +19,8 @@ ADDED: dict[str, Any] = {  # settings that older versions had not, with what the
     "model.sampler.class_path": "fold.sampling.DepthFirst",
     "model.objective.deepest": {"weight": 1.0, "start": 0.0, "end": 0.0},
     "model.objective.further": {},
+    "data.text": {"language": "", "form": "NFKC", "case": "lower", "punctuation": "drop", "digits": "keep"},
+    "data.text.tags": "keep",
 }
 ADDED_TO_CONFORMERS = {"model.network.init_args.layer": {"class_path": "fold.models.layers.ConformerLayers"}}
 

@@ -30,7 +30,7 @@ TRAINING = (
 )
 ADAMW = (  # of the small Conformers until Muon took its place
     "--model.optimizer={class_path: torch.optim.AdamW, "
-    "init_args: {lr: 3.0e-3, betas: [0.9, 0.98], weight_decay: 0.01, fused: true}}"
+    "init_args: {lr: 3.0e-3, betas: [0.95, 0.98], weight_decay: 0.01, fused: true}}"
 )
 SEED = "--random_seed=SEED"
 PLACES = ("shards", "root", "cache")

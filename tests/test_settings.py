@@ -7,7 +7,7 @@ from report.records import make_record
 
 from fold.errors import FoldError
 from fold.report.compare.systems import group
-from fold.settings import current_names, differences
+from fold.settings import ADDED, current_names, differences
 from fold.training.run_folder import check_same_run
 
 
@@ -15,7 +15,11 @@ def settings(seed: int, dim: int = 8) -> dict:
     return {
         "random_seed": seed,
         "model": {"random_seed": seed, "network": {"class_path": "A", "init_args": {"dim": dim, "seed": 3}}},
-        "data": {"random_seed": seed, "corpus": {"class_path": "B", "init_args": {"random_seed": 1}}},
+        "data": {
+            "random_seed": seed,
+            "corpus": {"class_path": "B", "init_args": {"random_seed": 1}},
+            "text": {**ADDED["data.text"], "tags": "keep"},
+        },
     }
 
 

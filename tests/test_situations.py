@@ -40,6 +40,7 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--trainer.overfit_batches=2",): "trainer.overfit_batches is 2",
     ("--trainer.limit_train_batches=0",): "nothing would be trained",
     ("--trainer.limit_train_batches=7.5",): "invalid value 7.5 for limit_train_batches",
+    ("--trainer.limit_test_batches=0.01",): "limit_test_batches is 0.01, less than one batch of the test after",
     ("--trainer.accumulate_grad_batches=0",): "trainer.accumulate_grad_batches is 0: expected 1 or more",
     # the machine
     ("--trainer.accelerator=gpu",): "no GPU can be used",
@@ -63,6 +64,10 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     (callback("fold.training.callbacks.FreezeEncoder", "steps: -3"),): "steps is -3",
     # checkpoints and logs
     ("--checkpoint.monitor=nothing", "--trainer.val_check_interval=1"): "there are val/cer/mean, val/loss, val/wer/",
+    ("--checkpoint.mode=max",): "would keep the worst checkpoint: of val/wer/mean less is better",
+    ("--checkpoint.save_last=true",): "checkpoint.save_last is True, which would do nothing: a run always writes",
+    ("--checkpoint.save_last=false",): "checkpoint.save_last is False, which would do nothing",
+    ("--checkpoint.save_last=link",): "checkpoint.save_last is link, which would do nothing",
     ("--checkpoint.mode=up",): "`mode` can be min, max but got up",
     ("--checkpoint.save_top_k=-7", "--checkpoint.filename={step}"): "must be >= -1",
     (
@@ -103,7 +108,8 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     # the data
     ("--data.batch_seconds=.nan",): "data.batch_seconds is nan",
     ("--data.num_workers=-1",): "data.num_workers is -1",
-    ("--data.sample_rate=0",): "data.sample_rate is 0",
+    ("--data.sample_rate=1",): "data.sample_rate is 1: expected 1000 to 192000",
+    ("--data.sample_rate=44100000",): "data.sample_rate is 44100000: expected 1000 to 192000",
     ("--data.speeds=[0]",): "data.speeds is 0",
     ("--data.shuffle_window=0",): "data.shuffle_window is 0",
     ("--data.joining.share=2",): "joining.share is 2.0: expected a share, 0 to 1",
@@ -120,6 +126,8 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--config=nowhere.yaml",): "no such file: nowhere.yaml",
     ("--config=bad.yaml",): "bad.yaml: not YAML",
     ("--config=a_file",): "a_file: empty; expected settings",
+    ("--config=twice.yaml",): "twice.yaml:4: 'lr' is given twice in one section; leave one",
+    ("--config=twice.json",): "twice.json:1: 'max_steps' is given twice in one section",
     ("--config=list.yaml",): "list.yaml: a list; expected settings",
     ("--config=latin.yaml",): "latin.yaml: not UTF-8",
 }
@@ -131,6 +139,8 @@ def test_of_a_training(options: tuple[str, ...], tones_config: Path, fold_comman
     (tmp_path / "folder").mkdir()
     (tmp_path / "bad.yaml").write_text("a: [1\nb: }")
     (tmp_path / "list.yaml").write_text("- 1")
+    (tmp_path / "twice.yaml").write_text("model:\n  optimizer:\n    lr: 1.0e-3\n    lr: 2.0e-3")
+    (tmp_path / "twice.json").write_text('{"trainer": {"max_steps": 1, "max_steps": 2}}')
     (tmp_path / "latin.yaml").write_bytes("experiment: Größe".encode("latin-1"))
     run = [] if "--run_dir=a_file" in options else ["--run_dir=run"]
     done = fold_command("fit", f"--config={tones_config}", *run, *options, check=False)

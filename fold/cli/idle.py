@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from typing import Any
 
 from fold.errors import FoldError
 
 TUNERS = {"LearningRateFinder": "model.optimizer.lr", "BatchSizeFinder": "data.batch_seconds"}
+ERRORS = ("val/wer", "val/cer", "val/loss")  # metrics of which less is better
 PEAKS = {"OneCycleLR": "max_lr", "CyclicLR": "base_lr"}  # schedules that put their own rate in the optimizer's place
 
 
 def check_effective(config: Any) -> None:
     """Raises FoldError for the settings of a training that would be ignored. config: all of them, resolved."""
     _check_rates(config.model.optimizer, config.model.lr_scheduler)
+    _check_momentum(config.model.optimizer, config.model.lr_scheduler)
     _check_kept(config.checkpoint)
     trainer = config.trainer
     _check_callbacks(trainer.callbacks)
@@ -49,7 +53,18 @@ def check_effective(config: Any) -> None:
 
 
 def _check_kept(checkpoint: Any) -> None:
-    """Raises FoldError if several best checkpoints would have one name, and so be one: the last, not the best."""
+    """Raises FoldError if another checkpoint than the best would be kept: the worst, or of several with one name the
+    last."""
+    if checkpoint.save_last is not None:
+        raise FoldError(
+            f"checkpoint.save_last is {checkpoint.save_last}, which would do nothing: a run always writes last.ckpt, "
+            "and keeps the one before as last-1.ckpt; leave it out"
+        )
+    if checkpoint.mode == "max" and str(checkpoint.monitor).startswith(ERRORS):
+        raise FoldError(
+            f"checkpoint.mode is max, which would keep the worst checkpoint: of {checkpoint.monitor} less is better; "
+            "leave it out"
+        )
     one_name = "{" not in (checkpoint.filename or "{") and not checkpoint.enable_version_counter
     if one_name and checkpoint.save_top_k not in (0, 1):
         raise FoldError(
@@ -78,3 +93,32 @@ def _check_rates(optimizer: Any, lr_scheduler: Any) -> None:
             f"model.optimizer.lr is {rate}, which would do nothing beside model.lr_scheduler.{peak}, {ruling}: give "
             f'both the same value, or {peak}: "${{model.optimizer.init_args.lr}}"'
         )
+
+
+def _check_momentum(optimizer: Any, lr_scheduler: Any) -> None:
+    """Raises FoldError for a momentum that a schedule which cycles it would overwrite at once. A default of the
+    optimizer's class was not asked for, and may be overwritten."""
+    cycled = lr_scheduler.init_args
+    if lr_scheduler.class_path.rpartition(".")[2] not in PEAKS or not cycled.get("cycle_momentum"):
+        return
+    name = "betas" if "betas" in optimizer.init_args else "momentum"  # as these schedules choose
+    given = optimizer.init_args.get(name)
+    if given is None or _listed(given) == _listed(_default(optimizer.class_path, name)):
+        return
+    [momentum, *others], [ruling, *_] = _listed(given), _listed(cycled.max_momentum)
+    if momentum != ruling:
+        shown, right = ([first, *others] if others else first for first in (momentum, ruling))
+        raise FoldError(
+            f"model.optimizer.{name} is {shown}, of which {momentum} would do nothing beside model.lr_scheduler, which "
+            f"cycles it from max_momentum, {ruling}: give {right}, or model.lr_scheduler.cycle_momentum=false"
+        )
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _default(path: str, name: str) -> Any:
+    """Of a setting of a class that was imported before."""
+    module, _, kind = path.rpartition(".")
+    return inspect.signature(getattr(importlib.import_module(module), kind)).parameters[name].default

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,7 +35,8 @@ def _check_settings(file: Path) -> None:
     if not file.is_file():
         return
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        settings = yaml.safe_load(text)
     except UnicodeDecodeError:
         raise FoldError(f"{file}: not UTF-8; expected a YAML file of settings") from None
     except yaml.YAMLError as error:
@@ -43,6 +44,28 @@ def _check_settings(file: Path) -> None:
     if not isinstance(settings, dict):
         what = "empty" if settings is None else f"a {type(settings).__name__}"
         raise FoldError(f"{file}: {what}; expected settings, `name: value` lines")
+    for line, name in _given_twice(text):
+        raise FoldError(f"{file}:{line}: '{name}' is given twice in one section; leave one of them out")
+
+
+def _given_twice(text: str) -> Iterator[tuple[int, str]]:
+    """Yields the line and name of each setting in YAML that has another value before, which the last would replace."""
+    queue, seen = [yaml.compose(text, Loader=yaml.SafeLoader)], set()
+    while queue:
+        node = queue.pop()
+        if not isinstance(node, yaml.CollectionNode) or id(node) in seen:  # an alias is its anchor again
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            queue += node.value
+            continue
+        names: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in names:
+                    yield key.start_mark.line + 1, key.value
+                names.add(key.value)
+            queue.append(value)
 
 
 class HelpAll(argparse.Action):

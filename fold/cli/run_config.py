@@ -31,6 +31,15 @@ def run_settings(parser: LightningArgumentParser, config: Any) -> dict[str, Any]
 class SaveRunConfig(SaveConfigCallback):
     """Writes the resolved configuration to the run folder, to W&B and into checkpoints."""
 
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        if stage != "fit":
+            super().setup(trainer, pl_module, stage)
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """A training is written down once it trains: one that is refused until then leaves a run as it was. Does
+        nothing on further calls."""
+        super().setup(trainer, pl_module, "fit")
+
     @rank_zero_only
     def save_config(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         wandb_run.log_config(trainer, self.config.as_dict())

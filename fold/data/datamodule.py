@@ -22,7 +22,7 @@ from fold.data.joining import Joiner, Joining
 from fold.data.location import Location
 from fold.data.plans import EvalPlan, Reference, TrainPlan, current_names, whole
 from fold.data.prepare import prepare, prepared_name
-from fold.data.ranges import check_not_negative, check_positive
+from fold.data.ranges import check_not_negative, check_positive, check_rate
 from fold.data.stream import FitsAudio, ShardedSpeech
 from fold.errors import FoldError
 from fold.processes import reader_context, start_reader
@@ -111,7 +111,8 @@ class SpeechData(lightning.LightningDataModule):
         prepare_workers: int | None = None,
     ) -> None:
         super().__init__()
-        check_positive(sample_rate=sample_rate, update_seconds=update_seconds, batch_seconds=batch_seconds)
+        check_rate(sample_rate)
+        check_positive(update_seconds=update_seconds, batch_seconds=batch_seconds)
         check_positive(eval_batch_seconds=eval_batch_seconds, round_frames=round_frames, max_seconds=max_seconds)
         check_positive(shuffle_window=shuffle_window, speeds=min(speeds or [1.0]), prepare_workers=prepare_workers)
         check_not_negative(num_workers=num_workers, cache_gigabytes=cache_gigabytes, random_seed=random_seed)

@@ -6,6 +6,14 @@ import math
 
 from fold.errors import FoldError
 
+RATES = (1000, 192_000)  # Hz, of audio that holds speech and of files that hold audio
+
+
+def check_rate(sample_rate: int) -> None:
+    """Raises FoldError for a sample rate, in Hz, at which there is no speech, or that no file of audio has."""
+    if not RATES[0] <= sample_rate <= RATES[1]:
+        raise FoldError(f"data.sample_rate is {sample_rate}: expected {RATES[0]} to {RATES[1]}, in Hz")
+
 
 def check_positive(**settings: float | None) -> None:
     """Raises FoldError for a number that is not more than 0, or infinite."""

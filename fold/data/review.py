@@ -10,11 +10,15 @@ from pathlib import Path
 from fold.data.corpora.base import SPLITS, Corpus, Recipe
 from fold.data.sources import read_sources
 from fold.errors import FoldError
-from fold.text.normalise import Normaliser
+from fold.text.normalise import Normaliser, tags_of
 
 Recipes = Mapping[str, Mapping[str, Sequence[Recipe]]]
 """By split and subset."""
-SHOWN = 12  # characters
+SHOWN = 12  # characters, or tags
+TELLING = "ıİ"  # letters of languages in which I is not the capital of i
+TURKISH = (
+    "set --data.text.language=tr (or az), where I is the capital of ı; if it is another, give its code, such as en"  # noqa: RUF001
+)
 
 
 def keep_apart(corpus: Corpus, recipes: Recipes, root: Path | None) -> None:
@@ -38,15 +42,17 @@ def keep_apart(corpus: Corpus, recipes: Recipes, root: Path | None) -> None:
 
 
 def transcripts_checked(corpus: Corpus, recipes: Recipes, written: Recipes, text: Normaliser) -> list[str]:
-    """Return what is to be told of the transcripts: what of them is dropped, and whether they hold digits.
+    """Return what is to be told of the transcripts: what of them is dropped, and whether they hold digits or tags.
 
     written: the recipes with transcripts as `text` writes them.
 
     Raises:
-        FoldError: nothing is left of a transcript, or it holds digits and shall not.
+        FoldError: nothing is left of a transcript, it holds digits or tags and shall not, or it has letters of Turkish
+            and no language is set.
     """
     dropped: Counter[str] = Counter()
-    with_digits = []
+    tags: Counter[str] = Counter()
+    with_digits, with_tags, with_dots = [], [], []
     both = zip(_by_split(recipes).values(), _by_split(written).values(), strict=True)
     for recipe, after in (pair for splits in both for pair in zip(*splits, strict=True)):
         dropped.update(text.dropped(recipe.text))
@@ -54,23 +60,44 @@ def transcripts_checked(corpus: Corpus, recipes: Recipes, written: Recipes, text
             raise FoldError(f"{corpus.name}: nothing is left of the transcript of '{recipe.id}', {recipe.text!r}")
         if any(character in "0123456789" for character in after.text):
             with_digits.append(recipe)
+        if found := tags_of(recipe.text):
+            tags.update(found)
+            with_tags.append(recipe)
+        if any(letter in recipe.text for letter in TELLING):
+            with_dots.append(recipe)
+    if with_dots and text.case == "lower" and not text.language:
+        raise _refused(corpus, with_dots, "ı or İ", TURKISH)  # noqa: RUF001
     if with_digits and text.digits == "refuse":
-        first = with_digits[0]
-        raise FoldError(
-            f"{corpus.name}: {len(with_digits)} transcripts hold digits, such as that of '{first.id}', {first.text!r}; "
-            "write them as they are spoken (or set text.digits to keep)"
-        )
+        raise _refused(corpus, with_digits, "digits", "write them as they are spoken (or set text.digits to keep)")
+    if with_tags and text.tags == "refuse":
+        raise _refused(corpus, with_tags, "tags", "set text.tags to drop, or to keep for the words in them")
     notes = []
     if dropped:
-        most = ", ".join(f"{number:,} x {_shown(character)}" for character, number in dropped.most_common(SHOWN))
-        more = f" and {len(dropped) - SHOWN} more" if len(dropped) > SHOWN else ""
-        notes.append(f"dropped from the transcripts: {most}{more}")
+        notes.append(f"dropped from the transcripts: {_most(dropped)}")
     if with_digits:
         notes.append(f"transcripts with digits, which are not how words are spoken: {len(with_digits):,}")
+    if tags:
+        what = "left out" if text.tags == "drop" else "whose words are kept (data.text.tags=drop leaves them out)"
+        notes.append(f"in brackets in the transcripts, {what}: {_most(tags)}")
     return notes
 
 
+def _refused(corpus: Corpus, recipes: Sequence[Recipe], what: str, right: str) -> FoldError:
+    """The refusal of transcripts that hold what they shall not."""
+    first = recipes[0]
+    return FoldError(
+        f"{corpus.name}: {len(recipes)} transcripts hold {what}, such as that of '{first.id}', {first.text!r}; {right}"
+    )
+
+
+def _most(counted: Counter[str]) -> str:
+    most = ", ".join(f"{number:,} x {_shown(each)}" for each, number in counted.most_common(SHOWN))
+    return most + (f" and {len(counted) - SHOWN} more" if len(counted) > SHOWN else "")
+
+
 def _shown(character: str) -> str:
+    if len(character) > 1:  # a tag
+        return character
     name = unicodedata.name(character, "")
     if character.isprintable() and not unicodedata.combining(character):
         return character

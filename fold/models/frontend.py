@@ -76,7 +76,7 @@ class SpecAugmentConfig:
         freq_width: Greatest width of such a mask, in mel bins.
         time_masks: Number of masks over frames.
         time_width: Greatest width of such a mask, in frames of 10 ms.
-        time_share: Greatest share of the frames that one time mask covers.
+        time_share: Greatest share of the frames that one time mask covers: of the batch's longest, padding included.
         time_warp: Greatest shift, in frames, of a frame drawn in the middle, to which time before and after is
             stretched or squeezed evenly; 0: no warp.
     """

@@ -18,7 +18,12 @@ from fold.errors import FoldError
 UNKNOWN_TEXT = "⁇"
 """How an `<unk>` reads in decoded text; it occurs in no transcript, so it counts as an error."""
 
-APOSTROPHES = "’‘ʼ`´ʹ′ʽ＇"  # noqa: RUF001
+APOSTROPHES = "’‘ʼ`´ʹ′ʽ＇ʻ‛՚׳"  # noqa: RUF001
+OKINA = "ʻ"  # noqa: RUF001  # a consonant of Polynesian languages, also where a word begins
+POLYNESIAN = {"haw", "sm", "to", "ty"}
+PERSIAN = str.maketrans("يىك", "ییک")  # letters that Arabic keyboards have for those of Persian
+WITHIN = re.compile('(?<=[lL])[·‧∙⋅](?=[lL])|(?<=[א-ת])[״"”](?=[א-ת])')  # of Catalan, of Hebrew
+TAG = re.compile(r"<[^<>]*>|\[[^][]*\]|\([^()]*\)|＜[^＜＞]*＞|［[^［］]*］|（[^（）]*）")  # noqa: RUF001
 UNSEEN = (  # of other kinds than the format characters, but no more to be seen; and the stretching of Arabic words
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0\u0640"
     + "".join(map(chr, range(0xFE00, 0xFE10)))
@@ -33,6 +38,7 @@ VALUES = {
     "case": ("lower", "keep"),
     "punctuation": ("drop", "keep"),
     "digits": ("keep", "refuse"),
+    "tags": ("keep", "drop", "refuse"),
 }
 KEEPS_DOT = "lt"  # writes a dot over i below an accent
 
@@ -51,6 +57,7 @@ class Normaliser:
         case: `lower`, or `keep` what is capital.
         punctuation: `drop` punctuation and symbols (an apostrophe within a word stays), or `keep` them.
         digits: `keep` digits, or `refuse` a corpus whose transcripts have some: they are not how words are spoken.
+        tags: Of what stands in brackets (`<unk>`, `[noise]`, `(laughs)`) `keep` the words, `drop` all, or `refuse` it.
 
     Raises:
         FoldError: The language is no code, or another setting has none of its values.
@@ -61,6 +68,7 @@ class Normaliser:
     case: Literal["lower", "keep"] = "lower"
     punctuation: Literal["drop", "keep"] = "drop"
     digits: Literal["keep", "refuse"] = "keep"
+    tags: Literal["keep", "drop", "refuse"] = "keep"
 
     def __post_init__(self) -> None:
         # Settings come from files too, where one may be left empty.
@@ -72,7 +80,10 @@ class Normaliser:
 
     def __call__(self, text: str) -> str:
         """Return what a person wrote, as it is to be written. Doing so again changes nothing."""
-        return self.hypothesis(text.replace(UNKNOWN_TEXT, "?"))
+        text = text.replace(UNKNOWN_TEXT, "?")
+        while self.tags == "drop" and (without := TAG.sub(" ", text)) != text:
+            text = without
+        return self.hypothesis(text)
 
     def hypothesis(self, text: str) -> str:
         """Return what a model said, as it is to be written: as what a person wrote, but an unknown unit stays."""
@@ -95,8 +106,9 @@ class Normaliser:
         return Counter({character: text.count(character) for character in set(text) if self.drops(character)})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
+        """Return plain JSON values: `tags` only where it is set, as prepared folders are named by these values."""
+        values = asdict(self)
+        return values if self.tags != "keep" else {name: value for name, value in values.items() if name != "tags"}
 
     def _plain(self, text: str) -> str | None:
         """A text of which it can be seen at a glance how it is written; None for any other."""
@@ -107,6 +119,10 @@ class Normaliser:
 
     def _once(self, text: str) -> str:
         text = self._cased(self._formed(text.translate(self._seen)))
+        if self.language == "fa":
+            text = text.translate(PERSIAN)
+        if self.punctuation == "drop":
+            text = WITHIN.sub("", text)
         text = text.translate(self._written)
         text = re.sub(f"(?<=[{IDEOGRAPHS}]){MARK}+(?=[{IDEOGRAPHS}])", "", text)
         if self.punctuation == "drop":
@@ -131,7 +147,10 @@ class Normaliser:
 
     @cached_property
     def _seen(self) -> _Table:
-        return _Table(_seen)
+        table = _Table(_seen)
+        if self.language in POLYNESIAN:
+            table[ord(OKINA)] = OKINA
+        return table
 
     @cached_property
     def _written(self) -> _Table:
@@ -148,6 +167,11 @@ class _Table(dict[int, str]):
     def __missing__(self, code: int) -> str:
         self[code] = self._write(chr(code))
         return self[code]
+
+
+def tags_of(text: str) -> list[str]:
+    """Return what stands in brackets in a transcript, brackets included: signs for sounds, or remarks."""
+    return TAG.findall(text)
 
 
 def _seen(character: str) -> str:

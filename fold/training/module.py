@@ -40,6 +40,7 @@ from fold.training.parameter_groups import apply_rates, check_kept, parameter_gr
 from fold.training.parts import data_of, still_scaling
 from fold.training.resume import check_fits, check_places, refresh_schedule
 from fold.training.schedules import Interval, check_monitored, schedule_config
+from fold.training.updates import check_tested
 from fold.training.warm_start import WarmStart
 
 log = logging.getLogger(__name__)
@@ -178,6 +179,7 @@ class FoldableASR(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         """Global feature normalisation takes its statistics from the first training batches of a new run."""
+        check_tested(self.trainer, data_of(self.trainer))
         frontend = getattr(self.model.stem, "frontend", None)
         if frontend is not None and frontend.normalisation == "global" and self.global_step == 0:
             batches = itertools.islice(data_of(self.trainer).train_dataloader(), STATISTICS_BATCHES)
@@ -198,7 +200,8 @@ class FoldableASR(lightning.LightningModule):
         norm = self.updates.clip(self.parameters(), optimizer, gradient_clip_val)
         skipped = self.updates.skipped
         assert skipped is not None  # from the first update on
-        self.log_dict({"train/grad_norm": norm, "train/skipped_updates": skipped.float()})
+        rate = optimizer.param_groups[0]["lr"]  # other parts' are multiples of it
+        self.log_dict({"train/grad_norm": norm, "train/skipped_updates": skipped.float(), "train/lr": rate})
 
     def on_train_start(self) -> None:
         refresh_schedule(self.trainer, *self._optimizer_and_schedule())

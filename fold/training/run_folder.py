@@ -24,7 +24,7 @@ LOCK = ".lock"
 SAME_RUN = (  # settings by which a run is known; others may change when it goes on
     "random_seed",
     *(f"model.{name}" for name in ("random_seed", "network", "max_repeats", "max_depth", "sampler", "objective")),
-    *(f"data.{name}" for name in ("random_seed", "corpus", "sample_rate", "units")),
+    *(f"data.{name}" for name in ("random_seed", "corpus", "sample_rate", "text", "units")),
 )
 
 

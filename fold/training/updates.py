@@ -32,6 +32,16 @@ def check_length(trainer: lightning.Trainer) -> None:
         )
 
 
+def check_tested(trainer: lightning.Trainer, data: SpeechData) -> None:
+    """Raises FoldError if the test that follows a training would have no batch, before the training is done."""
+    share = trainer.limit_test_batches
+    if isinstance(share, float) and 0 < share < 1 and share * (batches := len(data.test_dataloader())) < 1:
+        raise FoldError(
+            f"trainer.limit_test_batches is {share}, less than one batch of the test after the training, which has "
+            f"{batches}: expected a number of batches, such as 1, or a greater share"
+        )
+
+
 def count_in_updates(trainer: lightning.Trainer, data: SpeechData) -> None:
     """Has each rank accumulate the batches that make up `data.update_seconds`, and turns the trainer's intervals, which
     count updates here, into the batches that Lightning counts: a setting means the same on any number of devices.

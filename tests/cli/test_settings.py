@@ -12,6 +12,7 @@ from fold.cli import train
 from fold.training.run_folder import STAMP
 
 Command = Callable[..., Finished]
+SGD = "{class_path: torch.optim.SGD, init_args: {lr: 3.0e-3, momentum: 0.3}}"
 
 
 @pytest.fixture
@@ -116,12 +117,26 @@ def test_a_wrong_value_beside_right_ones_is_named(fold_command: Command, tones_c
     ("option", "told"),
     [
         ("--model.optimizer.lr=0.001", "model.optimizer.lr is 0.001, which would do nothing beside"),
+        ("--model.optimizer.betas=[0.5,0.98]", "betas is [0.5, 0.98], of which 0.5 would do nothing beside"),
+        (f"--model.optimizer={SGD}", "momentum is 0.3, of which 0.3 would do nothing beside"),
         ("--trainer.gradient_clip_algorithm=value", "which would do nothing: gradients are clipped by their global"),
         ("--trainer.use_distributed_sampler=true", "which would do nothing: the data share batches"),
     ],
 )
 def test_a_setting_that_would_do_nothing_is_refused(option: str, told: str, refused: Callable[..., str]) -> None:
     assert told in refused(option)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model.optimizer.betas=[0.95,0.9]"],  # which the schedule starts with
+        ["--model.optimizer.betas=[0.5,0.9]", "--model.lr_scheduler.cycle_momentum=false"],
+        ["--model.optimizer.momentum=0.3"],  # of Muon, which no schedule cycles
+    ],
+)
+def test_a_momentum_that_does_something_may_be_given(options: list[str], config: Callable[..., dict]) -> None:
+    config(*options)
 
 
 def test_one_learning_rate_rules_the_shipped_schedule(config: Callable[..., dict]) -> None:

@@ -56,6 +56,8 @@ def test_run_folder_is_complete_and_named_last(trained: tuple[Path, str]) -> Non
     logged = read_rows(run / "metrics.csv")
     assert any(row["val/wer/depth_04"] for row in logged)
     assert any(row["train/distillation"] for row in logged)
+    rates = [float(row["train/lr"]) for row in logged if row["train/lr"]]
+    assert 0 < min(rates) < max(rates) <= 3e-3  # of OneCycleLR
 
 
 def test_wandb_run_read_back_holds_config_losses_and_depths(trained: tuple[Path, str]) -> None:

@@ -306,3 +306,27 @@ def test_samples_are_taken_over_as_they_were(root: Path, tmp_path: Path) -> None
     samples = read_samples(shard, 0)
     id = json.loads(sources_path(shard).read_bytes())[0][0]
     np.testing.assert_allclose(samples, Manifest().read(root / f"{id}.wav")[0], atol=1 / 32768)
+
+
+def test_what_stands_in_brackets_is_told(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    replace_line(root, "Say b train!", "one <UNK> [BUZZ] two <UNK>")
+    index = prepared(root, tmp_path / "kept")
+    told = capsys.readouterr().out
+    assert "whose words are kept (data.text.tags=drop leaves them out): 2 x <UNK>, 1 x [BUZZ]" in told
+    assert "z" in units_from_dict(index.units).symbols
+    index = prepared(root, tmp_path / "without", text=Normaliser(tags="drop"))
+    assert "in the transcripts, left out: 2 x <UNK>, 1 x [BUZZ]" in capsys.readouterr().out
+    assert "z" not in units_from_dict(index.units).symbols
+    with pytest.raises(
+        FoldError, match=r"1 transcripts hold tags, such as that of 'train1', 'one <UNK> .*; set text.t"
+    ):
+        prepared(root, tmp_path / "none", text=Normaliser(tags="refuse"))
+
+
+@pytest.mark.parametrize("word", ["IĞDIR Isparta ılık", "İzmir"])
+def test_turkish_needs_its_language(word: str, root: Path, tmp_path: Path) -> None:
+    replace_line(root, "Say b train!", word)
+    with pytest.raises(FoldError, match=rf"such as that of 'train1', '{word}'; set --data.text.language=tr \(or az\)"):
+        prepared(root, tmp_path / "out")
+    for text in (Normaliser("tr"), Normaliser("en"), Normaliser(case="keep")):
+        prepared(root, tmp_path / f"out-{text.language}-{text.case}", text=text)

@@ -19,6 +19,11 @@ SPELLINGS = {
         ("4 c", "４ Ｃ", "④ c"),
         ("", "...", "\u0301", " ' "),
     ],
+    "uz": [("o'zbek", "Oʻzbek", "o‛zbek", "o՚zbek", "o’zbek")],
+    "haw": [("ʻokina hawaiʻi", "ʻOkina Hawaiʻi")],
+    "ca": [("collega", "col·lega", "COL·LEGA", "col‧lega"), ("a b", "a·b")],
+    "he": [("ג'ירפה", "ג׳ירפה"), ("צהל", "צה״ל", 'צה"ל'), ("אמר שלום", 'אמר "שלום"')],
+    "fa": [("یک کتابی", "يك كتابي")],
     "tr": [
         ("ığdır ili", "IĞDIR İLİ", "Iğdır ili", "ığdır i̇li".replace("i̇", "İ"), "IG\u0306DIR I\u0307LI\u0307"),
         ("istanbul'da", "İstanbul’da", "İSTANBUL'DA"),
@@ -67,7 +72,7 @@ def test_settings_keep_what_they_say() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"language": "tr"}, {"form": "NFC"}, {"punctuation": "keep"}, {"case": "keep"}]
+    "settings", [{}, {"language": "tr"}, {"form": "NFC"}, {"punctuation": "keep"}, {"case": "keep"}, {"tags": "drop"}]
 )
 def test_writing_again_changes_nothing_and_leaves_nothing_unseen(settings: dict[str, str]) -> None:
     normaliser, dice = Normaliser(**settings), random.Random(0)
@@ -90,6 +95,15 @@ def test_writing_again_changes_nothing_and_leaves_nothing_unseen(settings: dict[
         written.encode()
 
 
+def test_what_stands_in_brackets_is_kept_or_dropped() -> None:
+    text = "one <UNK> [NOISE] (laughs (loud)) ［音］ two < 3"
+    assert Normaliser()(text) == "one unk noise laughs loud 音 two 3"
+    assert Normaliser(tags="drop")(text) == "one two 3"
+    assert "tags" not in Normaliser("tr").to_dict()  # which names prepared folders
+    for tags in ("drop", "refuse"):
+        assert Normaliser(**Normaliser(tags=tags).to_dict()) == Normaliser(tags=tags)
+
+
 def test_an_unknown_unit_stays_in_what_a_model_said_only() -> None:
     for normaliser in (Normaliser(), Normaliser(punctuation="keep", form="NFC")):
         assert normaliser.hypothesis(f"zw{UNKNOWN_TEXT}lf {UNKNOWN_TEXT} a") == f"zw{UNKNOWN_TEXT}lf {UNKNOWN_TEXT} a"
@@ -108,7 +122,7 @@ def test_a_language_is_a_code() -> None:
         Normaliser("Turkish")
 
 
-@pytest.mark.parametrize("name", ["language", "form", "case", "punctuation", "digits"])
+@pytest.mark.parametrize("name", ["language", "form", "case", "punctuation", "digits", "tags"])
 def test_a_setting_left_empty_is_named(name: str) -> None:
     with pytest.raises(FoldError, match=f"text.{name} is 'None'; expected "):
         Normaliser(**{name: None})

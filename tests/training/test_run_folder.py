@@ -21,6 +21,9 @@ from fold.training.scheduler import job_name, requeue
 
 Command = Callable[..., Finished]
 SCHEDULE = "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.ConstantLR, init_args: {factor: 1.0}}"
+LATE = (  # ends before what has been done
+    "--model.lr_scheduler={class_path: torch.optim.lr_scheduler.OneCycleLR, init_args: {max_lr: 0.003, total_steps: 1}}"
+)
 SCHEDULED = {
     "slurm-7": {"SLURM_JOB_ID": "7", "SLURM_PROCID": "3", "SLURM_JOB_NAME": "train"},
     "slurm-5_2": {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "2"},
@@ -109,6 +112,7 @@ def test_a_requeued_job_goes_on_with_its_run(fit: Command, tmp_path: Path, monke
         "model.random_seed=2",
         "data.random_seed=2",
         "data.corpus.init_args.random_seed=2",
+        "data.text.case=keep",
         "model.network.init_args.dim=16",
         "model.max_repeats=3",
         "model.objective.distillation.weight=0.5",
@@ -125,6 +129,23 @@ def test_another_run_is_not_gone_on_with(
     assert f"runs/tones/{run.name} holds another run (there -> here: {change.split('=')[0]}" in line
     assert "--run_dir" in line and "--allow_changes=true" in line
     assert contents(run) == before and len(list(run.parent.iterdir())) == 2  # the run and `latest`
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (["--model.optimizer=torch.optim.SGD"], "the checkpoint holds the state of"),
+        (["--data.units={kind: sentencepiece, vocab_size: 10}", "--data.shards=elsewhere"], "has other units"),
+        ([LATE], "which the schedule does not reach"),
+    ],
+)
+def test_what_cannot_go_on_leaves_the_configuration(
+    change: list[str], named: str, begun: tuple[Path, dict], fit: Command
+) -> None:
+    run, before = begun
+    more = ["--allow_changes=true", "--trainer.max_steps=4"]
+    assert named in told(fit("--ckpt_path=last", *change, *more, check=False))
+    assert contents(run)["config.yaml"] == before["config.yaml"]
 
 
 @pytest.fixture(scope="module")

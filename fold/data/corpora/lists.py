@@ -199,7 +199,7 @@ def _columns_of(name: str, content: bytes) -> Collection[str]:
     suffix = os.path.splitext(name.removesuffix(".gz"))[1]
     if suffix in (".json", ".jsonl"):
         return tuple(json.loads(first))
-    return first.split("\t") if suffix == ".tsv" else next(csv.reader([first]))
+    return first.split("\t") if suffix == ".tsv" else next(csv.reader(io.StringIO(first, newline=""), strict=True))
 
 
 def _check_parts(where: str, names: Mapping[str, str], found: Collection[str]) -> None:

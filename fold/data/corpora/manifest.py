@@ -50,9 +50,17 @@ class Manifest(RecordedCorpus):
         found = super().locate(root, downloads)
         for manifest in self._files():
             if not (found / manifest).is_file() and not is_kaldi(found / manifest):
-                raise FoldError(f"{self.name}: no file {found / manifest}; expected {self.layout}")
+                raise FoldError(f"{self.name}: no file {found / manifest}; expected {self._asked(manifest)}")
         self._keep_apart(found)
         return found
+
+    def _asked(self, manifest: str) -> str:
+        """What is to lie at a place that the settings name."""
+        if not Path(manifest).suffix:
+            return "a folder as Kaldi has it, with wav.scp and text"
+        if self.columns:
+            return f"a list with columns or keys {', '.join(self.columns.values())}"
+        return self.layout
 
     def _keep_apart(self, root: Path) -> None:
         """Raises FoldError if two manifests share a recording: what is trained on is no test."""
@@ -80,6 +88,8 @@ class Manifest(RecordedCorpus):
     def _manifests(self, split: str) -> dict[str, str]:
         """Return the manifests of a split by subset."""
         given = {"train": self.train, "dev": self.dev, "test": self.test}[split]
+        if not given:
+            raise FoldError(f"data.corpus.{split} is {given}: expected a list, or lists by names of their own")
         return {split: given} if isinstance(given, str) else given
 
     def _files(self) -> list[str]:

@@ -67,6 +67,10 @@ class RecordedCorpus(Corpus):
     channel: Channel = "mix"
     max_lost: float = 0.02
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_lost <= 1:
+            raise FoldError(f"data.corpus.max_lost is {self.max_lost}: expected a share, 0 to 1")
+
     def describe(self) -> dict[str, Any]:
         # Left out where they are what was done before there were such settings: shards of that time are still theirs.
         described = super().describe()

@@ -206,6 +206,14 @@ def test_missing_folders_and_manifests_are_named(root):
         Manifest().locate(root / "nowhere", root)
     with pytest.raises(FoldError, match=r"no file .*dev.jsonl; expected a manifest"):
         Manifest(dev="dev.jsonl").locate(root, root)
+    with pytest.raises(
+        FoldError, match=r"no file .*data/dev; expected a folder as Kaldi has it, with wav.scp and text"
+    ):
+        Manifest(dev="data/dev").locate(root, root)
+    with pytest.raises(
+        FoldError, match=r"no file .*cuts.jsonl.gz; expected a list with columns or keys recording, s.t"
+    ):
+        Manifest("cuts.jsonl.gz", columns={"audio": "recording", "text": "s.text"}).locate(root, root)
     with pytest.raises(FoldError, match=r"nothing to download; give ROOT="):
         Manifest().locate(None, root)
 
@@ -216,3 +224,18 @@ def test_no_utterances_are_told(root, tmp_path_factory):
         with pytest.raises(FoldError, match="the split 'test' has no utterances"):
             folder = tmp_path_factory.mktemp("shards") / "mine"
             prepare(Manifest(), folder, root=root, sample_rate=16000, units=UnitsConfig())
+
+
+def test_a_split_without_lists_is_named(root):
+    with pytest.raises(FoldError, match=r"data.corpus.train is None: expected a list"):
+        Manifest(train=None).locate(root, root)
+
+
+def test_csv_of_an_old_mac_is_read(root):
+    assert [recording.text for recording in listed(root, "mac.csv", b"audio,text\ra/one.wav,yes\r")] == ["yes"]
+
+
+@pytest.mark.parametrize("share", [-1, 2, float("nan")])
+def test_what_may_be_missing_is_a_share(share):
+    with pytest.raises(FoldError, match=r"data.corpus.max_lost is .*: expected a share, 0 to 1"):
+        Manifest(max_lost=share)
