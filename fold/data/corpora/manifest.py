@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fold.audio import Channel
@@ -87,6 +87,7 @@ class Manifest(RecordedCorpus):
 
     def _read(self, root: Path, name: str) -> list[Recording]:
         listed: dict[str, tuple[str, Recording]] = {}
+        heard: dict[Recording, tuple[str, str]] = {}
         folder = self._audio_folder(root, name)
         for where, row in read_rows(root / name, self.columns):
             recording = _recording(where, row, folder, self.channel)
@@ -94,6 +95,14 @@ class Manifest(RecordedCorpus):
                 line = listed[recording.id][0].rpartition(":")[2]
                 raise FoldError(f"{where}: the id '{recording.id}' is that of line {line} already")
             _check_there(where, root / recording.file)
+            sound = replace(recording, id="", text="", speaker="", file=_place(root / recording.file))
+            before, text = heard.setdefault(sound, (where, recording.text))
+            if text != recording.text:
+                raise FoldError(
+                    f"{where}: {row['audio']} is that of line {before.rpartition(':')[2]} already, with another "
+                    "text; if these are parts of it, name the columns that tell which, "
+                    '--data.corpus.columns="{start: ..., end: ...}"'
+                )
             listed[recording.id] = where, recording
         return [recording for _, recording in listed.values()]
 
