@@ -25,7 +25,11 @@ TEXTS = (*REQUIRED, "speaker", "id")
 KEYS = (*TEXTS, "start", "seconds", "end", "channel")
 NUMBERS = ("speaker", "start", "seconds", "end", "channel")
 """What may be a number in JSON."""
-ELSEWHERE = {"start": ("offset", "start_time", "begin"), "seconds": ("duration",), "end": ("end_time", "stop")}
+ELSEWHERE = {
+    "start": ("offset", "start_time", "begin_time", "begin"),
+    "seconds": ("duration",),
+    "end": ("end_time", "stop"),
+}
 """What others call our columns of parts."""
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".json")
 

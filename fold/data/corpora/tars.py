@@ -14,11 +14,10 @@ from typing import IO, NamedTuple
 
 from fold.data.corpora.lists import Row, parse_rows, value_at
 from fold.data.corpora.recorded import decoded
-from fold.data.corpora.segments import TOLERANCE
+from fold.data.corpora.segments import LENGTH_SHARE, TOLERANCE
 from fold.errors import FoldError
 
 MAX_TEXT_BYTES = 1 << 26  # of a member that is no recording
-LENGTH_SHARE = 0.02  # of a recording, by which its list may be wrong about its length
 MAX_AUDIO_BYTES = (1 << 31) - 1
 INSIDE = "member:"
 """Before the name of a list that lies in each shard."""

@@ -38,7 +38,7 @@ def test_a_corpus_is_trained_from_as_it_is(
     layout: str, tmp_path: Path, tones_config: Path, fold_command: Callable[..., Finished]
 ) -> None:
     LAYOUTS[layout](tmp_path / "corpus")
-    options = [f"--config={tones_config}", f"--config={REPOSITORY}/data/{layout}.yaml"]
+    options = [f"--config={tones_config}", f"--config={REPOSITORY}/data/{layout.split()[0]}.yaml"]
     options += [f"--data.root={tmp_path}/corpus", f"--data.sample_rate={SAMPLE_RATE}", f"--data.shards={tmp_path}/out"]
     done = fold_command("fit", *options, "--data.prepare_workers=1")
     assert "WER" in done.stdout
