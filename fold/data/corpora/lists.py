@@ -18,6 +18,7 @@ from fold.data.corpora.base import is_valid_id
 from fold.data.corpora.cuts import SUPERVISIONS, checked_cut, place_in
 from fold.data.corpora.kaldi import is_kaldi, read_kaldi
 from fold.data.corpora.recorded import decoded
+from fold.data.corpora.stm import is_stm, read_stm
 from fold.errors import FoldError
 
 REQUIRED = ("audio", "text")
@@ -42,14 +43,15 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, Row
     """Yield place (`FILE:LINE`) and values of every line of a list that is not blank.
 
     Args:
-        path: the list, or a folder of Kaldi's.
+        path: the list, a folder of Kaldi's, or a folder of STM lists.
         columns: what the list calls its columns, by our names.
 
     Raises:
         FoldError: the list cannot be read, or a line is not as it should be; the message names it.
     """
-    if is_kaldi(path):
-        yield from ((where, dict.fromkeys(KEYS, "") | row) for where, row in read_kaldi(path))
+    if is_kaldi(path) or is_stm(path):
+        read = read_kaldi if is_kaldi(path) else read_stm
+        yield from ((where, dict.fromkeys(KEYS, "") | row) for where, row in read(path))
         return
     try:
         content = path.read_bytes()
