@@ -14,6 +14,7 @@ import soundfile
 import soxr
 
 from fold_device import audio_headers as headers
+from fold_device import mp3
 from fold_device.audio_view import View
 from fold_device.errors import DeviceError, DeviceWarning
 
@@ -178,12 +179,19 @@ class _Sound:
             yield Flaw(
                 f"{seconds:.1f} s are there, but more follows than its header tells of", unread / self.source.view.end
             )
+        elif self.audio.format == "MP3" and (change := mp3.change(stream, self._mp3_kind())):
+            kind, lost = change
+            yield Flaw(f"{seconds:.1f} s are there, then another kind of sound follows ({kind})", lost)
         elif self.source.lost:
             yield Flaw(f"{seconds:.1f} s are there, some {self.source.lost:.0%} are missing", self.source.lost)
         elif self.error:
             yield Flaw(f"{seconds:.1f} s are there, then it is damaged or cut off", 1.0)
         elif self.audio.format == "OGG" and (flaw := headers.ogg_flaw(stream)):
             yield Flaw(f"{seconds:.1f} s are there, but {flaw}", 1.0)
+
+    def _mp3_kind(self) -> mp3.Kind:
+        layer = self.audio.subtype.removeprefix("MPEG_LAYER_").count("I")  # a Roman number
+        return mp3.Kind(self.sample_rate, self.audio.channels, layer)
 
     def _told(self, stream: IO[bytes]) -> int | None:
         """The frames that the header tells of, whatever the file holds; None if it does not know.
@@ -243,8 +251,8 @@ def _source(file: str | Path, stream: IO[bytes]) -> _Source:
 
 def _mp3_source(stream: IO[bytes], frames: int) -> _Source:
     """frames: what libsndfile takes for the length."""
-    start, end = headers.mp3_bounds(stream)
-    xing = headers.xing(stream)
+    start, end = mp3.bounds(stream)
+    xing = mp3.xing(stream)
     if xing is None:
         return _Source(View(stream, end, endless=True), 0)
     follows = end - start - xing.num_bytes > max(HEADROOM, xing.num_bytes // 100)  # more than it tells of

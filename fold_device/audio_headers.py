@@ -105,50 +105,6 @@ def nist_total(stream: IO[bytes]) -> int | None:
     return int(found[1]) if found and head.startswith(b"NIST_1A") else None
 
 
-class Xing(NamedTuple):
-    """The frame of an MP3 file that tells its length. place: of its name; samples: of each channel, with those that a
-    decoder leaves out at both ends, 0 if it does not tell; num_bytes: of the sound, this frame included, or 0."""
-
-    place: int
-    samples: int
-    num_bytes: int
-    samples_a_frame: int
-
-
-def xing(stream: IO[bytes]) -> Xing | None:
-    """What an MP3 file tells of its length; None if it tells nothing."""
-    start = mp3_bounds(stream)[0]
-    stream.seek(start)
-    head = stream.read(256)
-    for name in (b"Xing", b"Info"):
-        place = head.find(name)
-        if 4 <= place <= len(head) - 16:
-            flags, first, second = struct.unpack(">3I", head[place + 4 : place + 16])
-            samples_a_frame = 1152 if head[1] & 0x08 else 576  # MPEG 1, or one of its later extensions
-            num_bytes = (second if flags & 1 else first) if flags & 2 else 0
-            return Xing(start + place, first * samples_a_frame if flags & 1 else 0, num_bytes, samples_a_frame)
-    return None
-
-
-def mp3_bounds(stream: IO[bytes]) -> tuple[int, int]:
-    """Where an MP3 file's sound starts and ends: after a tag and before others, if it has them."""
-    stream.seek(0)
-    head = stream.read(10)
-    start = 0
-    if len(head) == 10 and head.startswith(b"ID3"):
-        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
-    end = stream.seek(0, io.SEEK_END)
-    stream.seek(max(0, end - 128))
-    if stream.read(3) == b"TAG":
-        end -= 128
-    stream.seek(max(0, end - 32))
-    footer = stream.read(32)
-    if footer.startswith(b"APETAGEX") and len(footer) == 32:
-        size, flags = int.from_bytes(footer[12:16], "little"), int.from_bytes(footer[20:24], "little")
-        end -= size + (32 if flags >> 31 else 0)
-    return start, max(start, end)
-
-
 def ogg_flaw(stream: IO[bytes]) -> str:
     """What is wrong with the pages of an Ogg file, whose last is marked as such; '' if nothing is."""
     end = stream.seek(0, io.SEEK_END)

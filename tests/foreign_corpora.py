@@ -148,10 +148,49 @@ def huggingface(root: Path) -> None:
     shutil.rmtree(root.parent / "files")  # the dataset holds them
 
 
-LAYOUTS: dict[str, Callable[[Path], None]] = {
+def tedlium(root: Path) -> None:
+    for split in SPLITS:
+        folder, talk, utterances = root / "legacy" / split, f"Ann_2009{split}", said(split)
+        for name in ("sph", "stm"):
+            (folder / name).mkdir(parents=True)
+        samples = np.concatenate([utterance.samples for utterance in utterances])
+        soundfile.write(folder / "sph" / f"{talk}.sph", samples, SAMPLE_RATE, format="NIST")
+        lines = [";; a comment", f"{talk} 1 {talk} 0.00 0.10 <o,f0,female> ignore_time_segment_in_scoring"]
+        for u in utterances:
+            lines.append(f"{talk} 1 Ann {u.start:.3f} {u.start + u.seconds:.3f} <o,f0,female> {u.text} {{NOISE}}")
+        lines.append(f"{talk} 1 Ann 0.00 0.10 <o,f0,female> a <unk>")
+        (folder / "stm" / f"{talk}.stm").write_text("\n".join(lines) + "\n")
+
+
+def voxpopuli(root: Path) -> None:
+    for split in SPLITS:
+        rows = ["id\traw_text\tnormalized_text\tspeaker_id\tsplit\tgender\tis_gold_transcript\taccent"]
+        for number, utterance in enumerate(said(split)):
+            id = f"{2009 + number % 3}0112-0900-PLENARY-3-en_20090112-17:03:{number:02d}_{split}"
+            write_audio(root / id[:4] / f"{id}.ogg", utterance.samples)
+            rows.append(f"{id}\t{utterance.text.upper()}.\t{utterance.text}\t7\t{split}\tfemale\tFalse\tNone")
+        (root / f"asr_{split}.tsv").write_text("\n".join(rows) + "\n")
+
+
+def huggingface_parquet(root: Path) -> None:
+    """As repositories of the hub have them."""
+    from datasets.table import embed_table_storage
+
+    (root / "data").mkdir(parents=True)
+    for name, split in datasets(root.parent / "files").items():
+        split = split.with_format("arrow").map(embed_table_storage, batched=True).with_format(None)
+        for number in range(2):
+            split.shard(2, number).to_parquet(root / "data" / f"{name}-{number:05d}-of-00002.parquet")
+    shutil.rmtree(root.parent / "files")
+
+
+LAYOUTS: dict[str, Callable[[Path], None]] = {  # by the shipped settings, with a word more where there are several
     "common_voice": common_voice,
     "kaldi": kaldi,
     "nemo": nemo,
     "lhotse": lhotse,
+    "tedlium": tedlium,
+    "voxpopuli": voxpopuli,
     "huggingface": huggingface,
+    "huggingface parquet": huggingface_parquet,
 }

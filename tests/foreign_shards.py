@@ -87,7 +87,7 @@ def nemo_tarred(root: Path) -> None:
 def shar(root: Path) -> None:
     for split in SPLITS:
         for number, group in enumerate(groups(split)):
-            cuts = [cut(u, split, "", u.seconds) for u in group]
+            cuts = [cut(u, split, "", u.seconds) | {"start": 0} for u in group]
             members = []
             for utterance, described in zip(group, cuts, strict=True):
                 members.append((f"{described['id']}.flac", encoded(utterance.samples, "flac")))

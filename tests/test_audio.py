@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -148,6 +149,34 @@ def test_a_stream_of_mp3_frames_has_the_sound_of_the_file(tmp_path: Path) -> Non
 def test_joined_mp3_files_are_read_to_the_end(tmp_path: Path) -> None:
     samples, _, flaws = read(encoded("mp3", speech(3.0)) + encoded("mp3", speech(5.0, seed=1)), tmp_path)
     assert len(samples) == pytest.approx(8 * RATE, abs=0.3 * RATE) and not flaws
+
+
+STEREO = np.stack([speech(8.0), speech(8.0, seed=1)], axis=1)
+IMAGE = b"ID3\x03\0\0\0\0\x10\0" + b"\xff\xfb\x90\0" * 512
+"""A tag whose content looks like frames, but none follows another."""
+
+
+@pytest.mark.parametrize("cut", [lambda mp3: mp3, without_length], ids=["with a length", "without"])
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        ((speech(2.0), RATE), (STEREO, RATE), "16000 Hz, stereo"),
+        ((STEREO[: 2 * RATE], RATE), (speech(8.0), RATE), "16000 Hz, mono"),
+        ((speech(2.0, 24000), 24000), (speech(8.0, 22050), 22050), "22050 Hz, mono"),
+    ],
+)
+def test_an_mp3_file_that_goes_on_as_another_kind_is_told(
+    first: tuple[np.ndarray, int], second: tuple[np.ndarray, int], kind: str, cut: Callable, tmp_path: Path
+) -> None:
+    """FFmpeg reads such joined files to their end; libsndfile ends where the kind changes, and says nothing."""
+    for tag in (b"", IMAGE):
+        audio = read(cut(encoded("mp3", *first)) + tag + encoded("mp3", *second), tmp_path)
+        assert len(audio.samples) / audio.sample_rate == pytest.approx(2.0, abs=0.2)
+        [flaw] = audio.flaws
+        assert flaw.reason == f"2.1 s are there, then another kind of sound follows ({kind}, layer 3)"
+        assert flaw.lost > 0.5
+    whole = cut(encoded("mp3", *first))
+    assert not read(whole + IMAGE + whole, tmp_path).flaws
 
 
 def test_an_mp3_header_that_counts_too_few_frames_is_told(tmp_path: Path) -> None:

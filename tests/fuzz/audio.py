@@ -25,6 +25,12 @@ def whole(name: str) -> bytes:
     return encoded(name, speech(SECONDS))
 
 
+@cache
+def of_another_kind(name: str) -> bytes:
+    """A file of the same format with two channels."""
+    return encoded(name, np.stack([speech(SECONDS), speech(SECONDS, seed=1)], axis=1))
+
+
 def damaged(content: bytes, dice: random.Random) -> bytes:
     """As a bad disk, a broken connection, or another program would leave it."""
     kind = dice.randrange(8)
@@ -45,14 +51,17 @@ def second_opinion(content: bytes) -> tuple[np.ndarray, int] | None:
     blocks, rate = [], 0
     try:
         with av.open(io.BytesIO(content)) as container:
-            resampler = av.AudioResampler(format="flt")  # PyAV reads past the end of planes beyond the eighth
+            resamplers: dict[tuple[int, str], av.AudioResampler] = {}  # by kind, which one file may change
             for packet in container.demux(container.streams.audio[0]):
                 if packet.is_corrupt:
                     return None
                 for frame in packet.decode():
                     if frame.is_corrupt:
                         return None
-                    rate = frame.sample_rate
+                    rate = rate or frame.sample_rate
+                    kind = frame.sample_rate, frame.layout.name
+                    # To flt: PyAV reads past the end of planes beyond the eighth.
+                    resampler = resamplers.setdefault(kind, av.AudioResampler(format="flt", rate=rate))
                     for part in resampler.resample(frame):
                         blocks.append(part.to_ndarray().reshape(part.samples, -1).mean(axis=1))
     except (av.error.FFmpegError, IndexError, ValueError):
@@ -89,6 +98,9 @@ def audio(number: int, folder: Path, seed: int = 0) -> Findings:
     for index in range(number):
         name, dice = names[index % len(names)], random.Random(f"{seed} {index}")
         content = damaged(whole(name), dice)
+        if name == "mp3" and dice.random() < 0.2:  # as players take them, one after another
+            content = whole(name) + of_another_kind(name)
+            content = content if dice.random() < 0.5 else damaged(content, dice)
         findings.try_case(
             f"{name} {seed} {index}", lambda name=name, content=content: case(name, content, folder / "a")
         )

@@ -1,20 +1,79 @@
-"""Recordings as lhotse describes them in its cuts: which file holds the channels that are asked for."""
+"""Cuts as lhotse describes them: what is said in them, and which file holds the channels that are asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
+from fold.data.corpora.segments import TOLERANCE
 from fold.errors import FoldError
 
 HARMLESS = ("Resample",)
 """Changes of a recording that preparing it makes anyway."""
 
 
+SUPERVISIONS = "supervisions"
+
+
 class _Source(NamedTuple):
     kind: str
     file: str
     channels: list[int]
+
+
+def checked_cut(where: str, cut: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a cut with its supervisions in the order in which they are said.
+
+    Args:
+        where: for messages.
+        cut: as lhotse writes it.
+
+    Raises:
+        FoldError: It is made of several cuts, or its supervisions do not tell what is said in it: there are none, one
+            lacks a text or is only partly in it, or two overlap in different channels.
+    """
+    if "tracks" in cut or cut.get("type") == "PaddingCut":
+        raise FoldError(
+            f"{where}: a {cut.get('type', 'MixedCut')}, whose audio is made when it is loaded: save it (lhotse's "
+            "save_audios), or list its cuts apart"
+        )
+    supervisions = cut.get(SUPERVISIONS)
+    if not isinstance(supervisions, list) or not all(isinstance(each, dict) for each in supervisions):
+        return dict(cut)
+    if not supervisions:
+        raise FoldError(f"{where}: the cut has no supervisions, so no text: leave it out")
+    for each in supervisions:
+        _check_within(f"{where}: the supervision '{each.get('id', '')}'", each, cut)
+    ordered = sorted(supervisions, key=_times)
+    for one, other in pairwise(ordered):
+        if one.get("channel") != other.get("channel") and _times(other)[0] < _times(one)[1] - TOLERANCE:
+            raise FoldError(
+                f"{where}: supervisions of different channels overlap at {_times(other)[0]:.2f} s: give each channel a "
+                "cut of its own"
+            )
+    return {**cut, SUPERVISIONS: ordered}
+
+
+def _check_within(name: str, supervision: Mapping[str, Any], cut: Mapping[str, Any]) -> None:
+    """Raises FoldError unless a supervision has a text, and the cut holds all of it."""
+    if supervision.get("text") is None:
+        raise FoldError(f"{name} has no text: transcribe it, or leave the cut out")
+    try:
+        (start, end), length = _times(supervision), float(cut.get("duration", "inf"))
+    except (TypeError, ValueError):
+        raise FoldError(f"{name}: expected start and duration in seconds, and a duration of the cut") from None
+    if not (start >= -TOLERANCE and end <= length + TOLERANCE):
+        raise FoldError(
+            f"{name} is from {start:.2f} s to {end:.2f} s of a cut of {length:.2f} s, but its text is of all of it: "
+            "cut between supervisions (lhotse's trim_to_supervisions)"
+        )
+
+
+def _times(supervision: Mapping[str, Any]) -> tuple[float, float]:
+    """Where a supervision starts and ends in its cut, in seconds."""
+    start = float(supervision.get("start", 0.0))
+    return start, start + float(supervision.get("duration", 0.0))
 
 
 def place_in(where: str, recording: Mapping[str, Any], channels: object) -> dict[str, str]:

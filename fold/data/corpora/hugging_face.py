@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from fold.audio import Audio, read_audio, read_stream
 from fold.data.corpora.base import SPLITS, Recipe, Utterance, by_subset
-from fold.data.corpora.lists import id_of, id_of_file, value_at
+from fold.data.corpora.hugging_face_files import LAYOUT, split_files, state
+from fold.data.corpora.lists import ELSEWHERE, id_of, id_of_file, value_at
 from fold.data.corpora.recorded import RecordedCorpus, folder_of
+from fold.data.corpora.segments import LENGTH_SHARE, TOLERANCE
 from fold.errors import FoldError
 
 if TYPE_CHECKING:
     import pyarrow
 
 KEYS = ("audio", "text", "speaker", "id")
-STATE = "state.json"  # of a split that `save_to_disk` wrote
-TAIL = 1 << 20  # bytes
+STARTS = ("start", *ELSEWHERE["start"])
+ENDS = ("end", *ELSEWHERE["end"])
+LENGTHS = ("seconds", *ELSEWHERE["seconds"])
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Row(Recipe):
     Attributes:
         file: that holds it, relative to the root, with `/`.
         number: of its row, from 0.
-        state: of the file (see `_state`).
+        state: of the file (see `hugging_face_files.state`).
     """
 
     file: str
@@ -62,7 +64,7 @@ class HuggingFace(RecordedCorpus):
     columns: dict[str, str] = field(default_factory=dict)
 
     listing = ("train", "dev", "test")
-    layout = "a dataset as `save_to_disk` writes it, or Parquet files"
+    layout = LAYOUT
 
     def locate(self, root: Path | None, downloads: Path) -> Path:
         found = super().locate(root, downloads)
@@ -74,7 +76,7 @@ class HuggingFace(RecordedCorpus):
         for name in names:
             if names.count(name) > 1:
                 raise FoldError(f"{self.name}: the split '{name}' is given twice; what is trained on is no test")
-            for file in _files(found, name):
+            for file in split_files(found, name):
                 if file in split_of:  # by its name: that of `train-dev` begins as those of `train` do
                     raise FoldError(
                         f"{self.name}: {file} is in the splits '{split_of[file]}' and '{name}'; what is trained on is "
@@ -101,6 +103,7 @@ class HuggingFace(RecordedCorpus):
         where = f"{recipe.file}, row {recipe.number}"
         value = _value(folder_of(root) / recipe.file, self._column("audio"), recipe.number)
         samples, sample_rate, notices = self.checked(where, self._heard(where, value, folder_of(root)))
+        _check_whole(where, folder_of(root) / recipe.file, recipe.number, len(samples), sample_rate)
         return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate, notices)
 
     def _heard(self, where: str, value: Any, root: Path) -> Audio:
@@ -124,8 +127,8 @@ class HuggingFace(RecordedCorpus):
 
     def _rows(self, root: Path, split: str) -> list[Row]:
         listed: dict[str, Row] = {}
-        for file in _files(root, split):
-            name, state = file.relative_to(root).as_posix(), _state(file)
+        for file in split_files(root, split):
+            name, now = file.relative_to(root).as_posix(), state(file)
             for number, values in enumerate(self._texts(file)):
                 text = " ".join(values["text"].split())
                 if not text:
@@ -136,7 +139,7 @@ class HuggingFace(RecordedCorpus):
                     raise FoldError(
                         f"{name}, row {number}: the id '{id}' is that of row {first.number} of {first.file} already"
                     )
-                listed[id] = Row(id, text, values["speaker"] or "unknown", name, number, state)
+                listed[id] = Row(id, text, values["speaker"] or "unknown", name, number, now)
         return list(listed.values())
 
     def _texts(self, file: Path) -> Iterator[dict[str, str]]:
@@ -156,33 +159,27 @@ class HuggingFace(RecordedCorpus):
             yield {key: "" if value is None else str(value).strip() for key, value in values.items()}
 
 
-def _files(root: Path, split: str) -> list[Path]:
-    """Return the files of a split, in their order. Raises FoldError if there are none."""
-    folder = root / split
-    if (folder / STATE).is_file():
-        return sorted(folder.glob("*.arrow"))
-    patterns = (f"{split}.parquet", f"{split}-*.parquet", f"data/{split}.parquet", f"data/{split}-*.parquet")
-    found = sorted({*(path for pattern in patterns for path in root.glob(pattern)), *folder.glob("*.parquet")})
-    if not found:
-        there = sorted(
-            {path.parent.name for path in root.glob(f"*/{STATE}")} | {p.name for p in root.rglob("*.parquet")}
-        )
-        what = "one dataset without splits" if (root / STATE).is_file() else ", ".join(there[:12]) or "no dataset"
-        raise FoldError(f"{root}: no split '{split}'; it holds {what}. Expected {HuggingFace.layout}")
-    return found
+def _check_whole(where: str, file: Path, number: int, samples: int, sample_rate: int) -> None:
+    """Raises FoldError if the columns of a row tell when it starts and how long it lasts (in seconds, milliseconds or
+    samples), and its audio has another length: then it is a part of that audio. Many datasets tell so of audio that
+    was cut out before."""
+    columns = _columns(file)
 
+    def first(names: Sequence[str]) -> float | None:
+        values = (_value(file, name, number) for name in names if name in columns)
+        return next((float(value) for value in values if isinstance(value, int | float)), None)
 
-def _state(file: Path) -> str:
-    """Return what tells a file from one that was written in its place: its size, its last megabyte, which in Parquet
-    tells of all others, and the fingerprint that `datasets` keeps of its split."""
-    digest = hashlib.blake2b(digest_size=16)
-    with file.open("rb") as stream:
-        size = stream.seek(0, io.SEEK_END)
-        stream.seek(max(size - TAIL, 0))
-        digest.update(str(size).encode() + stream.read())
-    state = file.parent / STATE
-    digest.update(state.read_bytes() if state.is_file() else b"")
-    return digest.hexdigest()
+    start, end, length = first(STARTS), first(ENDS), first(LENGTHS)
+    told = end - (start or 0.0) if end is not None else length if start is not None else None
+    seconds = samples / sample_rate
+    if told is None or any(
+        abs(told / unit - seconds) <= max(TOLERANCE, LENGTH_SHARE * seconds) for unit in (1, 1000, sample_rate)
+    ):
+        return
+    raise FoldError(
+        f"{where}: its audio lasts {seconds:.2f} s, but its columns tell of {told:g}; parts of recordings are not "
+        "read of such datasets: write each as audio of its own, or drop the columns that tell when it starts and ends"
+    )
 
 
 def _top(path: str, columns: Sequence[str]) -> str:
@@ -230,7 +227,7 @@ def _open(file: str) -> Any:
         return pyarrow.ipc.open_stream(pyarrow.memory_map(file)).read_all()
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _group(file: str, column: str, group: int) -> pyarrow.Table:
     """Return a group of rows of a Parquet file, which cannot be read apart."""
     return _open(file).read_row_group(group, [column])

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from fold.data.corpora.base import is_valid_id
-from fold.data.corpora.cuts import place_in
+from fold.data.corpora.cuts import SUPERVISIONS, checked_cut, place_in
 from fold.data.corpora.kaldi import is_kaldi, read_kaldi
 from fold.data.corpora.recorded import decoded
+from fold.data.corpora.stm import is_stm, read_stm
 from fold.errors import FoldError
 
 REQUIRED = ("audio", "text")
@@ -25,7 +26,11 @@ TEXTS = (*REQUIRED, "speaker", "id")
 KEYS = (*TEXTS, "start", "seconds", "end", "channel")
 NUMBERS = ("speaker", "start", "seconds", "end", "channel")
 """What may be a number in JSON."""
-ELSEWHERE = {"start": "offset", "seconds": "duration"}
+ELSEWHERE = {
+    "start": ("offset", "start_time", "begin_time", "begin"),
+    "seconds": ("duration",),
+    "end": ("end_time", "stop"),
+}
 """What others call our columns of parts."""
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".json")
 
@@ -38,23 +43,21 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, Row
     """Yield place (`FILE:LINE`) and values of every line of a list that is not blank.
 
     Args:
-        path: the list, or a folder of Kaldi's.
+        path: the list, a folder of Kaldi's, or a folder of STM lists.
         columns: what the list calls its columns, by our names.
 
     Raises:
         FoldError: the list cannot be read, or a line is not as it should be; the message names it.
     """
-    if is_kaldi(path):
-        yield from ((where, dict.fromkeys(KEYS, "") | row) for where, row in read_kaldi(path))
+    if is_kaldi(path) or is_stm(path):
+        read = read_kaldi if is_kaldi(path) else read_stm
+        yield from ((where, dict.fromkeys(KEYS, "") | row) for where, row in read(path))
         return
     try:
         content = path.read_bytes()
     except OSError as error:
         raise FoldError(f"{path}: cannot be read ({error.strerror})") from None
-    for number, (where, row) in enumerate(parse_rows(str(path), content, columns)):
-        if number == 0:
-            _check_parts(where, _names(columns), _columns_of(str(path), content))
-        yield where, row
+    yield from parse_rows(str(path), content, columns)
 
 
 def parse_rows(name: str, content: bytes, columns: Mapping[str, str]) -> Iterator[tuple[str, Row]]:
@@ -136,6 +139,7 @@ def _parse_table(name: str, lines: Iterable[tuple[int, list[str]]], names: Mappi
             for column in names.values():
                 if columns.count(column) > 1:
                     raise FoldError(f"{name}:{number}: {columns.count(column)} columns are called '{column}'")
+            _check_parts(f"{name}:{number}", names, columns)
         elif len(fields) != len(columns):
             raise FoldError(f"{name}:{number}: {len(fields)} columns {between}, the first line has {len(columns)}")
         else:
@@ -153,6 +157,9 @@ def _parse_json(name: str, text: str, names: Mapping[str, str]) -> Lines:
             raise FoldError(f"{where}: no JSON ({error})") from None
         if not isinstance(row, dict):
             raise FoldError(f'{where}: expected an object such as {{"audio": "a.wav", "text": "yes"}}')
+        if names["text"].startswith(SUPERVISIONS):
+            row = checked_cut(where, row)
+        _check_parts(where, names, [key for key, value in row.items() if value is not None])
         values = {key: value_at(row, path) for key, path in names.items()}
         for key in REQUIRED:
             if values[key] is None:
@@ -191,25 +198,16 @@ def _check_key(where: str, kind: str, wanted: str, found: Iterable[str]) -> None
         raise FoldError(f"{where}: no {kind} '{wanted}'; there are: {', '.join(found)}")
 
 
-def _columns_of(name: str, content: bytes) -> Collection[str]:
-    """What the first line of a list that can be read calls its columns or keys."""
-    packed = io.BytesIO(content)
-    with gzip.open(packed) if name.endswith(".gz") else packed as lines:
-        first = decoded(name, next(line for line in lines if line.strip())).rstrip("\r\n")
-    suffix = os.path.splitext(name.removesuffix(".gz"))[1]
-    if suffix in (".json", ".jsonl"):
-        return tuple(json.loads(first))
-    return first.split("\t") if suffix == ".tsv" else next(csv.reader(io.StringIO(first, newline=""), strict=True))
-
-
 def _check_parts(where: str, names: Mapping[str, str], found: Collection[str]) -> None:
     """Raises FoldError if others' names tell which part of a recording an utterance is, and would not be read."""
     unread = {
         key: column
-        for key, column in ELSEWHERE.items()
+        for key, others in ELSEWHERE.items()
+        for column in others
         if column in found and column not in names.values() and names[key] not in found
     }
-    if "start" in unread or ("seconds" in unread and names["start"] in found and names["end"] not in found):
+    length_is_needed = names["start"] in found and names["end"] not in found
+    if "start" in unread or "end" in unread or ("seconds" in unread and length_is_needed):
         told = ", ".join(f"{key}: {column}" for key, column in unread.items())
         raise FoldError(
             f"{where}: {' and '.join(unread.values())} would not be read, but a wrong part of the recording; say what "

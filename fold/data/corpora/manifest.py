@@ -2,8 +2,8 @@
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fold.audio import Channel
@@ -12,6 +12,7 @@ from fold.data.corpora.kaldi import is_kaldi
 from fold.data.corpora.lists import Row, id_of, id_of_file, read_rows
 from fold.data.corpora.recorded import ChannelSegment, RecordedCorpus, Recording, Segment, folder_of
 from fold.data.corpora.segments import TOLERANCE
+from fold.data.corpora.stm import is_stm
 from fold.errors import FoldError
 
 
@@ -20,7 +21,8 @@ class Manifest(RecordedCorpus):
     """Any recordings, in any format and sample rate that libsndfile reads, with their transcripts.
 
     A list is a TSV or CSV file whose first line names its columns, a JSONL file (or one called .json) with an object a
-    line, any of these packed by gzip, or a folder as Kaldi has it (wav.scp, text, perhaps segments and utt2spk).
+    line, any of these packed by gzip, a folder as Kaldi has it (wav.scp, text, perhaps segments and utt2spk), or an
+    STM file or a folder of them.
     Columns or keys: `audio` (path, relative to the list's folder or absolute), `text`, and, if wanted, `speaker`
     (default: `unknown`), `id` (default: made from the path), and `start` (default: 0) and `seconds` or `end` (default:
     until it ends) of an utterance that is a part of a longer recording. Only if `columns` names it: `channel`, which of
@@ -35,6 +37,8 @@ class Manifest(RecordedCorpus):
             JSON, dots lead further in, `supervisions.0.text`, and `*` joins the texts of a list; `audio` may be a
             recording of lhotse's, whose channels are then named as there.
         audio_folder: Where paths of audio begin, relative to the root; null: the list's folder.
+        audio_suffix: Of recordings that the lists name without it, such as `.ogg`; they may then lie in any folder
+            below.
     """
 
     train: str | dict[str, str] = "train.tsv"
@@ -42,22 +46,24 @@ class Manifest(RecordedCorpus):
     test: str | dict[str, str] = "test.tsv"
     columns: dict[str, str] = field(default_factory=dict)
     audio_folder: str | None = None
+    audio_suffix: str = ""
 
-    listing = ("train", "dev", "test", "columns", "audio_folder")
+    listing = ("train", "dev", "test", "columns", "audio_folder", "audio_suffix")
     layout = "a manifest for each split, with columns audio, text and, if wanted, speaker and id"
 
     def locate(self, root: Path | None, downloads: Path) -> Path:
         found = super().locate(root, downloads)
         for manifest in self._files():
-            if not (found / manifest).is_file() and not is_kaldi(found / manifest):
-                raise FoldError(f"{self.name}: no file {found / manifest}; expected {self._asked(manifest)}")
+            path = found / manifest
+            if not path.is_file() and not is_kaldi(path) and not is_stm(path):
+                raise FoldError(f"{self.name}: no file {path}; expected {self._asked(manifest)}")
         self._keep_apart(found)
         return found
 
     def _asked(self, manifest: str) -> str:
         """What is to lie at a place that the settings name."""
         if not Path(manifest).suffix:
-            return "a folder as Kaldi has it, with wav.scp and text"
+            return "a folder as Kaldi has it, with wav.scp and text, or one of STM files"
         if self.columns:
             return f"a list with columns or keys {', '.join(self.columns.values())}"
         return self.layout
@@ -67,7 +73,7 @@ class Manifest(RecordedCorpus):
         seen: dict[str, str] = {}
         for manifest in self._files():
             here: set[str] = set()
-            for where, row in read_rows(root / manifest, self.columns):
+            for where, row in self._rows(root, manifest):
                 recording = _place(root / self._audio_folder(root, manifest) / row["audio"])
                 if recording in seen:
                     raise FoldError(f"{where}: the recording {row['audio']} is in {seen[recording]} already")
@@ -97,15 +103,39 @@ class Manifest(RecordedCorpus):
 
     def _read(self, root: Path, name: str) -> list[Recording]:
         listed: dict[str, tuple[str, Recording]] = {}
+        heard: dict[Recording, tuple[str, str]] = {}
         folder = self._audio_folder(root, name)
-        for where, row in read_rows(root / name, self.columns):
+        for where, row in self._rows(root, name):
             recording = _recording(where, row, folder, self.channel)
             if recording.id in listed:
                 line = listed[recording.id][0].rpartition(":")[2]
                 raise FoldError(f"{where}: the id '{recording.id}' is that of line {line} already")
             _check_there(where, root / recording.file)
+            sound = replace(recording, id="", text="", speaker="", file=_place(root / recording.file))
+            before, text = heard.setdefault(sound, (where, recording.text))
+            if text != recording.text:
+                raise FoldError(
+                    f"{where}: {row['audio']} is that of line {before.rpartition(':')[2]} already, with another "
+                    "text; if these are parts of it, name the columns that tell which, "
+                    '--data.corpus.columns="{start: ..., end: ...}"'
+                )
             listed[recording.id] = where, recording
         return [recording for _, recording in listed.values()]
+
+    def _rows(self, root: Path, manifest: str) -> Iterator[tuple[str, Row]]:
+        """Yield place and values of every line of a list, with the names of the recordings whole."""
+        folder = root / self._audio_folder(root, manifest)
+        there: dict[str, list[str]] = {}
+        for file in folder.rglob(f"*{self.audio_suffix}") if self.audio_suffix else ():
+            there.setdefault(file.name, []).append(file.relative_to(folder).as_posix())
+        for where, row in read_rows(root / manifest, self.columns):
+            audio = row["audio"]
+            if audio and not audio.endswith(self.audio_suffix):
+                audio += self.audio_suffix
+            found = there.get(audio, [audio])
+            if len(found) > 1:
+                raise FoldError(f"{where}: several recordings are called {audio}: {' and '.join(sorted(found)[:2])}")
+            yield where, row | {"audio": found[0]}
 
     def _audio_folder(self, root: Path, manifest: str) -> Path:
         """Return where paths of audio begin, relative to the root: there themselves, in what Kaldi calls a recipe."""

@@ -16,7 +16,7 @@ SILENCE = 1 / 32768
 """The least step of the 16 bits in a shard: what is below it everywhere says nothing."""
 FULL_SCALE = 1.01
 MAX_CLIPPED_SHARE = 0.05
-DEFAULTS: dict[str, Any] = {"channel": "mix", "max_lost": 0.02, "columns": {}, "audio_folder": None}
+DEFAULTS: dict[str, Any] = {"channel": "mix", "max_lost": 0.02, "columns": {}, "audio_folder": None, "audio_suffix": ""}
 
 
 @dataclass(frozen=True)

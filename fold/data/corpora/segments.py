@@ -14,6 +14,7 @@ from fold.errors import FoldError
 SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "NIST")
 """Formats in which a place is found to the sample; of others, all that comes before it is read."""
 TOLERANCE = 0.05  # seconds by which lists round the end of a recording
+LENGTH_SHARE = 0.02  # of a recording, by which what is told of its length may be wrong
 
 
 def read_segment(file: Path, start: float, seconds: float | None, channel: Channel = "mix") -> Audio:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
-from fold.data.corpora.lists import parse_rows, value_at
+from fold.data.corpora.lists import Row, parse_rows, value_at
 from fold.data.corpora.recorded import decoded
+from fold.data.corpora.segments import LENGTH_SHARE, TOLERANCE
 from fold.errors import FoldError
 
 MAX_TEXT_BYTES = 1 << 26  # of a member that is no recording
@@ -93,7 +94,8 @@ def scan(name: str, stream: IO[bytes], layout: Layout, listen: Listen) -> list[S
     rows: dict[str, dict[str, str]] = {}
     for key, member in _members(name, stream, layout):
         if layout.inside and os.path.basename(member.name) == layout.inside:
-            rows |= _list_inside(f"{name}:{member.name}", _content(stream, member), member.name, layout)
+            folder = os.path.dirname(member.name)
+            add_rows(rows, f"{name}:{member.name}", _content(stream, member), layout.columns, folder)
             continue
         parts = samples.setdefault(key, {})
         if member.extension in parts:
@@ -103,6 +105,30 @@ def scan(name: str, stream: IO[bytes], layout: Layout, listen: Listen) -> list[S
         raise FoldError(f"{name}: there is no list '{layout.inside}' in it")
     found = [_sample(name, stream, key, parts, layout, listen) for key, parts in samples.items()]
     return joined(found, rows)[0] if layout.inside else [sample for sample in found if sample]
+
+
+def add_rows(rows: dict[str, Row], place: str, content: bytes, columns: Mapping[str, str], folder: str = "") -> None:
+    """Adds the lines of a list by the name of their recording.
+
+    Args:
+        rows: lines of other lists, to which these are added.
+        place: of the list, for messages; it tells of which kind it is.
+        content: of the list.
+        columns: what the list calls its columns.
+        folder: before its names of recordings.
+
+    Raises:
+        FoldError: it cannot be read, one recording has two lines that differ, or one is of a part of a recording.
+    """
+    for where, row in parse_rows(place, content, columns):
+        name = os.path.join(folder, row["audio"])
+        if part := ", ".join(f"{key} {row[key]}" for key in ("start", "end") if row[key].strip("0.")):
+            raise FoldError(
+                f"{where}: {part}: of recordings in shards no parts are read; write each part as a recording of its own"
+            )
+        if name in rows and any(rows[name][key] != row[key] for key in ("text", "seconds")):
+            raise FoldError(f"{where}: '{row['audio']}' has another line already, with another text or length")
+        rows[name] = row
 
 
 def joined(samples: list[Sample | None], rows: Mapping[str, Mapping[str, str]]) -> tuple[list[Sample], list[Sample]]:
@@ -118,9 +144,23 @@ def joined(samples: list[Sample | None], rows: Mapping[str, Mapping[str, str]]) 
         if row is None:
             others.append(sample)
         else:
-            fault = sample.fault or ("" if row["text"] else "no transcript in its list")
+            fault = sample.fault or ("" if row["text"] else "no transcript in its list") or _length_fault(sample, row)
             listed.append(sample._replace(text=row["text"], speaker=row["speaker"], fault=fault))
     return listed, others
+
+
+def _length_fault(sample: Sample, row: Mapping[str, str]) -> str:
+    """How long a recording should be by its list, if it is not."""
+    if not row["seconds"]:
+        return ""
+    seconds = sample.frames / sample.sample_rate
+    try:
+        difference = abs(float(row["seconds"]) - seconds)
+    except ValueError:
+        return f"its list tells of '{row['seconds']}' seconds, expected a number"
+    if difference <= max(TOLERANCE, LENGTH_SHARE * seconds):
+        return ""
+    return f"it lasts {seconds:.2f} s, but by its list {row['seconds']} s; no parts are read"
 
 
 def _members(name: str, stream: IO[bytes], layout: Layout) -> Iterator[tuple[str, _Member]]:
@@ -162,11 +202,6 @@ def _split(name: str, layout: Layout) -> tuple[str, str]:
 
     key, extension = base_plus_ext(name)
     return key or "", extension or ""
-
-
-def _list_inside(place: str, content: bytes, name: str, layout: Layout) -> dict[str, dict[str, str]]:
-    folder = os.path.dirname(name)
-    return {os.path.join(folder, row["audio"]): row for _, row in parse_rows(place, content, layout.columns)}
 
 
 def _sample(

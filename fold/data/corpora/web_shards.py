@@ -11,17 +11,17 @@ from typing import IO, Any, ClassVar
 from fold.audio import read_stream
 from fold.data.corpora.base import SPLITS, Recipe, Utterance
 from fold.data.corpora.in_place import InPlace
-from fold.data.corpora.lists import Row, id_of, parse_rows
+from fold.data.corpora.lists import Row, id_of
 from fold.data.corpora.recorded import RecordedCorpus
 from fold.data.corpora.scans import Scan, Scanner
 from fold.data.corpora.shard_lists import expand, folder_of, names_shards, under
-from fold.data.corpora.tars import INSIDE, Layout, Sample, Sound, joined
+from fold.data.corpora.tars import INSIDE, Layout, Sample, Sound, add_rows, joined
 from fold.data.download import complete, is_url
 from fold.errors import FoldError
 
 HELD_OUT = 50  # of so many shards of one list, one is for dev and one for test
 MAX_LIST_BYTES = 1 << 31
-COLUMNS = ("audio", "text", "speaker")
+COLUMNS = ("audio", "text", "speaker", "start", "seconds", "end")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class WebShards(RecordedCorpus):
         lists: Lists (as of a Manifest) that hold the transcripts where the shards do not, of all splits or by split;
             `member:NAME` is a list within each shard. Recordings that are not listed are left out.
         columns: What the lists call their columns, as of a Manifest; `audio` is the name of a member, with or without
-            its extension.
+            its extension. Recordings must be listed whole: of a part (`start`, `end`), a list is refused, and one
+            that is not as long as listed (`seconds`) is left out and counted.
     """
 
     train: str = "train-*.tar"
@@ -217,13 +218,10 @@ def _keep_keys_apart(pairs: Iterable[tuple[Scan, Sample]]) -> None:
 
 
 def _rows(lists: str, columns: Mapping[str, str]) -> dict[str, Row]:
-    """The lines of lists by the name of their recording. Raises FoldError if one has two lines."""
+    """The lines of lists by the name of their recording. Raises FoldError as `add_rows`."""
     rows: dict[str, Row] = {}
     for place in expand(lists):
-        for where, row in parse_rows(place, _content(place), columns):
-            if row["audio"] in rows and rows[row["audio"]]["text"] != row["text"]:
-                raise FoldError(f"{where}: '{row['audio']}' has another line already, with another text")
-            rows[row["audio"]] = row
+        add_rows(rows, place, _content(place), columns)
     return rows
 
 

@@ -56,6 +56,48 @@ def test_a_cut_is_heard_as_lhotse_hears_it(folder: Path) -> None:
         np.testing.assert_array_equal(heard[f"{id}-resampled"], samples)  # preparing a corpus resamples
 
 
+def test_what_a_cut_holds_only_in_part_is_refused(folder: Path) -> None:
+    """As windows and truncated cuts have it: all windows had the whole text."""
+    lhotse = pytest.importorskip("lhotse", reason="needs the library lhotse: pip install lhotse")
+    recording = lhotse.Recording.from_file("both.wav")
+    said = [
+        lhotse.SupervisionSegment("two", "both", 1.9, 0.9, text="two"),
+        lhotse.SupervisionSegment("one", "both", 0.5, 1.0, text="one"),
+    ]
+    whole = lhotse.MonoCut("whole", 0, 3.0, 0, said, recording=recording)
+    apart = lhotse.SupervisionSegment("one", "both", 0.5, 1.0, 1, text="one")
+    cuts = lhotse.CutSet.from_cuts
+    wrong = {
+        r"the supervision 'one' is from 0.50 s to 1.50 s of a cut of 1.00 s": cuts([whole]).cut_into_windows(1.0),
+        r"the supervision 'two' is from -0.10 s to 0.80 s": cuts([whole.truncate(offset=2.0)]),
+        r"the supervision 'one' has no text": cuts(
+            [lhotse.MonoCut("a", 0, 3.0, 0, [lhotse.SupervisionSegment("one", "both", 0, 1)], recording=recording)]
+        ),
+        r"the cut has no supervisions, so no text": cuts([lhotse.MonoCut("a", 0, 3.0, 0, [], recording=recording)]),
+        r"a MixedCut, whose audio is made when it is loaded": cuts([whole.pad(4.0)]),
+        r"supervisions of different channels overlap at 0.60 s": cuts(
+            [
+                lhotse.MultiCut(
+                    "a",
+                    0,
+                    3.0,
+                    [0, 1],
+                    [apart, lhotse.SupervisionSegment("x", "both", 0.6, 1.0, 0, text="x")],
+                    recording=recording,
+                )
+            ]
+        ),
+    }
+    for told, listed in wrong.items():
+        listed.to_file("cuts.jsonl.gz")
+        with pytest.raises(FoldError, match=told) as caught:
+            corpus().recipes("train", folder)
+        assert "\n" not in str(caught.value)
+    for listed, texts in ((cuts([whole]), ["one two"]), (cuts([whole]).trim_to_supervisions(), ["one", "two"])):
+        listed.to_file("cuts.jsonl.gz")
+        assert sorted(recipe.text for recipe in corpus().recipes("train", folder)) == texts
+
+
 BOTH = {"type": "file", "channels": [0, 1], "source": "both.wav"}
 ANN, BEN = ({"type": "file", "channels": [n], "source": name} for n, name in ((3, "ann.wav"), (4, "ben.wav")))
 

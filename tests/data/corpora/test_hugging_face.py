@@ -152,6 +152,74 @@ def test_a_damaged_file_is_named(write: Callable[[Any, Path], None], tmp_path: P
     assert "\n" not in str(caught.value)
 
 
+def test_what_map_keeps_and_what_was_there_before_is_no_data(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    rows = library.Dataset.from_dict({"audio": [{"bytes": flac(), "path": None}] * 4, "text": list("abcd")})
+    for number in (4, 2):
+        splits = {name: rows for name in ("train", "validation", "test")}
+        library.DatasetDict(splits).save_to_disk(root, num_shards=dict.fromkeys(splits, number))
+    library.load_from_disk(str(root))["train"].map(lambda row: {"text": row["text"] * 2})
+    assert len(list((root / "train").glob("cache-*.arrow"))) == 1
+    (root / "train" / "data-00003-of-00004.arrow").write_bytes(flac())
+    assert sorted(row.text for row in HuggingFace().recipes("train", root)) == list("abcd")
+    (root / "train" / "data-00001-of-00002.arrow").unlink()
+    with pytest.raises(FoldError, match=r"state.json: the file data-00001-of-00002.arrow, which it names, is missing"):
+        HuggingFace().recipes("train", root)
+    (root / "train" / "state.json").write_text("{}")
+    with pytest.raises(FoldError, match=r"state.json: damaged, or not of `datasets`: it names no files"):
+        HuggingFace().recipes("train", root)
+
+
+@pytest.mark.parametrize(
+    ("names", "is_whole"),
+    [
+        (["data/train-00000-of-00002"], False),
+        (["data/train-00000-of-00002", "data/train-00001-of-00002"], True),
+        (["data/train-00000-of-00002", "data/train-00001-of-00002", "data/train-00000-of-00001"], False),
+        (["data/train-00000-of-00001", "train"], False),
+        (["data/train-00000-of-00001", "train-00000-of-00001"], False),
+        (["data/train-00000-of-00001-0a1b2c3d4e5f6071"], True),
+        (["data/train-00000-of-00001-0a1b2c3d4e5f6071", "data/train-00000-of-00001-ffffc3d4e5f60718"], False),
+        (["train/0000", "train/0001"], True),
+        (["train/0000", "train/0002"], False),
+    ],
+)
+def test_a_split_is_all_of_its_files_and_no_others(names: list[str], is_whole: bool, tmp_path: Path) -> None:
+    rows = library.Dataset.from_dict({"audio": [{"bytes": flac(), "path": "a.flac"}], "text": ["yes"]})
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    if is_whole:
+        assert len(HuggingFace().recipes("train", tmp_path)) == len(names)
+        return
+    with pytest.raises(FoldError, match=r"the split 'train' has the files .*train.*; expected those of one version"):
+        HuggingFace().recipes("train", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("times", "is_part"),
+    [
+        ({"start": 1.0, "end": 2.0}, True),
+        ({"begin_time": 10.0, "end_time": 13.0}, False),  # cut out before, as in AMI and GigaSpeech
+        ({"start": 10000, "end": 13000}, False),
+        ({"offset": 1.0, "duration": 1.5}, True),
+        ({"offset": 0, "duration": 24000}, False),
+        ({"duration": 1.0}, False),  # of anything
+        ({"start": "soon", "end": "later"}, False),
+    ],
+)
+def test_a_part_of_an_audio_is_not_taken_for_all_of_it(times: dict, is_part: bool, tmp_path: Path) -> None:
+    columns = {name: [value] for name, value in times.items()}
+    root = small(tmp_path / "set", [{"bytes": flac(3.0), "path": None}], text=["yes"], **columns)
+    [recipe] = HuggingFace().recipes("train", root)
+    if not is_part:
+        assert len(HuggingFace().render(recipe, root).samples) == 24000
+        return
+    told = r"arrow, row 0: its audio lasts 3.00 s, but its columns tell of 1.*; parts of recordings are not read"
+    with pytest.raises(FoldError, match=told):
+        HuggingFace().render(recipe, root)
+
+
 def test_another_dataset_in_its_place_has_other_recipes(tmp_path: Path) -> None:
     corpus = HuggingFace()
     first, again, other = (small(tmp_path / name, text=["yes", "no"]) for name in ("first", "again", "other"))

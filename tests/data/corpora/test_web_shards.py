@@ -1,6 +1,7 @@
 """Shards that others wrote are trained from where they lie, with the guarantees of our own."""
 
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 import webdataset
+import yaml
 from conftest import REPOSITORY, Finished
 from foreign_corpora import said
 from foreign_shards import LAYOUTS, encoded, write_tar
@@ -301,6 +303,62 @@ def test_what_lists_and_shards_do_not_share_is_told(tmp_path: Path, capsys: pyte
     assert "WebShards, dev: lines whose recording is in no shard: 1, such as 'dev.1-sub1.wav'" in told
 
 
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([{"duration": 1.0}], "it lasts 6.00 s, but by its list 1.0 s; no parts are read"),
+        ([{"duration": "long"}], "its list tells of 'long' seconds, expected a number"),
+        ([{"duration": 6.04}], ""),
+        ([{"offset": 0.0}], ""),
+        ([{"offset": 1.0, "duration": 1.0}], r"audio.json:1: start 1.0: of recordings in shards no parts are read"),
+        ([{"duration": 6.0}, {"duration": 3.0}], r"audio.json:2: 'a.wav' has another line already, with another text"),
+        ([{"end": 2.0}], r"audio.json:1: end 2.0: of recordings in shards no parts are read"),
+        ([{"start_time": 2.0}], r"audio.json:1: start_time would not be read, but a wrong part"),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_recordings_in_shards_are_as_long_as_listed(rows: list[dict], told: str, inside: bool, tmp_path: Path) -> None:
+    """Parts of members were read whole, each with the transcript of a part."""
+    listed = "\n".join(json.dumps({"audio_filepath": "a.wav", "text": "one"} | row) for row in rows)
+    for split in SPLITS:
+        good = json.dumps({"audio_filepath": f"{split}.wav", "text": "yes", "duration": 0.5})
+        content = f"{listed}\n{good}" if split == "train" else good
+        audio = [("a.wav", sound(6.0))] * (split == "train") + [(f"{split}.wav", sound())]
+        write_tar(tmp_path / f"{split}.tar", [*audio, *([("audio.json", content.encode())] if inside else [])])
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "audio.json").write_text(content)
+    lists = "member:audio.json" if inside else {split: f"{split}/audio.json" for split in SPLITS}
+    columns = {"audio": "audio_filepath", "start": "offset", "seconds": "duration"}
+    corpus = WebShards("train.tar", "dev.tar", "test.tar", lists=lists, columns=columns)
+    module = data(tmp_path, tmp_path / "out", corpus=corpus)
+    if "audio.json" in told:
+        with pytest.raises(FoldError, match=told):
+            module.prepare_data()
+        return
+    module.prepare_data()
+    found, faults = everything(module)
+    assert len(found) == (1 if told else 2) and len(faults) == bool(told)
+    assert all(told in fault for fault in faults)
+
+
+def test_windows_of_lhotse_in_shards_are_refused(tmp_path: Path) -> None:
+    """Each had the whole text of what it holds a part of."""
+    lhotse = pytest.importorskip("lhotse")
+    (tmp_path / "a.wav").write_bytes(sound(3.0))
+    made = lhotse.Recording.from_file(tmp_path / "a.wav").to_cut()
+    made.supervisions = [lhotse.SupervisionSegment("a", made.recording_id, 0.0, made.duration, text="one two")]
+    for split in SPLITS:
+        (tmp_path / split).mkdir()
+        lhotse.CutSet.from_cuts([made]).cut_into_windows(1.0).to_shar(
+            tmp_path / split, {"recording": "flac"}, num_jobs=1
+        )
+    shipped = yaml.safe_load((REPOSITORY / "data" / "lhotse_shar.yaml").read_text())["data"]["corpus"]["init_args"]
+    with pytest.raises(
+        FoldError, match=r"cuts.000000.jsonl.gz:1: the supervision 'a' is from 0.00 s to 3.00 s of a cut of 1"
+    ):
+        data(tmp_path, tmp_path / "out", corpus=WebShards(**shipped)).prepare_data()
+
+
 def damaged(path: Path, how: str) -> None:
     content = path.read_bytes()
     place = content.index(b"b.wav")
@@ -413,7 +471,7 @@ def test_shards_of_lhotse_itself(tmp_path: Path) -> None:
         lhotse.CutSet.from_cuts(cuts).to_shar(tmp_path / "shar" / split, written, shard_size=6, num_jobs=1)
     lists = {split: f"{split}/cuts.*.jsonl.gz" for split in SPLITS}
     tars = {split: f"{split}/recording.*.tar" for split in SPLITS}
-    columns = {"audio": "id", "text": "supervisions.*.text", "speaker": "supervisions.0.speaker"}
+    columns = {"audio": "id", "text": "supervisions.*.text", "speaker": "supervisions.0.speaker", "seconds": "duration"}
     module = data(tmp_path / "shar", tmp_path / "out", corpus=WebShards(**tars, lists=lists, columns=columns))
     module.prepare_data()
     found, faults = everything(module)
