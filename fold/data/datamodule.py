@@ -29,6 +29,7 @@ from fold.processes import reader_context, start_reader
 from fold.settings import differences
 from fold.text.normalise import Normaliser
 from fold.text.units import Units, UnitsConfig, units_from_dict
+from fold.text.unknown import ALL_KNOWN, Unknown
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +41,13 @@ class ModelInput:
     """What a model takes.
 
     units: of its transcripts; fits: whether an utterance can be trained with; num_frames: that it makes of so many
-    samples; unknown_share: of the units of a training transcript, the most that may be unknown.
+    samples; unknown: how much of a training transcript may be.
     """
 
     units: Units
     fits: FitsAudio
     num_frames: Callable[[int], int]
-    unknown_share: float = 0.0
+    unknown: Unknown = ALL_KNOWN
 
 
 class SpeechData(lightning.LightningDataModule):
@@ -257,7 +258,7 @@ class SpeechData(lightning.LightningDataModule):
         data = ShardedSpeech(self.location, self.index.splits[name], self.sample_rate, self.units, rounding=rounding)
         if name == "train":
             if self._takes is not None:
-                data.fits, data.unknown_share = self._takes.fits, self._takes.unknown_share
+                data.fits, data.unknown = self._takes.fits, self._takes.unknown
             data.speeds, data.augmenter = self.speeds, self._augmenter()
             if self.joining is not None:
                 encode = self.units.encode

@@ -30,11 +30,11 @@ from fold.data.pointers import TOLERANCE, Pointer, read_pointed
 from fold.data.shards import hash_id, load_sidecar
 from fold.errors import FoldError
 from fold.text.units import Units
+from fold.text.unknown import ALL_KNOWN, Unknown
 
 OPEN_SHARDS = 32
 OPEN_SIDECARS = 64
 FULL_SCALE = 32767 / 32768
-NEW_HEAD = "--model.network.keep_head=false trains a CTC head of its own"
 MAX_CLIPPED_SHARE = 0.05  # of the samples, at full scale: what is left is noise
 
 FitsAudio = Callable[[Sequence[int], int], bool]
@@ -47,8 +47,8 @@ class ShardedSpeech(Dataset[Batch]):
     location: of the prepared corpus; split: its entry in the index; sample_rate: in Hz; units: encodes the transcripts;
     fits: what a training utterance must satisfy besides (None: nothing; any transcript will do for evaluation);
     rounding: of the samples of a batch; joiner: joins utterances (None: leaves them apart); speeds: that utterances may
-    be played at; augmenter: changes how they sound (None: leaves them as they are); unknown_share: of the units of a
-    training transcript, the most that may be unknown.
+    be played at; augmenter: changes how they sound (None: leaves them as they are); unknown: how much of a training
+    transcript may be.
     An utterance that does not fit at the speed planned for it is played at the next slower one of `speeds`. Utterances
     that cannot be used are left out of the batch and listed in its faults.
     """
@@ -64,7 +64,7 @@ class ShardedSpeech(Dataset[Batch]):
         joiner: Joiner | None = None,
         speeds: Sequence[float] = (),
         augmenter: Augmenter | None = None,
-        unknown_share: float = 0.0,
+        unknown: Unknown = ALL_KNOWN,
     ) -> None:
         self.location = location
         self.split = split
@@ -75,7 +75,7 @@ class ShardedSpeech(Dataset[Batch]):
         self.joiner = joiner
         self.speeds = speeds
         self.augmenter = augmenter
-        self.unknown_share = unknown_share
+        self.unknown = unknown
         self._readers: Readers | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -137,16 +137,12 @@ class ShardedSpeech(Dataset[Batch]):
         samples = self._decoded(audio, int(row["num_samples"]), pointer, check)
         units = self.units.encode(text)
         if self.fits is not None:
-            self._check_known(text, units, check)
+            detail = f"{units.count(self.units.unk)} of the {len(units)} units of transcript '{text}'"
+            detail = "; ".join(filter(None, (detail, self.unknown.advice)))
+            check.that(self.unknown.allows(units, self.units.unk), "unknown symbol", detail)
         samples = self._heard(self._played(samples, reference.speed, units, check), reference.epoch, check)
         encoded = torch.from_numpy(np.array(units, dtype=np.int64))
         return Example(id, text, torch.from_numpy(samples), encoded, shard.subset)
-
-    def _check_known(self, text: str, units: Sequence[int], check: Check) -> None:
-        unknown = units.count(self.units.unk)
-        advice = f"; {NEW_HEAD}" if self.unknown_share else ""
-        detail = f"{unknown} of the {len(units)} units of transcript '{text}'{advice}"
-        check.that(unknown <= self.unknown_share * len(units), "unknown symbol", detail)
 
     def _played(self, samples: np.ndarray, speed: float, units: Sequence[int], check: Check) -> np.ndarray:
         """The samples at the speed, or else at the fastest slower one of `speeds` at which the transcript fits."""

@@ -19,6 +19,7 @@ from fold.modules.masks import length_mask
 from fold.paths import Path
 from fold.registry import Registry, unpack_fields
 from fold.text.units import Units
+from fold.text.unknown import ALL_KNOWN, Unknown
 from fold.unfolding import Unfolding
 
 
@@ -237,10 +238,9 @@ class Architecture(ABC):
         return corpus
 
     @property
-    def unknown_share(self) -> float:
-        """The largest share of the units of a training transcript that may be unknown: none, where the units are those
-        of the corpus."""
-        return 0.0
+    def unknown(self) -> Unknown:
+        """How much of a training transcript may be unknown: nothing, where the units are those of the corpus."""
+        return ALL_KNOWN
 
     def fetch(self) -> None:  # noqa: B027 (most have none)
         """Downloads pre-trained weights: called by one process of a machine before any loads them."""

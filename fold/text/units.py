@@ -181,12 +181,6 @@ class SentencePieceUnits(Units):
         return {"kind": "sentencepiece", "model": base64.b64encode(self.model).decode()}
 
 
-def lacking(units: Units, corpus: Units) -> str:
-    """Return the characters of the units of a corpus that occur in none of these units."""
-    known = set("".join(units.symbols[2:-1]))
-    return "".join(character for character in corpus.symbols[2:-1] if character not in known)
-
-
 def _explain(error: str, vocab_size: int) -> str:
     """Return SentencePiece's error in terms of units, of which there are two more than pieces."""
     if most := re.search(r"<= (\d+)\.", error):

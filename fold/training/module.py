@@ -22,7 +22,6 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
 from fold.data.datamodule import ModelInput
-from fold.data.stream import NEW_HEAD
 from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.errors import FoldError, refused_as
 from fold.losses import Counts, FitsCTC, Targets
@@ -32,7 +31,6 @@ from fold.paths import Order, PathSpace
 from fold.registry import pack
 from fold.sampling import DepthFirst, PathSampler, StepPaths, step_generator
 from fold.terms import Heard
-from fold.text.units import lacking
 from fold.training import method
 from fold.training.finite import FiniteUpdates
 from fold.training.method import Method
@@ -45,6 +43,7 @@ from fold.training.warm_start import WarmStart
 
 log = logging.getLogger(__name__)
 
+_warn = rank_zero_only(log.warning)
 STATISTICS_BATCHES = 20  # enough speech for the mean and variance of a mel bin
 
 
@@ -135,15 +134,10 @@ class FoldableASR(lightning.LightningModule):
                 for layer in self.model.unfolding.layers:
                     layer.compile(fullgraph=True, dynamic=True)  # in place: weights keep their names
             num_frames = partial(self.network.num_frames, sample_rate=sample_rate)
-            unknown_share = self.network.unknown_share
-            self._tell_of_unknown(lacking(units, data.units) if unknown_share else "")
-            data.serve(ModelInput(units, FitsCTC(self.network, sample_rate), num_frames, unknown_share))
-
-    @rank_zero_only
-    def _tell_of_unknown(self, characters: str) -> None:
-        if characters:
-            told = f"the CTC head has no unit for '{characters}' of the corpus, but its unknown unit"
-            log.warning(f"{told}; {NEW_HEAD}")
+            unknown = self.network.unknown
+            if told := unknown.told(units, data.units):
+                _warn(told)
+            data.serve(ModelInput(units, FitsCTC(self.network, sample_rate), num_frames, unknown))
 
     def _start(self, sample_rate: int) -> None:
         """Gives the new model weights that others trained, if there are any."""

@@ -13,6 +13,7 @@ from fold.data.faults import Fault, FaultCounts, FaultPolicy, enforce
 from fold.data.plans import Reference
 from fold.data.shards import sidecar_path, write_shard
 from fold.errors import FoldError
+from fold.text.unknown import Unknown
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -40,7 +41,7 @@ def test_a_model_that_hears_the_unknown_may_be_given_some(tmp_path: Path) -> Non
     unknown = data.units.encode("zwölf").count(data.units.unk)
     assert 0 < unknown < 5
     for share, faults in ((unknown / 5, 0), (unknown / 5 - 0.01, 1)):
-        data.unknown_share = share
+        data.unknown = Unknown(share, "keep_head=false would be right")
         batch = everything(data)
         assert len(batch.faults) == faults
         for fault in batch.faults:

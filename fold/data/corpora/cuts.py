@@ -11,8 +11,6 @@ from fold.errors import FoldError
 
 HARMLESS = ("Resample",)
 """Changes of a recording that preparing it makes anyway."""
-
-
 SUPERVISIONS = "supervisions"
 
 

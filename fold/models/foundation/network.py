@@ -18,8 +18,9 @@ from fold.models.foundation.lighthubert import Subnet
 from fold.models.foundation.masking import Mask, Masking
 from fold.models.foundation.shape import AnyShape, Dropouts, settled
 from fold.models.foundation.sources import Source, find_source
-from fold.models.foundation.tokens import Vocabulary, load_head, units_of_head
+from fold.models.foundation.tokens import NEW_HEAD, Vocabulary, load_head, units_of_head
 from fold.text.units import Units
+from fold.text.unknown import ALL_KNOWN, Unknown
 from fold.unfolding import Unfolding
 
 MOST_UNKNOWN = 0.5  # of a transcript: what is unknown for the most part is in no language of the head
@@ -127,11 +128,11 @@ class Foundation(Architecture):
         return units_of_head(_of_head(self._source()), corpus, self.source)
 
     @property
-    def unknown_share(self) -> float:
+    def unknown(self) -> Unknown:
         """A head that has an unknown unit goes on learning what it stands for."""
         if self.vocabulary is None or _of_head(self._source()).unknown is None:
-            return 0.0
-        return MOST_UNKNOWN
+            return ALL_KNOWN
+        return Unknown(MOST_UNKNOWN, NEW_HEAD)
 
     def fetch(self) -> None:
         """Raises FoldError if the source cannot be had."""

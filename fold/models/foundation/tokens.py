@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fold.errors import FoldError
 from fold.text.units import CharUnits, Units
 
+NEW_HEAD = "--model.network.keep_head=false trains a CTC head of its own"
 NEVER = -30.0  # logit of a unit that the pre-trained head does not have
 
 
@@ -44,22 +45,22 @@ def units_of_head(vocabulary: Vocabulary, corpus: Units, source: str | None) -> 
     has as units, if units that differ become one in the case of the corpus, or if it has characters of which the head
     cannot say even that they are unknown.
     """
-    head, advice = f"source {source}: its CTC head", "--model.network.keep_head=false trains a head of its own"
+    head = f"source {source}: its CTC head"
     if not isinstance(corpus, CharUnits):
-        raise FoldError(f"{head} was trained on characters; --data.units.kind=char, or {advice}")
+        raise FoldError(f"{head} was trained on characters; --data.units.kind=char, or {NEW_HEAD}")
     wanted, separator = set("".join(corpus.characters)), vocabulary.separator
     if not wanted >= set(separator):
-        raise FoldError(f"{head} has units with {separator!r} between them, as phonemes; the corpus has none; {advice}")
+        raise FoldError(f"{head} has units with {separator!r} between them, and the corpus has none; {NEW_HEAD}")
     wanted -= set(separator)
     cases = [list(vocabulary.units), *(_in_case(vocabulary.units, change) for change in (str.lower, str.upper))]
     letters = min(cases, key=lambda case: len(_missing(wanted, case)))
     if twice := [unit for unit, number in Counter(letters).items() if number > 1]:
-        raise FoldError(f"{head} has several units that are all '{twice[0]}' in the case of the corpus; {advice}")
+        raise FoldError(f"{head} has several units that are all '{twice[0]}' in the case of the corpus; {NEW_HEAD}")
     missing = _missing(wanted, letters)
     in_another_case = missing & set("".join(c.lower() + c.upper() for c in letters))
     if in_another_case or missing >= wanted - {" "} or (missing and vocabulary.unknown is None):
         named = "mixed case" if in_another_case else "".join(sorted(missing))
-        raise FoldError(f"{head} has no unit for '{named}' of the corpus; {advice}")
+        raise FoldError(f"{head} has no unit for '{named}' of the corpus; {NEW_HEAD}")
     return CharUnits(letters, corpus.normaliser, separator)
 
 
