@@ -1,12 +1,13 @@
 """Prior compression beside folding, without any download: rivals of equal size, all from one foundation model.
 
-    python -m studies.compression
+    python -m studies.compression --jobs 2
 
-Takes the foundation model of `studies.foundation`, its runs of all layers (full), of 4 of them (compact) and of these
-unfolded (fold), and trains for the same updates two more of the size of compact: a thin student of all layers that
-learns the hidden states of the full model besides the task (`studies.students`), and the full model with its least
-heads and inner features pruned (`studies.pruning`). Goes on where it was interrupted, prints the comparison of what is
-finished; `--page-only` and `--commands` as in the other studies.
+The foundation model is a small wav2vec 2.0 of our own, wav2vec2_small_full. From its export all systems are fine-tuned
+for the same updates: all 6 layers (full); 4 of them (compact); these unfolded to 6 by the recipe of wav2vec2_small_fold
+(fold); a thin student of all layers that learns the hidden states of the foundation model besides the task
+(`studies.students`); and the foundation model with its least heads and inner features pruned (`studies.pruning`). The
+last three have as many parameters as compact, or a few less. Goes on where it was interrupted, and fills
+docs/results/compression.md with the comparison of what is finished; `--page-only` and `--commands` as in the other studies.
 """
 
 from __future__ import annotations
@@ -17,20 +18,36 @@ from pathlib import Path
 import torch
 
 from fold import shipped
-from studies import foundation
-from studies.foundation import MARGIN, PRETRAINING, SEEDS, SOURCE
+from fold.files import replacing
 from studies.pruning import prune
-from studies.results_page import comparison
+from studies.results_page import TABLES, comparison, figure, update_pages
 from studies.runs import Run, commands, options_of, pretrain, train_all
 
-STUDY = "compression"
-CORPUS = "commands"
+STUDY, CORPUS = "compression", "commands"
+SOURCE = Path("runs") / "studies" / STUDY / "pretrained" / "huggingface"
+PRUNED = SOURCE / "pruned.pth"  # beside the weights that it was made from: those of another source have their own
+FOUNDATION = "wav2vec2_small_full"
+PRETRAINING = (f"--config=experiments/{FOUNDATION}.yaml", f"--config=data/{CORPUS}.yaml")  # by two processes
 PARAMETERS = 1_217_693  # of compact
-PRUNED = SOURCE.parent / "pruned.pth"
 WIDTH = {"dim": 120, "ffn_dim": 464}  # of a thin student of that size
-EXPERIMENT = "wav2vec2_small_compact"
+SEEDS = (1, 2, 3)
+MARGIN = 0.5  # of WER: what folding may cost
+TITLE = "Six layers made smaller: WER on the test split"
+COMPACT, FOLD = "wav2vec2_small_compact", "wav2vec2_small_fold"
+FIXED = ("--data.batch_seconds=50",)
 ALL_LAYERS = "--model.network.num_layers=null"
-FIXED = ("--data.batch_seconds=50", foundation.LONGER, ALL_LAYERS)
+FROM_SOURCE = f"--model.network.source={SOURCE}"
+
+
+def systems() -> dict[str, tuple[str, ...]]:
+    """Of each its experiment, then its changes."""
+    return {
+        "full": (COMPACT, FROM_SOURCE, "--model.network.num_layers=6"),
+        "compact": (COMPACT, FROM_SOURCE),
+        "fold": (FOLD, FROM_SOURCE),
+        "thin": (COMPACT, ALL_LAYERS, *student(SOURCE, FOUNDATION, WIDTH)),
+        "pruned": (COMPACT, ALL_LAYERS, f"--model.network.source={PRUNED}"),
+    }
 
 
 def main() -> None:
@@ -41,20 +58,22 @@ def main() -> None:
     if not options.page_only:
         pretrain(SOURCE, PRETRAINING, options.places[CORPUS])
         if not PRUNED.exists():
-            torch.save(prune(str(SOURCE.parent / "checkpoints" / "last.ckpt"), PARAMETERS), PRUNED)
+            with replacing(PRUNED) as stream:
+                torch.save(prune(str(SOURCE.parent / "checkpoints" / "last.ckpt"), PARAMETERS), stream)
         train_all(runs(), options.places, options.jobs)
     finished = [run for run in runs() if run.finished]
-    print(comparison(finished, "full_longer", MARGIN))
+    parts = {STUDY: comparison(finished, "full", MARGIN), f"figure {STUDY}": figure(finished, STUDY, TITLE)}
+    update_pages({TABLES / "compression.md": parts})
 
 
 def runs() -> list[Run]:
-    known = [foundation.run(f"{name}_longer", CORPUS, seed) for name in ("full", "compact", "fold") for seed in SEEDS]
-    return [*known, *(rival(seed) for rival in (thin, pruned) for seed in SEEDS)]
+    """The first seed of all systems, then the next."""
+    return [run(name, seed) for seed in SEEDS for name in systems()]
 
 
-def thin(seed: int) -> Run:
-    options = (*FIXED, *student(SOURCE, "wav2vec2_small_full", WIDTH))
-    return Run(STUDY, "thin", EXPERIMENT, CORPUS, options, seed)
+def run(name: str, seed: int) -> Run:
+    experiment, *changes = systems()[name]
+    return Run(STUDY, name, experiment, CORPUS, (*FIXED, *changes), seed, SOURCE)
 
 
 def student(teacher: Path, experiment: str, width: Mapping[str, int]) -> tuple[str, ...]:
@@ -71,10 +90,6 @@ def student(teacher: Path, experiment: str, width: Mapping[str, int]) -> tuple[s
         f"--model.network.shape={{{told}}}",
         f"--model.objective.further={{teacher: {{{term}}}}}",
     )
-
-
-def pruned(seed: int) -> Run:
-    return Run(STUDY, "pruned", EXPERIMENT, CORPUS, (*FIXED, f"--model.network.source={PRUNED}"), seed)
 
 
 if __name__ == "__main__":

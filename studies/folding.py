@@ -53,7 +53,7 @@ def runs() -> list[Run]:
 
 def run(name: str, seed: int) -> Run:
     experiment, *changes = SYSTEMS[name]
-    return Run(STUDY, name, experiment, CORPUS, (*FIXED, *changes), seed)
+    return Run(STUDY, name, experiment, CORPUS, (*FIXED, *changes), seed, SOURCE)
 
 
 if __name__ == "__main__":

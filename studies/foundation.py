@@ -22,13 +22,17 @@ from studies.runs import Run, commands, options_of, pretrain, train_all
 
 STUDY = "foundation"
 SOURCE = Path("runs") / "studies" / STUDY / "pretrained" / "huggingface"
-PRETRAINING = ("--config=experiments/wav2vec2_small_full.yaml", "--config=data/commands.yaml")
+ADAMW = (  # of the small foundation models until Muon took its place
+    "--model.optimizer={class_path: torch.optim.AdamW, "
+    "init_args: {lr: %s, betas: [0.95, 0.98], weight_decay: 0.01, fused: true}}"
+)
+PRETRAINING = ("--config=experiments/wav2vec2_small_full.yaml", "--config=data/commands.yaml", ADAMW % "2.0e-3")
 SEEDS = (1, 2, 3)
 MARGIN = 1.0  # of WER: what folding may cost
 UPDATES = {"commands": 1200, "fsdd": 400}
 CORPORA = {"commands": (), "fsdd": ("--data.sample_rate=16000",)}
 FULL, COMPACT = ("wav2vec2_small_compact", "--model.network.num_layers=6"), ("wav2vec2_small_compact",)
-FOLD = ("wav2vec2_small_fold",)
+FOLD = ("wav2vec2_small_fold", "--model.max_repeats=2", "--model.objective.distillation.weight=1.0")
 FIRST, MEAN = "--model.network.keep=first", "--model.network.keep=mean"
 LONGER, UNTRAINED = "--trainer.max_steps=3600", "--trainer.max_steps=0"
 SYSTEMS: dict[str, tuple[str, ...]] = {  # experiment, then its changes
@@ -93,7 +97,7 @@ def runs() -> Iterator[Run]:
 def run(system: str, corpus: str, seed: int) -> Run:
     experiment, *changes = SYSTEMS[system]
     fixed = [f"--model.network.source={SOURCE}", "--data.batch_seconds=50", f"--trainer.max_steps={UPDATES[corpus]}"]
-    return Run(STUDY, system, experiment, corpus, (*fixed, *CORPORA[corpus], *changes), seed)
+    return Run(STUDY, system, experiment, corpus, (*fixed, *CORPORA[corpus], *changes), seed, SOURCE)
 
 
 def parts() -> dict[str, str]:

@@ -16,7 +16,7 @@ from fold.report.compare import table as tables
 from fold.report.compare.systems import System, group, mean_and_deviation
 from fold.report.record import Record
 from fold.report.sweep import SweepRow
-from studies.runs import Run
+from studies.runs import Run, from_one_source
 
 PAGE = Path("RESULTS.md")
 TABLES = Path("docs/results")
@@ -78,6 +78,7 @@ def comparison(runs: Sequence[Run], against: str | None = None, margin: float = 
     each depth against the individually trained system of that depth)."""
     if not runs:
         return ""
+    from_one_source(runs)
     systems, named = systems_of(runs), by_name(runs)
     trained = [[name, seeds(some), *facts(some)] for name, some in named.items()]
     table = tables.rows(systems, next((system for system in systems if system.label == against), None), margin)

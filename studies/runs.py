@@ -17,6 +17,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fold.files import checksum
+from fold.models.foundation.weights import SAFETENSORS
 from fold.report.archive import SUFFIX, Archive, keep, read_archive
 from fold.report.record import Record, read_record
 
@@ -34,12 +36,14 @@ ADAMW = (  # of the small Conformers until Muon took its place
 )
 SEED = "--random_seed=SEED"
 PLACES = ("shards", "root", "cache")
+PRETRAINED = "pretrained"  # in the settings of a kept record: the checksum of the weights that the run began with
 
 
 @dataclass(frozen=True)
 class Run:
     """One training. study, name: of its files; experiment, corpus: YAML files; options: its changes; seed: of
-    initialisation, data order and paths."""
+    initialisation, data order and paths; source: directory of the foundation model that it was made from, if any. A run
+    from other weights, because that model was trained anew, is another run: it is not finished, and starts anew."""
 
     study: str
     name: str
@@ -47,6 +51,7 @@ class Run:
     corpus: str
     options: tuple[str, ...] = ()
     seed: int = 1
+    source: Path | None = None
 
     @property
     def label(self) -> str:
@@ -59,7 +64,13 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        return Path("runs") / "studies" / self.study / self.label
+        weights = self.weights[:8]
+        return Path("runs") / "studies" / self.study / (f"{self.label}-{weights}" if weights else self.label)
+
+    @property
+    def weights(self) -> str:
+        """Checksum of its source's; empty if it has none or that is not on this machine."""
+        return weights_of(self.source) if self.source else ""
 
     def archive(self, split: str) -> Path:
         """Where evaluations on a split of its corpus are kept, those of other runs too."""
@@ -74,7 +85,12 @@ class Run:
         return self.evaluated("dev") and self.evaluated("test")
 
     def evaluated(self, split: str) -> bool:
-        return self.archive(split).exists() and self.key in opened(self.archive(split)).plain
+        known = self.archive(split).exists() and self.key in opened(self.archive(split)).plain
+        return known and self.weights in ("", self.made_from(split))
+
+    def made_from(self, split: str) -> str:
+        """Checksum of the weights that its kept record says it began with; empty if it does not say."""
+        return str(self.record(split).settings.get(PRETRAINED, ""))
 
     def record(self, split: str) -> Record:
         return parsed(opened(self.archive(split)), self.key)
@@ -83,7 +99,7 @@ class Run:
         """Keeps a record in the archive of a split, without the places that its data had on this machine."""
         record = read_record(written)
         data = {name: value for name, value in record.settings["data"].items() if name not in PLACES}
-        settings = {**record.settings, "data": data}
+        settings = {**record.settings, "data": data, **({PRETRAINED: self.weights} if self.weights else {})}
         keep(self.archive(split), {self.key: dataclasses.replace(record, settings=settings)})
 
     def arguments(self) -> list[str]:
@@ -177,6 +193,32 @@ def _opened(archive: Path, *state: int) -> Archive:
 def parsed(archive: Archive, key: str) -> Record:
     """The evaluation of that name, taken apart and checked once."""
     return archive.record(key)
+
+
+def weights_of(source: Path) -> str:
+    """What tells the weights of a Hugging Face directory from others': their checksum; empty if they are not there."""
+    file = source / SAFETENSORS
+    if not file.exists():
+        return ""
+    state = file.stat()
+    return _weights_of(file.resolve(), state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def _weights_of(file: Path, *state: int) -> str:
+    return checksum(file)
+
+
+def from_one_source(runs: Iterable[Run]) -> None:
+    """Ends this process with a line if kept records are of runs from different pre-trained weights."""
+    found: dict[str, Run] = {}
+    for run in runs:
+        found.setdefault(run.made_from("test"), run)
+    if len(found) > 1:
+        told = "; ".join(f"{run.key}: {weights[:8] or 'unknown'}" for weights, run in found.items())
+        sys.exit(
+            f"{told}: made from different pre-trained weights, not to be compared; train them again from one source"
+        )
 
 
 def fold(*arguments: str) -> None:

@@ -1,6 +1,7 @@
 """The pages of results are made of records only, and the study goes on where it was interrupted."""
 
 import re
+import shutil
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -11,7 +12,7 @@ from report.records import make_record
 
 from fold.report.archive import keep
 from fold.report.record import write_record
-from studies import foundation, results, results_page, runs
+from studies import compression, foundation, results, results_page, runs
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [results_page.PAGE, *(page.relative_to(ROOT) for page in sorted((ROOT / results_page.TABLES).glob("*.md")))]
@@ -161,6 +162,39 @@ def finish_foundation(table: str) -> None:
         record = make_record(rates[run.name.removesuffix("_longer")], num_layers=4, name=run.experiment, seed=run.seed)
         for split in ("dev", "test"):
             keep(run.archive(split), {run.key: record})
+
+
+def test_runs_from_two_foundation_models_are_never_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose foundation model was trained anew is trained anew; elsewhere, its records are refused beside others."""
+    monkeypatch.setattr(sys, "argv", ["compression", "--page-only"])
+    page = results_page.TABLES / "compression.md"
+    full, compact, *_ = compression.runs()
+    before = full.folder
+    foundation_model(b"one")
+    finish_from_source(full, 6)
+    assert full.finished and full.folder != before
+    compression.main()
+    assert "| full |" in page.read_text()
+    foundation_model(b"another")
+    assert not full.finished
+    finish_from_source(compact, 4)
+    compression.main()
+    assert "| compact |" in page.read_text() and "| full |" not in page.read_text()
+    shutil.rmtree(compression.SOURCE)
+    with pytest.raises(SystemExit, match=r"compression/full/seed1: 7692c3ad; .*different pre-trained weights"):
+        compression.main()
+    assert "| full |" not in page.read_text()
+
+
+def foundation_model(weights: bytes) -> None:
+    compression.SOURCE.mkdir(parents=True, exist_ok=True)
+    (compression.SOURCE / "model.safetensors").write_bytes(weights)
+
+
+def finish_from_source(run: runs.Run, depth: int) -> None:
+    write_record(make_record({depth: 0.1}, num_layers=depth, settings={"data": {}}), Path("record.json"))
+    for split in ("dev", "test"):
+        run.keep(split, Path("record.json"))
 
 
 def test_commands_are_printed_on_demand(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
