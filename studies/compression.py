@@ -7,7 +7,8 @@ for the same updates: all 6 layers (full); 4 of them (compact); these unfolded t
 (fold); a thin student of all layers that learns the hidden states of the foundation model besides the task
 (`studies.students`); and the foundation model with its least heads and inner features pruned (`studies.pruning`). The
 last three have as many parameters as compact, or a few less. Goes on where it was interrupted, and fills
-docs/results/compression.md with the comparison of what is finished; `--page-only` and `--commands` as in the other studies.
+docs/results/compression.md with the comparison of what is finished; `--page-only` and `--commands` as in the other
+studies.
 """
 
 from __future__ import annotations

@@ -216,9 +216,7 @@ def from_one_source(runs: Iterable[Run]) -> None:
         found.setdefault(run.made_from("test"), run)
     if len(found) > 1:
         told = "; ".join(f"{run.key}: {weights[:8] or 'unknown'}" for weights, run in found.items())
-        sys.exit(
-            f"{told}: made from different pre-trained weights, not to be compared; train them again from one source"
-        )
+        sys.exit(f"{told}: made from different pre-trained weights; train them again from one source")
 
 
 def fold(*arguments: str) -> None:

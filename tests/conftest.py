@@ -174,6 +174,10 @@ PRETRAINED = {
     "data2vec-audio-base": ("data2vec-audio", 12),
     "w2v-bert-2.0": ("w2v-bert", 24),
     "mms-1b-all": ("mms", 48),
+    "wavlm-base-plus": ("wavlm-base", 12),
+    "unispeech-sat-base-plus": ("unispeech-sat", 12),
+    "unispeech-large-1500h-cv": ("unispeech", 24),
+    "wav2vec2-conformer-rel-pos-large": ("wav2vec2-conformer", 24),
 }
 
 

@@ -22,6 +22,7 @@ from fold.text.units import CharUnits
 
 Command = Callable[..., Finished]
 BATCH_SECONDS = 4.0
+SLOW = ("mms_fold", "distilhubert", "lighthubert", "wav2vec2_conformer_fold")
 # Not narrower: with 16 channels a depthwise convolution in bf16 never ends on some processors (oneDNN 3.12).
 CONFORMER = {"dim": 32, "num_heads": 2, "ffn_dim": 16, "subsampling_channels": 4, "decoder_ffn_dim": 16}
 TINY = {
@@ -67,8 +68,8 @@ def smaller(settings: dict, pretrained: Path) -> list[str]:
 
 
 def shown(experiment: Path) -> object:
-    """A sweep over 32 to 48 layers takes half a minute; of compressed models one is enough."""
-    marks = [pytest.mark.slow] if experiment.stem in ("mms_fold", "distilhubert", "lighthubert") else []
+    """A sweep over many layers takes half a minute; of compressed models and Conformers of transformers one is enough."""
+    marks = [pytest.mark.slow] if experiment.stem in SLOW else []
     return pytest.param(experiment, marks=marks, id=experiment.stem)
 
 

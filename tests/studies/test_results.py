@@ -165,7 +165,7 @@ def finish_foundation(table: str) -> None:
 
 
 def test_runs_from_two_foundation_models_are_never_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run whose foundation model was trained anew is trained anew; elsewhere, its records are refused beside others."""
+    """A run whose foundation model was trained anew is trained anew; elsewhere its records are refused."""
     monkeypatch.setattr(sys, "argv", ["compression", "--page-only"])
     page = results_page.TABLES / "compression.md"
     full, compact, *_ = compression.runs()
