@@ -68,7 +68,7 @@ def smaller(settings: dict, pretrained: Path) -> list[str]:
 
 
 def shown(experiment: Path) -> object:
-    """A sweep over many layers takes half a minute; of compressed models and Conformers of transformers one is enough."""
+    """A sweep over many layers takes half a minute; of compressed models and of transformers' layers one is enough."""
     marks = [pytest.mark.slow] if experiment.stem in SLOW else []
     return pytest.param(experiment, marks=marks, id=experiment.stem)
 
