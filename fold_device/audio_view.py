@@ -9,7 +9,8 @@ from typing import IO, Any
 
 class View(io.RawIOBase):
     """A file that looks as a decoder should see it. end: where it ends; patches: bytes by their place that look
-    otherwise; endless: it seems to have no end, though nothing comes past it."""
+    otherwise; endless: it seems to have no end, though nothing comes past it; begin: of the file in the stream, which
+    may hold others, and from which all other places are counted."""
 
     LENGTH = 1 << 40
     TAIL = 4096  # before its seeming end are zeros, so that no tag is found there
@@ -20,9 +21,11 @@ class View(io.RawIOBase):
         end: int | None = None,
         patches: Mapping[int, bytes] | None = None,
         endless: bool = False,
+        begin: int = 0,
     ) -> None:
         self.stream = stream
-        self.end = stream.seek(0, io.SEEK_END) if end is None else end
+        self.begin = begin
+        self.end = stream.seek(0, io.SEEK_END) - begin if end is None else end
         self.length = self.LENGTH if endless else self.end
         self.patches = patches or {}
         self.place = 0
@@ -49,7 +52,7 @@ class View(io.RawIOBase):
         if self.length > self.end and self.place >= self.length - self.TAIL:
             content = bytes(max(0, min(len(buffer), self.length - self.place)))
         else:
-            self.stream.seek(min(self.place, self.end))
+            self.stream.seek(self.begin + min(self.place, self.end))
             content = self._patched(self.stream.read(max(0, min(len(buffer), self.end - self.place))))
         buffer[: len(content)] = content
         self.place += len(content)

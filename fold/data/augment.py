@@ -6,11 +6,9 @@ resumed run, hear the same.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +17,12 @@ import soxr
 import torch
 from torchaudio.functional import fftconvolve
 
-from fold.audio import read_audio
+from fold.audio import read_stream
 from fold.data.corpora.augment import add_noise
 from fold.data.corpora.base import generator
+from fold.data.sounds import Sound, sounds_in
 from fold.errors import FoldError
 
-SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".sph"])
 TELEPHONE_RATE = 8000  # Hz
 TELEPHONE_BAND = (300.0, 3400.0)  # Hz
 MU = 255.0  # of the µ-law, whose codes have 8 bits
@@ -39,7 +37,8 @@ class Noise:
     """Noise from recordings, added to some training utterances: a stretch of a file, both drawn.
 
     Args:
-        folder: Of audio files of any sample rate, at any depth, such as MUSAN's; of several channels the first counts.
+        folder: Of audio files of any sample rate, at any depth, or of tars of them, such as MUSAN's, or one tar; of
+            several channels the first counts.
         share: Share of the utterances that noise is added to.
         snr: Least and greatest signal-to-noise ratio in decibels, between which it is drawn.
 
@@ -58,7 +57,7 @@ class Noise:
 
     def change(self, sample_rate: int) -> Change:
         """Raises FoldError if the folder holds no audio."""
-        return partial(_with_noise, files=audio_files("noise", self.folder), snr=self.snr, sample_rate=sample_rate)
+        return partial(_with_noise, sounds=sounds_in("noise", self.folder), snr=self.snr, sample_rate=sample_rate)
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,8 @@ class Rooms:
     """Rooms in which some training utterances are said: each by the response of one to a click, as a file.
 
     Args:
-        folder: Of responses, audio files of any sample rate, at any depth, such as RIRS_NOISES/simulated_rirs; of
-            several channels the first counts.
+        folder: Of responses, audio files of any sample rate, at any depth, or of tars of them, such as
+            RIRS_NOISES/simulated_rirs, or one tar; of several channels the first counts.
         share: Share of the utterances that are said in a room.
 
     Raises:
@@ -82,7 +81,7 @@ class Rooms:
 
     def change(self, sample_rate: int) -> Change:
         """Raises FoldError if the folder holds no audio."""
-        return partial(_in_a_room, files=audio_files("rooms", self.folder), sample_rate=sample_rate)
+        return partial(_in_a_room, sounds=sounds_in("rooms", self.folder), sample_rate=sample_rate)
 
 
 @dataclass(frozen=True)
@@ -138,64 +137,53 @@ class Augmenter:
         return samples
 
 
-def audio_files(setting: str, folder: str) -> list[str]:
-    """The audio files in a folder, at any depth, in a fixed order. setting: that names it, under `data`.
-
-    Raises FoldError if there is no such folder, or none in it.
-    """
-    if not Path(folder).is_dir():
-        raise FoldError(f"data.{setting}.folder: no folder {folder}")
-    found = [os.path.join(at, n) for at, _, names in os.walk(folder, followlinks=True) for n in names]
-    audio = sorted(file for file in found if Path(file).suffix.lower() in SUFFIXES)
-    if not audio:
-        raise FoldError(f"data.{setting}.folder: {folder} holds no audio files ({', '.join(sorted(SUFFIXES))})")
-    return audio
-
-
 def _check_share(setting: str, share: float) -> None:
     if not 0 <= share <= 1:
         raise FoldError(f"data.{setting}.share is {share}: expected a share, 0 to 1")
 
 
-def _one_of(files: Sequence[str], random: np.random.Generator) -> str:
-    return files[int(random.integers(len(files)))]
+def _one_of(sounds: Sequence[Sound], random: np.random.Generator) -> Sound:
+    return sounds[int(random.integers(len(sounds)))]
 
 
 def _with_noise(
     samples: np.ndarray,
     random: np.random.Generator,
-    files: Sequence[str],
+    sounds: Sequence[Sound],
     snr: tuple[float, float],
     sample_rate: int,
 ) -> np.ndarray:
     ratio = random.uniform(*snr)
-    noise = _stretch(_one_of(files, random), len(samples), sample_rate, random)
+    noise = _stretch(_one_of(sounds, random), len(samples), sample_rate, random)
     noise = noise - noise.mean()
     return add_noise(samples, noise, ratio, samples) if noise.any() else samples  # a silent stretch adds nothing
 
 
-def _stretch(file: str, num_samples: int, sample_rate: int, random: np.random.Generator) -> np.ndarray:
-    """So many samples of a file from a place drawn on, repeated if there are fewer. Raises FoldError if it has none."""
+def _stretch(sound: Sound, num_samples: int, sample_rate: int, random: np.random.Generator) -> np.ndarray:
+    """So many samples of a sound from a drawn place on, repeated if they are fewer. Raises FoldError if it has none."""
     try:
-        with soundfile.SoundFile(file) as audio:
+        with sound.opened() as stream, soundfile.SoundFile(stream) as audio:
             rate = audio.samplerate
             wanted = -(-num_samples * rate // sample_rate)
             audio.seek(int(random.integers(max(0, audio.frames - wanted) + 1)))
             found = audio.read(wanted, dtype="float32", always_2d=True)[:, 0]
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         reason = getattr(error, "error_string", error)  # without the name of the file
-        raise FoldError(f"{file}: not audio that libsndfile reads ({reason})") from None
+        raise FoldError(f"{sound}: not audio that libsndfile reads ({reason})") from None
     if not len(found) or not np.isfinite(found).all():
-        raise FoldError(f"{file}: holds no samples, or some that are NaN or infinite")
+        raise FoldError(f"{sound}: holds no samples, or some that are NaN or infinite")
     return np.resize(soxr.resample(found, rate, sample_rate), num_samples)
 
 
-def _in_a_room(samples: np.ndarray, random: np.random.Generator, files: Sequence[str], sample_rate: int) -> np.ndarray:
+def _in_a_room(
+    samples: np.ndarray, random: np.random.Generator, sounds: Sequence[Sound], sample_rate: int
+) -> np.ndarray:
     """The samples with what the walls send back. The direct sound stays in its place, and the level what it was."""
-    file = _one_of(files, random)
-    response = read_audio(file, sample_rate, channel=1).samples
+    sound = _one_of(sounds, random)
+    with sound.opened() as stream:
+        response = read_stream(str(sound), stream, sample_rate, channel=1).samples
     if not response.any():
-        raise FoldError(f"{file}: a silent response of a room")
+        raise FoldError(f"{sound}: a silent response of a room")
     response = response[np.abs(response).argmax() :][: len(samples)]
     heard: np.ndarray = fftconvolve(torch.from_numpy(samples), torch.from_numpy(response)).numpy()[: len(samples)]
     energy = np.square(heard).sum()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -85,6 +86,38 @@ def test_a_room_answers_in_its_time_and_keeps_the_level(rooms: Path) -> None:
     loudest = np.argsort(-np.abs(heard))[:2]
     assert sorted(loudest.tolist()) == [1000, 1800]
     assert heard[1800] / heard[1000] == pytest.approx(0.5, rel=1e-2)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_sounds_in_tars_are_those_of_the_files(noises: Path, rooms: Path, tmp_path: Path, beside: bool) -> None:
+    """A tar, or a folder with tars in it, of files of several formats and of others that are no audio."""
+    places = [tmp_path / "packed" / name if beside else tmp_path / f"{name}.tar" for name in ("noise", "rooms")]
+    for place, folder in zip(places, (noises, rooms), strict=True):
+        place.parent.mkdir(exist_ok=True)
+        if beside:
+            place.mkdir()
+        with tarfile.open(place / "a.tar" if beside else place, "w") as tar:
+            for file in sorted(folder.rglob("*.*")):
+                tar.add(file, arcname=f"./{file.relative_to(folder)}")
+            tar.add(noises / "noise" / "free-sound" / "ANNOTATIONS", arcname="ANNOTATIONS")
+    kinds = [(Noise(str(n), 1.0), Rooms(str(r), 1.0)) for n, r in ((noises, rooms), places)]
+    for number in range(20):
+        plain, packed = (augmenter(*some)(speech(), 0, f"u-{number}") for some in kinds)
+        assert np.array_equal(plain, packed) and not np.array_equal(plain, speech())
+
+
+def test_tars_that_cannot_be_read_are_refused_at_once(noises: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with tarfile.open(folder / "musan.tar.gz", "w:gz") as tar:
+        tar.add(noises)
+    with pytest.raises(FoldError, match=r"holds no audio files .*; unpack musan\.tar\.gz$"):
+        Noise(str(folder)).change(RATE)
+    with pytest.raises(FoldError, match=r"no folder .*musan\.tar\.gz; unpack"):
+        Noise(str(folder / "musan.tar.gz")).change(RATE)
+    (folder / "musan.tar.gz").rename(folder / "musan.tar")
+    with pytest.raises(FoldError, match=r"data\.noise\.folder: .*musan\.tar: packed by gzip: unpack it"):
+        Noise(str(folder)).change(RATE)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])

@@ -165,6 +165,16 @@ def _length_fault(sample: Sample, row: Mapping[str, str]) -> str:
 
 def _members(name: str, stream: IO[bytes], layout: Layout) -> Iterator[tuple[str, _Member]]:
     """The regular members of a tar that have an extension, with their keys."""
+    for info in regular_members(name, stream):
+        key, extension = _split(info.name, layout)
+        if key and not _SKIPPED.match(info.name):
+            stream.seek(info.offset_data - tarfile.BLOCKSIZE)
+            head = stream.read(tarfile.LENGTH_NAME).rstrip(b"\0").decode("latin-1")
+            yield key, _Member(info.name, extension.lower(), head, info.offset_data, info.size)
+
+
+def regular_members(name: str, stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+    """The members of an open tar that are files. name: for messages. Raises FoldError if it is no tar, or damaged."""
     end = 0
     try:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
@@ -173,12 +183,8 @@ def _members(name: str, stream: IO[bytes], layout: Layout) -> Iterator[tuple[str
                 if info.size < 0 or tar.offset <= end:  # sizes that lead back: it would go on for ever
                     raise tarfile.ReadError(f"at byte {end}")
                 end = tar.offset
-                key, extension = _split(info.name, layout)
-                if not info.isreg() or not key or _SKIPPED.match(info.name):
-                    continue
-                stream.seek(info.offset_data - tarfile.BLOCKSIZE)
-                head = stream.read(tarfile.LENGTH_NAME).rstrip(b"\0").decode("latin-1")
-                yield key, _Member(info.name, extension.lower(), head, info.offset_data, info.size)
+                if info.isreg():
+                    yield info
             end = tar.offset
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:  # whatever a damaged header leads to
         stream.seek(0)
