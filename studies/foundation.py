@@ -24,9 +24,13 @@ STUDY = "foundation"
 SOURCE = Path("runs") / "studies" / STUDY / "pretrained" / "huggingface"
 ADAMW = (  # of the small foundation models until Muon took its place
     "--model.optimizer={class_path: torch.optim.AdamW, "
-    "init_args: {lr: %s, betas: [0.95, 0.98], weight_decay: 0.01, fused: true}}"
+    "init_args: {lr: %s, betas: [%s, 0.98], weight_decay: 0.01, fused: true}}"
 )
-PRETRAINING = ("--config=experiments/wav2vec2_small_full.yaml", "--config=data/commands.yaml", ADAMW % "2.0e-3")
+PRETRAINING = (
+    "--config=experiments/wav2vec2_small_full.yaml",
+    "--config=data/commands.yaml",
+    ADAMW % ("2.0e-3", "0.95"),
+)
 SEEDS = (1, 2, 3)
 MARGIN = 1.0  # of WER: what folding may cost
 UPDATES = {"commands": 1200, "fsdd": 400}
@@ -96,7 +100,8 @@ def runs() -> Iterator[Run]:
 
 def run(system: str, corpus: str, seed: int) -> Run:
     experiment, *changes = SYSTEMS[system]
-    fixed = [f"--model.network.source={SOURCE}", "--data.batch_seconds=50", f"--trainer.max_steps={UPDATES[corpus]}"]
+    from_source = (f"--model.network.source={SOURCE}", ADAMW % ("1.0e-3", "0.9"))
+    fixed = (*from_source, "--data.batch_seconds=50", f"--trainer.max_steps={UPDATES[corpus]}")
     return Run(STUDY, system, experiment, corpus, (*fixed, *CORPORA[corpus], *changes), seed, SOURCE)
 
 
