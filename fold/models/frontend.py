@@ -63,7 +63,7 @@ class Fbank(nn.Module):
         frames = frames - frames.mean(-1, keepdim=True)
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
         spectrum = torch.fft.rfft((frames - 0.97 * previous) * self.window, n=self.fft_size)
-        energies: Tensor = spectrum.abs().square() @ self.filters
+        energies: Tensor = (spectrum.real.square() + spectrum.imag.square()) @ self.filters  # faster than of abs()
         return energies.clamp(min=LOG_FLOOR).log()
 
 

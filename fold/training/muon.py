@@ -134,9 +134,10 @@ def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
     linear, cubic, quintic = POLYNOMIAL
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
-    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    x = (x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)).reshape(-1, *x.shape[-2:])
     for _ in range(iterations):
         gram = x @ x.mT
-        x = linear * x + (cubic * gram + quintic * gram @ gram) @ x
-    made: Tensor = x.mT if tall else x
+        factor = torch.baddbmm(gram, gram, gram, beta=cubic, alpha=quintic)
+        x = torch.baddbmm(x, factor, x, beta=linear)
+    made: Tensor = (x.mT if tall else x).reshape(matrices.shape)
     return made
