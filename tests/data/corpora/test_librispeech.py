@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -43,6 +44,19 @@ def test_every_recording_of_the_named_subsets_is_listed_once(root):
         listed = [recipe.file for recipe in CORPUS.recipes(split, root)]
         expected = [path.relative_to(root).as_posix() for s in subsets for path in (root / s).rglob("*.flac")]
         assert sorted(listed) == sorted(expected)
+
+
+def test_recordings_of_another_format_are_named_by_a_setting(root):
+    for path in root.rglob("*.flac"):
+        soundfile.write(path.with_suffix(".wav"), *soundfile.read(path, dtype="int16"))
+        path.unlink()
+    with pytest.raises(
+        FoldError, match=r"a19-198-0000\.flac is missing .*; for a19-198-0000\.wav set data\.corpus\.audio_suff"
+    ):
+        CORPUS.recipes("train", root)
+    waves = replace(CORPUS, audio_suffix=".wav")
+    assert {Path(recipe.file).suffix for recipe in waves.recipes("train", root)} == {".wav"}
+    assert waves.describe() != CORPUS.describe() and "audio_suffix" not in CORPUS.describe()["settings"]
 
 
 def test_transcripts_belong_to_their_recording(root):
