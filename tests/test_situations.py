@@ -128,6 +128,7 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--config=a_file",): "a_file: empty; expected settings",
     ("--config=twice.yaml",): "twice.yaml:4: 'lr' is given twice in one section; leave one",
     ("--config=twice.json",): "twice.json:1: 'max_steps' is given twice in one section",
+    ("--config=on_twice.yaml",): "twice.yaml:4: 'lr' is given twice in one section",
     ("--config=list.yaml",): "list.yaml: a list; expected settings",
     ("--config=latin.yaml",): "latin.yaml: not UTF-8",
 }
@@ -140,6 +141,7 @@ def test_of_a_training(options: tuple[str, ...], tones_config: Path, fold_comman
     (tmp_path / "bad.yaml").write_text("a: [1\nb: }")
     (tmp_path / "list.yaml").write_text("- 1")
     (tmp_path / "twice.yaml").write_text("model:\n  optimizer:\n    lr: 1.0e-3\n    lr: 2.0e-3")
+    (tmp_path / "on_twice.yaml").write_text("base: twice.yaml")
     (tmp_path / "twice.json").write_text('{"trainer": {"max_steps": 1, "max_steps": 2}}')
     (tmp_path / "latin.yaml").write_bytes("experiment: Größe".encode("latin-1"))
     run = [] if "--run_dir=a_file" in options else ["--run_dir=run"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +16,8 @@ from fold import shipped
 from fold.cli.help import short_help
 from fold.cli.home import at_home
 from fold.cli.refusals import refusal
-from fold.errors import FoldError, one_line
+from fold.errors import FoldError
+from fold.shipped.content import read_settings
 
 
 class NamedConfig(ActionConfigFile):
@@ -25,47 +26,10 @@ class NamedConfig(ActionConfigFile):
     def __call__(
         self, parser: argparse.ArgumentParser, config: Any, value: str | Sequence[Any] | None, option: str | None = None
     ) -> None:
-        file = str(shipped.find(str(value)))
-        _check_settings(Path(file))
-        super().__call__(parser, config, file, option)  # type: ignore[no-untyped-call]  # which jsonargparse leaves so
-
-
-def _check_settings(file: Path) -> None:
-    """Raises FoldError unless a file holds settings. One that is not there is left to who reads it."""
-    if not file.is_file():
-        return
-    try:
-        text = file.read_text(encoding="utf-8")
-        settings = yaml.safe_load(text)
-    except UnicodeDecodeError:
-        raise FoldError(f"{file}: not UTF-8; expected a YAML file of settings") from None
-    except yaml.YAMLError as error:
-        raise FoldError(f"{file}: not YAML ({one_line(error)})") from None
-    if not isinstance(settings, dict):
-        what = "empty" if settings is None else f"a {type(settings).__name__}"
-        raise FoldError(f"{file}: {what}; expected settings, `name: value` lines")
-    for line, name in _given_twice(text):
-        raise FoldError(f"{file}:{line}: '{name}' is given twice in one section; leave one of them out")
-
-
-def _given_twice(text: str) -> Iterator[tuple[int, str]]:
-    """Yields the line and name of each setting in YAML that has another value before, which the last would replace."""
-    queue, seen = [yaml.compose(text, Loader=yaml.SafeLoader)], set()
-    while queue:
-        node = queue.pop()
-        if not isinstance(node, yaml.CollectionNode) or id(node) in seen:  # an alias is its anchor again
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            queue += node.value
-            continue
-        names: set[str] = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in names:
-                    yield key.start_mark.line + 1, key.value
-                names.add(key.value)
-            queue.append(value)
+        file = shipped.find(str(value))
+        if file.is_file():  # else it is left to who reads it
+            read_settings(file)
+        super().__call__(parser, config, str(file), option)  # type: ignore[no-untyped-call]  # which jsonargparse leaves so
 
 
 class HelpAll(argparse.Action):

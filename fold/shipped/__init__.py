@@ -10,9 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fold.errors import FoldError
+from fold.shipped.content import read_settings
 
 FOLDER = Path(__file__).parent
 BASE = "base"  # the key of a file that builds on another
@@ -46,7 +45,7 @@ def read(file: Path) -> dict[str, Any]:
 
     Raises FoldError if the file cannot be read, or if a base is missing or circular.
     """
-    return compose(_content(file), file)
+    return compose(read_settings(file), file)
 
 
 def compose(settings: dict[str, Any], file: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -62,7 +61,7 @@ def compose(settings: dict[str, Any], file: Path, seen: tuple[Path, ...] = ()) -
         circle = " -> ".join(one.name for one in (*seen, base))
         raise FoldError(f"{file}: {BASE} '{settings[BASE]}' leads back to itself ({circle})")
     own = {name: value for name, value in settings.items() if name != BASE}
-    return merged(compose(_content(base), base, seen), own)
+    return merged(compose(read_settings(base), base, seen), own)
 
 
 def merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -90,13 +89,3 @@ def _base_of(value: object, file: Path) -> Path:
         f"{file}: {BASE} '{value}' is missing: expected the name of a shipped experiment or corpus"
         f" ({', '.join(shipped)}), or the path of a YAML file relative to this one"
     )
-
-
-def _content(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise FoldError(f"{file}: cannot be read ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise FoldError(f"{file}: expected settings (name: value), found {type(content).__name__}")
-    return content
