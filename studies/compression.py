@@ -20,8 +20,9 @@ import torch
 
 from fold import shipped
 from fold.files import replacing
+from fold.report.compare import figures
 from studies.pruning import prune
-from studies.results_page import TABLES, comparison, figure, update_pages
+from studies.results_page import TABLES, comparison, drawn, update_pages
 from studies.runs import Run, commands, options_of, pretrain, train_all
 
 STUDY, CORPUS = "compression", "commands"
@@ -63,7 +64,8 @@ def main() -> None:
                 torch.save(prune(str(SOURCE.parent / "checkpoints" / "last.ckpt"), PARAMETERS), stream)
         train_all(runs(), options.places, options.jobs)
     finished = [run for run in runs() if run.finished]
-    parts = {STUDY: comparison(finished, "full", MARGIN), f"figure {STUDY}": figure(finished, STUDY, TITLE)}
+    shown = drawn(figures.wer_by_macs, "WER against computation", finished, STUDY, TITLE)
+    parts = {STUDY: comparison(finished, "full", MARGIN), f"figure {STUDY}": shown}
     update_pages({TABLES / "compression.md": parts})
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from fold.metrics.significance import bootstrap
 from fold.report.compare import figures, formats
@@ -117,11 +118,16 @@ def beside_counterpart(row: tables.Row) -> list[str]:
 
 def figure(runs: Sequence[Run], name: str, title: str) -> str:
     """WER against depth, drawn beside the pages of tables in a file of that name."""
+    return drawn(figures.wer_by_depth, "WER against executed depth", runs, name, title)
+
+
+def drawn(draw: Callable[..., Figure], words: str, runs: Sequence[Run], name: str, title: str) -> str:
+    """Another figure likewise. draw: of `fold.report.compare.figures`; words: for who cannot see it."""
     if not runs:
         return ""
     file = TABLES / f"{name.replace(' ', '-')}.png"
-    figures.wer_by_depth(systems_of(runs), title).savefig(file)
-    return f"![WER against executed depth]({file.name})"
+    draw(systems_of(runs), title).savefig(file)
+    return f"![{words}]({file.name})"
 
 
 def systems_of(runs: Sequence[Run]) -> list[System]:
