@@ -22,7 +22,15 @@ from fold.text.units import CharUnits
 
 Command = Callable[..., Finished]
 BATCH_SECONDS = 4.0
-SLOW = ("mms_fold", "distilhubert", "lighthubert", "wav2vec2_conformer_fold")
+SLOW = (  # sweeps over 24 to 48 layers, and what the folded experiments that build on it do, too
+    "mms_fold",
+    "distilhubert",
+    "lighthubert",
+    "unispeech_fold",
+    "wav2vec2_conformer_fold",
+    "conformer_physical_librispeech100",
+    "conformer_physical_librispeech960",
+)
 # Not narrower: with 16 channels a depthwise convolution in bf16 never ends on some processors (oneDNN 3.12).
 CONFORMER = {"dim": 32, "num_heads": 2, "ffn_dim": 16, "subsampling_channels": 4, "decoder_ffn_dim": 16}
 TINY = {
