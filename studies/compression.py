@@ -71,12 +71,12 @@ def main() -> None:
 
 def runs() -> list[Run]:
     """The first seed of all systems, then the next."""
-    return [run(name, seed) for seed in SEEDS for name in systems()]
-
-
-def run(name: str, seed: int) -> Run:
-    experiment, *changes = systems()[name]
-    return Run(STUDY, name, experiment, CORPUS, (*FIXED, *changes), seed, SOURCE)
+    known = systems().items()
+    return [
+        Run(STUDY, name, experiment, CORPUS, (*FIXED, *changes), seed, SOURCE)
+        for seed in SEEDS
+        for name, (experiment, *changes) in known
+    ]
 
 
 def student(teacher: Path, experiment: str, width: Mapping[str, int]) -> tuple[str, ...]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,34 +18,20 @@ from fold.data.corpora import Corpus
 from fold.data.index import Index
 from fold.data.joining import Joiner, Joining
 from fold.data.location import Location
+from fold.data.model_input import ModelInput
 from fold.data.plans import EvalPlan, Reference, TrainPlan, current_names, whole
 from fold.data.prepare import prepare, prepared_name
 from fold.data.ranges import check_not_negative, check_positive, check_rate
-from fold.data.stream import FitsAudio, ShardedSpeech
+from fold.data.stream import ShardedSpeech
 from fold.errors import FoldError
 from fold.processes import reader_context, start_reader
 from fold.settings import differences
 from fold.text.normalise import Normaliser
 from fold.text.units import Units, UnitsConfig, units_from_dict
-from fold.text.unknown import ALL_KNOWN, Unknown
 
 log = logging.getLogger(__name__)
 
 PADDING = 1.02  # of a batch of utterances of similar length
-
-
-@dataclass(frozen=True)
-class ModelInput:
-    """What a model takes.
-
-    units: of its transcripts; fits: whether an utterance can be trained with; num_frames: that it makes of so many
-    samples; unknown: how much of a training transcript may be.
-    """
-
-    units: Units
-    fits: FitsAudio
-    num_frames: Callable[[int], int]
-    unknown: Unknown = ALL_KNOWN
 
 
 class SpeechData(lightning.LightningDataModule):

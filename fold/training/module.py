@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fold.checkpoint import KEY, Description
 from fold.data.batching import Batch
-from fold.data.datamodule import ModelInput
+from fold.data.model_input import ModelInput
 from fold.decoding.decode import Decoding, Trial, transcribe
 from fold.errors import FoldError, refused_as
 from fold.losses import Counts, FitsCTC, Targets

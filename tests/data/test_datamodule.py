@@ -15,7 +15,8 @@ from tones import SAMPLE_RATE, Tones
 from fold.data import render as render_module
 from fold.data.batching import Batch
 from fold.data.corpora import Recipe, Utterance
-from fold.data.datamodule import ModelInput, SpeechData
+from fold.data.datamodule import SpeechData
+from fold.data.model_input import ModelInput
 from fold.errors import FoldError
 from fold.losses import FitsCTC
 from fold.models import Architecture, Conformer, Foundation

@@ -7,7 +7,7 @@ from typing import Any
 
 from fold.data.corpora.archive import fetch_archive
 from fold.data.corpora.base import Recipe, by_subset, is_valid_id
-from fold.data.corpora.recorded import RecordedCorpus, Recording, folder_of, text_of
+from fold.data.corpora.recorded import DEFAULTS, RecordedCorpus, Recording, folder_of, text_of
 from fold.errors import FoldError
 
 FLAC = ".flac"
@@ -32,6 +32,7 @@ class LibriSpeech(RecordedCorpus):
     audio_suffix: str = FLAC
 
     listing = ("train", "dev", "test", "audio_suffix")
+    defaults = {**DEFAULTS, "audio_suffix": FLAC}
     layout = "ROOT/SUBSET/SPEAKER/CHAPTER/*.flac with SPEAKER-CHAPTER.trans.txt (or ROOT/LibriSpeech/SUBSET/...)"
 
     def locate(self, root: Path | None, downloads: Path) -> Path:
@@ -69,9 +70,7 @@ class LibriSpeech(RecordedCorpus):
 
     def describe(self) -> dict[str, Any]:
         # Shards of the same settings that mix subsets were once written: what is prepared now has another name.
-        described = super().describe()
-        settings = {n: v for n, v in described["settings"].items() if (n, v) != ("audio_suffix", FLAC)}  # as DEFAULTS
-        return {**described, "settings": settings, "shards": "by subset"}
+        return {**super().describe(), "shards": "by subset"}
 
     def _folders(self) -> list[str]:
         return [*self.train, *self.dev, *self.test]

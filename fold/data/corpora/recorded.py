@@ -67,6 +67,8 @@ class RecordedCorpus(Corpus):
     channel: Channel = "mix"
     max_lost: float = 0.02
 
+    defaults = DEFAULTS  # left out of the description
+
     def __post_init__(self) -> None:
         if not 0 <= self.max_lost <= 1:
             raise FoldError(f"data.corpus.max_lost is {self.max_lost}: expected a share, 0 to 1")
@@ -75,7 +77,7 @@ class RecordedCorpus(Corpus):
         # Left out where they are what was done before there were such settings: shards of that time are still theirs.
         described = super().describe()
         settings = described["settings"].items()
-        return {**described, "settings": {name: value for name, value in settings if value != DEFAULTS.get(name)}}
+        return {**described, "settings": {name: value for name, value in settings if value != self.defaults.get(name)}}
 
     def locate(self, root: Path | None, downloads: Path) -> Path:
         found = super().locate(root, downloads)

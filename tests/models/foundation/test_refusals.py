@@ -99,45 +99,52 @@ def test_further_special_tokens_are_no_text(name: str, listed: object, tmp_path:
 
 
 Damage = Callable[[Path], object]
+
+
+def config(**changes: object) -> Damage:
+    """Other values in config.json."""
+    return lambda directory: edit(directory / "config.json", **changes)
+
+
 FAULTS: dict[str, tuple[str, Damage, str]] = {
     "no features": (
         "wav2vec2-base",
-        lambda d: edit(d / "config.json", hidden_size=0),
+        config(hidden_size=0),
         "config.json: hidden_size is 0: expected a whole number, 1 or more",
     ),
     "no heads": (
         "wavlm-base",
-        lambda d: edit(d / "config.json", num_attention_heads=0),
+        config(num_attention_heads=0),
         "config.json: num_attention_heads is 0",
     ),
     "no heads of a w2v-BERT": (
         "w2v-bert",
-        lambda d: edit(d / "config.json", num_attention_heads=0),
+        config(num_attention_heads=0),
         "config.json: num_attention_heads is 0",
     ),
     "layers as text": (
         "data2vec-audio",
-        lambda d: edit(d / "config.json", num_hidden_layers="3"),
+        config(num_hidden_layers="3"),
         "config.json: num_hidden_layers is '3'",
     ),
     "one number for several": (
         "hubert-base",
-        lambda d: edit(d / "config.json", conv_dim=16),
+        config(conv_dim=16),
         "config.json: conv_dim is 16: expected a list, each a whole number, 1 or more",
     ),
     "another norm": (
         "hubert-base",
-        lambda d: edit(d / "config.json", feat_extract_norm="batch"),
+        config(feat_extract_norm="batch"),
         "feat_extract_norm is 'batch': expected 'group' or 'layer'",
     ),
     "an adapter of text": (
         "mms",
-        lambda d: edit(d / "config.json", adapter_attn_dim="6"),
+        config(adapter_attn_dim="6"),
         "adapter_attn_dim is '6': expected a whole number, 1 or more or null",
     ),
     "another kind of bias": (
         "wav2vec2-large",
-        lambda d: edit(d / "config.json", conv_bias="no"),
+        config(conv_bias="no"),
         "conv_bias is 'no': expected true or false",
     ),
     "normalised or not": (
@@ -152,12 +159,12 @@ FAULTS: dict[str, tuple[str, Damage, str]] = {
     ),
     "no dropout": (
         "wav2vec2-base",
-        lambda d: edit(d / "config.json", hidden_dropout="0.1"),
+        config(hidden_dropout="0.1"),
         "config.json: hidden_dropout is '0.1': expected a number, 0 or more",
     ),
     "no span": (
         "wav2vec2-base",
-        lambda d: edit(d / "config.json", mask_time_length=0),
+        config(mask_time_length=0),
         "config.json: mask_time_length is 0: expected a whole number, 1 or more",
     ),
     "ears of another model": (
@@ -172,7 +179,7 @@ FAULTS: dict[str, tuple[str, Damage, str]] = {
     ),
     "BatchNorm in the positions": (
         "hubert-base",
-        lambda d: edit(d / "config.json", conv_pos_batch_norm=True),
+        config(conv_pos_batch_norm=True),
         "config.json: conv_pos_batch_norm is True; only False can be folded",
     ),
 }
