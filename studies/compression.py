@@ -4,11 +4,11 @@
 
 The foundation model is a small wav2vec 2.0 of our own, wav2vec2_small_full. From its export all systems are fine-tuned
 for the same updates: all 6 layers (full); 4 of them (compact); these unfolded to 6 by the recipe of wav2vec2_small_fold
-(fold); a thin student of all layers that learns the hidden states of the foundation model besides the task
-(`studies.students`); and the foundation model with its least heads and inner features pruned (`studies.pruning`). The
-last three have as many parameters as compact, or a few less. Goes on where it was interrupted, and fills
-docs/results/compression.md with the comparison of what is finished; `--page-only` and `--commands` as in the other
-studies.
+(fold), and likewise while the deepest path learns the hidden states of the foundation model besides the task (fold with
+teacher, `studies.students`); a thin student of all layers that learns the same; and the foundation model with its least
+heads and inner features pruned (`studies.pruning`). The last four have as many parameters as compact, or a few less.
+Goes on where it was interrupted, and fills docs/results/compression.md with the comparison of what is finished;
+`--page-only` and `--commands` as in the other studies.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def systems() -> dict[str, tuple[str, ...]]:
         "full": (COMPACT, FROM_SOURCE, "--model.network.num_layers=6"),
         "compact": (COMPACT, FROM_SOURCE),
         "fold": (FOLD, FROM_SOURCE),
+        "fold with teacher": (FOLD, FROM_SOURCE, like(SOURCE)),
         "thin": (COMPACT, ALL_LAYERS, *student(SOURCE, FOUNDATION, WIDTH)),
         "pruned": (COMPACT, ALL_LAYERS, f"--model.network.source={PRUNED}"),
     }
@@ -85,14 +86,19 @@ def student(teacher: Path, experiment: str, width: Mapping[str, int]) -> tuple[s
     settings = shipped.read(Path(__file__).parent.parent / "experiments" / f"{experiment}.yaml")
     shape = {**settings["model"]["network"]["init_args"]["shape"], **width}
     told = ", ".join(f"{name}: {str(value).lower()}" for name, value in shape.items())
-    term = f"class_path: studies.students.LikeTeacher, init_args: {{source: {teacher}, layers: [2, 4, 6]}}"
     return (
         "--model.network.class_path=studies.students.Thin",
         "--model.network.source=null",
         f"--model.network.teacher={teacher}",
         f"--model.network.shape={{{told}}}",
-        f"--model.objective.further={{teacher: {{{term}}}}}",
+        like(teacher),
     )
+
+
+def like(teacher: Path) -> str:
+    """The option that makes hidden states, of the deepest path if there are several, those of a teacher."""
+    term = f"class_path: studies.students.LikeTeacher, init_args: {{source: {teacher}, layers: [2, 4, 6]}}"
+    return f"--model.objective.further={{teacher: {{{term}}}}}"
 
 
 if __name__ == "__main__":

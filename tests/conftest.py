@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +104,6 @@ def fold_command(
 ) -> Iterator[Callable[..., Finished]]:
     """Runs `fold ...` in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    environment = set(os.environ)
 
     def run(*arguments: object, check: bool = True) -> Finished:
         monkeypatch.delenv(STAMP, raising=False)
@@ -113,7 +113,27 @@ def fold_command(
         assert not check or status == 0, printed.err
         return Finished(status, printed.out, printed.err)
 
-    yield run
+    with nothing_left_behind():
+        yield run
+
+
+@pytest.fixture(scope="session")
+def fold_once() -> Callable[..., None]:
+    """Runs `fold ...` in this process, in a folder: for what the tests of a file share."""
+
+    def run(folder: Path, *arguments: object) -> None:
+        os.environ.pop(STAMP, None)
+        with nothing_left_behind(), chdir(folder):
+            assert main([str(argument) for argument in arguments]) == 0
+
+    return run
+
+
+@contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Ends what a run in this process leaves to the end of its process."""
+    environment = set(os.environ)
+    yield
     if wandb := sys.modules.get("wandb"):
         # A run that failed is left open until its process ends: the next one would log into it, in this folder.
         wandb.finish()

@@ -1,4 +1,7 @@
-"""A corpus that a tiny model learns in seconds: each word is a tone of its own."""
+"""A corpus that a tiny model learns in seconds: each word is a tone of its own.
+
+Imports little: the processes that prepare it import this file.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -50,3 +53,23 @@ class OtherTones(Tones):
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         sounding = super().render(replace(recipe, text=recipe.text.replace("ef", "d")), root)
         return replace(sounding, text=recipe.text)
+
+
+@dataclass(frozen=True)
+class Clicks(Tones):
+    """One training utterance is too short for a frame."""
+
+    def render(self, recipe: Recipe, root: Path | None) -> Utterance:
+        utterance = super().render(recipe, root)
+        return replace(utterance, samples=utterance.samples[:50]) if recipe.id == "train-0003" else utterance
+
+
+@dataclass(frozen=True)
+class Cut(Tones):
+    """All recordings are cut to one length in seconds."""
+
+    seconds: float = 1.0
+
+    def render(self, recipe: Recipe, root: Path | None) -> Utterance:
+        utterance = super().render(recipe, root)
+        return replace(utterance, samples=np.resize(utterance.samples, round(self.seconds * SAMPLE_RATE)))

@@ -2,34 +2,21 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from tones import SAMPLE_RATE, Tones
+from tones import SAMPLE_RATE, Clicks, Cut, Tones
 
 from fold.data import render as render_module
 from fold.data.batching import Batch
-from fold.data.corpora import Recipe, Utterance
 from fold.data.datamodule import SpeechData
 from fold.data.model_input import ModelInput
 from fold.errors import FoldError
 from fold.losses import FitsCTC
 from fold.models import Architecture, Conformer, Foundation
-
-
-@dataclass(frozen=True)
-class Clicks(Tones):
-    """One training utterance is too short for a frame."""
-
-    def render(self, recipe: Recipe, root: Path | None) -> Utterance:
-        utterance = super().render(recipe, root)
-        return replace(utterance, samples=utterance.samples[:50]) if recipe.id == "train-0003" else utterance
-
 
 CORPUS = Tones(train=61, dev=13, test=7)
 
@@ -145,17 +132,6 @@ def test_utterances_over_the_limit_are_dropped_and_told(shards: Path, caplog: py
     assert 0 < len(kept) < len(whole)
     assert f"{len(whole) - len(kept)} of {len(whole)} utterances dropped: over 1.0 s" in caplog.text
     assert all(int(batch.num_samples.max()) <= SAMPLE_RATE for batch in limited)
-
-
-@dataclass(frozen=True)
-class Cut(Tones):
-    """All recordings are cut to one length in seconds."""
-
-    seconds: float = 1.0
-
-    def render(self, recipe: Recipe, root: Path | None) -> Utterance:
-        utterance = super().render(recipe, root)
-        return replace(utterance, samples=np.resize(utterance.samples, round(self.seconds * SAMPLE_RATE)))
 
 
 @pytest.mark.parametrize(("seconds", "max_seconds", "kept"), [(1.0, 1.0, 9), (1.5, 1.5, 9), (1.9, 1.5, 0)])

@@ -43,7 +43,7 @@ def one_step(tones_config: Path, *options: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("checkpointing", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_two_processes_equal_one(
     checkpointing: bool, tones_config: Path, tones_shards: Path, fold_process: Command, tmp_path: Path
 ) -> None:

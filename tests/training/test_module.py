@@ -71,10 +71,10 @@ JOINT = Decoding("beam", beam_size=3, ctc_weight=0.1)
 
 
 @pytest.fixture(scope="module")
-def hybrid(tones_config: Path, fold_process: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hybrid(tones_config: Path, fold_once: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a hybrid model with global normalisation, after two steps; its test decoding is joint."""
     folder = tmp_path_factory.mktemp("hybrid")
-    fold_process(
+    fold_once(
         folder,
         "fit",
         f"--config={tones_config}",

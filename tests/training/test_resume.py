@@ -10,28 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Finished
-from torture.kills import Whole, command, finish, killed_runs, lost, start
+from torture.kills import Whole, command, finish, kill, killed_runs, lost, start
 
 Command = Callable[..., Finished]
 
 
-@pytest.mark.parametrize(
-    ("processes", "workers"),
-    [pytest.param(1, 0, marks=pytest.mark.slow), pytest.param(1, 2, marks=pytest.mark.slow), (2, 0)],
-)
-def test_a_killed_run_ends_with_the_same_bits(
-    processes: int, workers: int, whole: Callable[[int], Whole], tones_config: Path, tmp_path: Path
-) -> None:
-    runs = list(killed_runs(tones_config, tmp_path, whole(processes), kills=1, kills_a_run=1, workers=workers))
-    assert runs and all(lost == [] for _, lost in runs), runs
-
-
-def test_a_signal_saves_and_ends_and_nothing_is_lost(
+def test_whatever_ends_a_run_of_two_processes_nothing_is_lost(
     whole: Callable[[int], Whole], tones_config: Path, tmp_path: Path
 ) -> None:
-    """SIGUSR1 to one of two processes: both end in good order, and the run goes on."""
+    """One of them is told to end, then both, as clusters and terminals do it, then both are killed."""
     run, log = tmp_path / "run", tmp_path / "run.log"
-    process = start(command(tones_config, run, 2, 0), log)
+    go_on = command(tones_config, run, 2, workers=1)
+    process = start(go_on, log)
     while not (run / "checkpoints" / "last.ckpt").exists():
         assert process.poll() is None, log.read_text()
         time.sleep(0.01)
@@ -40,8 +30,20 @@ def test_a_signal_saves_and_ends_and_nothing_is_lost(
     assert process.wait(timeout=60) == 2
     assert time.monotonic() - told < 30
     assert "ended by SIGUSR1 in training" in log.read_text()
-    finish(command(tones_config, run, 2, 0), log, run)
+    assert kill(go_on, log, run, 0.2, signal.SIGTERM)
+    assert "Traceback" not in log.read_text() and "killed by signal" not in log.read_text(), log.read_text()
+    assert kill(go_on, log, run, 0.2, signal.SIGKILL)
+    finish(go_on, log, run)
     assert lost(whole(2).run, run) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0)])
+def test_a_killed_run_ends_with_the_same_bits(
+    processes: int, workers: int, whole: Callable[[int], Whole], tones_config: Path, tmp_path: Path
+) -> None:
+    runs = list(killed_runs(tones_config, tmp_path, whole(processes), kills=1, kills_a_run=1, workers=workers))
+    assert runs and all(lost == [] for _, lost in runs), runs
 
 
 @pytest.fixture

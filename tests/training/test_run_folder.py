@@ -149,10 +149,10 @@ def test_what_cannot_go_on_leaves_the_configuration(
 
 
 @pytest.fixture(scope="module")
-def trained(tones_config: Path, fold_process: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tones_config: Path, fold_once: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a run of two steps was made."""
     folder = tmp_path_factory.mktemp("trained")
-    fold_process(folder, "fit", f"--config={tones_config}", SCHEDULE)
+    fold_once(folder, "fit", f"--config={tones_config}", SCHEDULE)
     return folder
 
 

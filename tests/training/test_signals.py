@@ -14,7 +14,6 @@ from conftest import Finished
 from torture.kills import Whole, command, finish, heed_ctrl_c, lost, start
 
 WHEN = {"train": "training", "validation": "a validation", "test": "the final sweep"}
-OFTEN = [("train", 1, signal.SIGTERM)]  # the others take minutes together
 ALL = list(itertools.product(WHEN, (1, 2), (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)))
 
 
@@ -29,10 +28,8 @@ def validated_steps(run: Path) -> list[str]:
     return sorted(row["step"] for row in rows if row.get("val/wer/mean"))
 
 
-@pytest.mark.parametrize(
-    ("phase", "processes", "number"),
-    [*OFTEN, *(pytest.param(*one, marks=pytest.mark.slow) for one in ALL if one not in OFTEN)],
-)
+@pytest.mark.slow  # minutes together; test_resume.py has one
+@pytest.mark.parametrize(("phase", "processes", "number"), ALL)
 @pytest.mark.parametrize("step", [12])  # where a validation is due, so that training is left where one follows
 def test_a_signal_to_the_process_group_costs_nothing(
     phase: str,

@@ -35,12 +35,14 @@ def options(tmp_path_factory: pytest.TempPathFactory, tones_config: Path) -> lis
     ]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, options: list[str], fold_process: Command) -> tuple[Path, str]:
-    """Folder of a run of two processes, and what was printed."""
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow)])
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, options: list[str], fold_process: Command
+) -> tuple[Path, str]:
+    """Folder of a run of one process or two, and what was printed."""
     folder = tmp_path_factory.mktemp("trained")
     validation = ["--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=1"]
-    done = fold_process(folder, "fit", *options, *validation, "--trainer.devices=2", "--run_dir=run")
+    done = fold_process(folder, "fit", *options, *validation, f"--trainer.devices={request.param}", "--run_dir=run")
     return folder / "run", done.stdout
 
 
@@ -91,7 +93,7 @@ def test_scalars_are_logged_by_subset(trained: tuple[Path, str]) -> None:
             assert values[f"test/{subset}/wer/depth_0{depth}"] == pytest.approx(wer)
 
 
-def test_two_ranks_and_one_count_the_same(trained: tuple[Path, str], fold_command: Command) -> None:
+def test_a_run_and_a_sweep_count_the_same(trained: tuple[Path, str], fold_command: Command) -> None:
     fold_command("sweep", f"--ckpt_path={trained[0]}/checkpoints/last.ckpt", "--output=one")
     one, two = (read_record(folder / "depth_sweep.json") for folder in (Path("one"), trained[0]))
     assert one.rows == two.rows and one.references == two.references

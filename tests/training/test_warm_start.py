@@ -91,10 +91,10 @@ def test_another_decoder_starts_anew(before: int, now: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, tones_config: Path, fold_process: Command) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, tones_config: Path, fold_once: Callable[..., None]) -> Path:
     """The folder `runs` with a run on four tones."""
     folder = tmp_path_factory.mktemp("warm")
-    fold_process(folder, "fit", f"--config={tones_config}")
+    fold_once(folder, "fit", f"--config={tones_config}")
     return folder / "runs"
 
 
