@@ -145,10 +145,12 @@ def test_the_rivals_of_the_study_train_and_are_compared(
     train: Callable[[str], Path], fold_command: Callable[..., Finished], tmp_path: Path
 ) -> None:
     torch.save(prune(str(train("full")), compression.PARAMETERS, batches=2), compression.PRUNED)
-    names = ("full", "thin", "pruned")
+    names = ("full", "thin", "pruned", "fold with teacher")
     for name in names[1:]:
         train(name)
-    full, thin, pruned = (read_record(tmp_path / name / "depth_sweep.json") for name in names)
+    full, thin, pruned, taught = (read_record(tmp_path / name / "depth_sweep.json") for name in names)
+    assert taught.num_params == pytest.approx(compression.PARAMETERS, rel=1e-3)  # with the units of tones
+    assert list(taught.canonical) == [4, 5, 6]
     assert all(0.97 * compression.PARAMETERS < r.num_params <= compression.PARAMETERS for r in (thin, pruned))
     assert full.num_params > 1.3 * compression.PARAMETERS
     assert max(*pruned.macs.values(), *thin.macs.values()) < max(full.macs.values())
