@@ -212,6 +212,14 @@ def test_hours_of_several_machines_are_not_compared(runs: list[Path], fold_comma
     assert "so hours are not comparable" in " ".join(done.stdout.split())
 
 
+def test_hours_of_rivals_of_one_depth_are_not_summed(runs: list[Path], fold_command: Command, tmp_path: Path) -> None:
+    """They are not one for each depth, which is what a foldable model stands for."""
+    assert "one run of" in fold_command("compare", *runs, "--output", tmp_path / "out").stdout
+    write_record(make_record({4: 0.2}, num_layers=4, name="narrow"), tmp_path / "narrow" / "depth_sweep.json")
+    done = fold_command("compare", *runs, tmp_path / "narrow", "--output", tmp_path / "more")
+    assert "one run of" not in done.stdout
+
+
 def test_runs_are_timed_in_turns_and_their_utterances_can_be_heard(
     tones_config: Path, fold_command: Command, tmp_path: Path
 ) -> None:

@@ -131,6 +131,8 @@ def summary(systems: Sequence[System]) -> list[str]:
     alone = [system for system in systems if not system.foldable and _trained(system)]
     if len({machine for system in systems if _trained(system) for machine in trained_on(system)}) > 1:
         return []
+    if len({tuple(system.depths) for system in alone}) < len(alone):  # several of one depth: not what it stands for
+        return []
     lines = []
     for system in systems:
         if not system.foldable or not _trained(system) or len(alone) < 2:
