@@ -15,6 +15,7 @@ from rich.console import Console
 
 from benchmarks.beam import beam
 from benchmarks.joint_step import joint_step
+from benchmarks.lengths import lengths
 from benchmarks.memory import memory
 from benchmarks.peer import peer
 from benchmarks.report import Section
@@ -37,6 +38,7 @@ class Benchmark:
 
 BENCHMARKS = {
     "joint": Benchmark(joint_step, rounds=6),
+    "lengths": Benchmark(lengths, rounds=9),
     "sweep": Benchmark(sweep, rounds=3),
     "peer": Benchmark(peer, rounds=9),
     "beam": Benchmark(beam, rounds=5),

@@ -43,7 +43,7 @@ def load(
     Args:
         file: a checkpoint of `fold fit`.
         device: cpu, cuda, ...; None for an accelerator if there is one.
-        precision: fp32 or bf16; auto for bf16 where the device computes much faster in it.
+        precision: fp32 or bf16; auto for bf16 on a GPU that computes in it, else fp32.
         decoding: how transcripts are found; None for the way of the test after training.
         cutting: how recordings are cut into utterances.
 

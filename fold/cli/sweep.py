@@ -62,7 +62,7 @@ def sweep_checkpoint(
         bad_data: what utterances that cannot be used do.
         budget: what a depth may cost; the one to use, for all subsets together, is named.
         device: cpu, cuda, ...; by default an accelerator if there is one.
-        precision: fp32 or bf16; by default bf16 where the device computes much faster in it.
+        precision: fp32 or bf16; by default bf16 on a GPU that computes in it.
     """
     evaluation = Evaluation(
         split, subsets, depths, max_repeats, paths_per_depth, batch_seconds, decoding, bad_data, device, precision

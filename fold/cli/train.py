@@ -47,8 +47,6 @@ from fold.training.run_folder import STAMP
 from fold.training.updates import check_length, check_precision, count_in_updates
 from fold.training.warm_start import WarmStart
 
-PRECISION = "FOLD_PRECISION"  # what suits the device: processes that Lightning launches for DDP inherit it
-
 HARMLESS_WARNINGS = (
     "LightningCLI's args parameter",
     "It is recommended to use `self.log\\('(val|test)/(.+/)?[wc]er/",  # error counts are summed over ranks before
@@ -181,11 +179,9 @@ class FoldCLI(LightningCLI):
 
 
 def default_precision(accelerator: str) -> str:
-    """Lightning's name of the precision that suits an accelerator, named as for its trainer. Processes that Lightning
-    launches for DDP inherit the choice, which is measured."""
+    """Lightning's name of the precision that suits an accelerator, named as for its trainer."""
     device = torch.device("cpu") if accelerator == "cpu" else choose_device(None)
-    chosen = os.environ.setdefault(PRECISION, choose_precision(device))
-    return {"fp32": "32-true", "bf16": "bf16-mixed"}[chosen]
+    return {"fp32": "32-true", "bf16": "bf16-mixed"}[choose_precision(device)]
 
 
 def build(command: str, options: list[str]) -> FoldCLI:

@@ -40,7 +40,7 @@ def transcribe_files(
         decoding: how transcripts are found; by default as in the test of the model's training.
         cutting: how recordings are cut into utterances.
         device: cpu, cuda, ...; by default an accelerator if there is one.
-        precision: fp32 or bf16; by default bf16 where the device computes much faster in it.
+        precision: fp32 or bf16; by default bf16 on a GPU that computes in it.
         channel: which channel of the audio: mix for the mean of all, left, right, or a number from 1.
     """
     model = fold.load(ckpt_path, device, precision, decoding, cutting)
