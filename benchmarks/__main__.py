@@ -38,7 +38,7 @@ class Benchmark:
 
 BENCHMARKS = {
     "joint": Benchmark(joint_step, rounds=6),
-    "lengths": Benchmark(lengths, rounds=9),
+    "lengths": Benchmark(lengths, rounds=20),
     "sweep": Benchmark(sweep, rounds=3),
     "peer": Benchmark(peer, rounds=9),
     "beam": Benchmark(beam, rounds=5),
