@@ -32,7 +32,7 @@ def main() -> None:
     update_pages(
         {
             Path("README.md"): {"default": by_depth(finished)},
-            TABLES / "default-model.md": {"trainings": each(finished, "test"), "dev": each(finished, "dev")},
+            TABLES / "default-model.md": {"trainings": each(finished)},
         }
     )
 
@@ -41,27 +41,27 @@ def runs() -> list[Run]:
     return [Run(STUDY, EXPERIMENT, EXPERIMENT, CORPUS, AS_SHIPPED, seed) for seed in SEEDS]
 
 
-def wers(run: Run, split: str) -> dict[int, float]:
-    """By depth, of canonical paths."""
-    return {depth: row.wer for depth, row in run.record(split).canonical.items()}
+def wers(run: Run) -> dict[int, float]:
+    """On test, by depth, of canonical paths."""
+    return {depth: row.wer for depth, row in run.record("test").canonical.items()}
 
 
 def by_depth(runs: Sequence[Run]) -> str:
-    """WER on test: a row for each depth."""
+    """A row for each depth."""
     if not runs:
         return ""
-    found = [wers(run, "test") for run in runs]
+    found = [wers(run) for run in runs]
     depths = list(found[0])
     names = {depths[0]: f"{depths[0]} (the seed)", depths[-1]: f"{depths[-1]} (the deepest)"}
     rows = [[names.get(depth, str(depth)), mean_and_deviation([of[depth] for of in found])] for depth in depths]
     return markdown(["depth", f"WER %, mean ± deviation of {len(runs)} trainings"], rows)
 
 
-def each(runs: Sequence[Run], split: str) -> str:
-    """WER of each training: a column for each depth; then what the trainings took."""
+def each(runs: Sequence[Run]) -> str:
+    """A row for each training, a column for each depth; then what the trainings took."""
     if not runs:
         return ""
-    found = [wers(run, split) for run in runs]
+    found = [wers(run) for run in runs]
     depths = list(found[0])
     rows = [[str(run.seed), *(f"{of[depth]:.2f}" for depth in depths)] for run, of in zip(runs, found, strict=True)]
     rows.append(["mean ± deviation", *(mean_and_deviation([of[depth] for of in found]) for depth in depths)])

@@ -12,10 +12,10 @@ from report.records import make_record
 
 from fold.report.archive import keep
 from fold.report.record import write_record
-from studies import compression, foundation, results, results_page, runs
+from studies import compression, default, foundation, results, results_page, runs
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [results_page.PAGE, *(page.relative_to(ROOT) for page in sorted((ROOT / results_page.TABLES).glob("*.md")))]
+PAGES = [Path("README.md"), results_page.PAGE, *(page.relative_to(ROOT) for page in sorted((ROOT / results_page.TABLES).glob("*.md")))]
 
 
 @pytest.fixture(autouse=True)
@@ -195,6 +195,20 @@ def finish_from_source(run: runs.Run, depth: int) -> None:
     write_record(make_record({depth: 0.1}, num_layers=depth, settings={"data": {}}), Path("record.json"))
     for split in ("dev", "test"):
         run.keep(split, Path("record.json"))
+
+
+def test_readme_and_table_have_the_mean_of_the_default_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["default", "--page-only"])
+    default.main()
+    assert "| 4 (the seed) |" not in Path("README.md").read_text()
+    for run, rate in zip(default.runs(), (0.1, 0.2, 0.3), strict=True):
+        finish(run, rate=rate)
+    default.main()
+    each, readme = (results_page.TABLES / "default-model.md").read_text(), Path("README.md").read_text()
+    wers = [float(find_row(each, str(run.seed))[0]) for run in default.runs()]
+    assert len(set(wers)) == 3
+    for cell in (find_row(each, "mean ± deviation")[0], find_row(readme, "4 (the seed)")[0]):
+        assert float(cell.split(" ± ")[0]) == pytest.approx(fmean(wers), abs=0.01)
 
 
 def test_commands_are_printed_on_demand(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
