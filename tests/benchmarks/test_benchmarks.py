@@ -136,7 +136,7 @@ def test_peak_memory_grows_with_the_batch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["speed"], "no benchmark 'speed'; there are: joint, sweep, peer, beam, memory"),
+        (["speed"], "no benchmark 'speed'; there are: joint, lengths, sweep, peer, beam, memory"),
         (["--batch-size", "0"], "expected a whole number of at least 1"),
         (["--output", "results.txt"], "expected a name ending in .json or .md"),
         (["--device", "abacus"], "device 'abacus' cannot be used"),

@@ -15,7 +15,11 @@ from fold.report.record import write_record
 from studies import compression, default, foundation, results, results_page, runs
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [Path("README.md"), results_page.PAGE, *(page.relative_to(ROOT) for page in sorted((ROOT / results_page.TABLES).glob("*.md")))]
+PAGES = [
+    Path("README.md"),
+    results_page.PAGE,
+    *(page.relative_to(ROOT) for page in sorted((ROOT / results_page.TABLES).glob("*.md"))),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ def validated_steps(run: Path) -> list[str]:
     return sorted(row["step"] for row in rows if row.get("val/wer/mean"))
 
 
-@pytest.mark.slow  # minutes together; test_resume.py has one
+@pytest.mark.slow  # minutes together
 @pytest.mark.parametrize(("phase", "processes", "number"), ALL)
 @pytest.mark.parametrize("step", [12])  # where a validation is due, so that training is left where one follows
 def test_a_signal_to_the_process_group_costs_nothing(
