@@ -40,18 +40,19 @@ def lengths(_: object, device: torch.device, rounds: int) -> Section:
 def stepping(device: torch.device, shorter: float) -> Callable[[Precision, int], None]:
     """Forward, loss and backward in a precision, of round `number`, whose utterances are so many seconds shorter than
     those of the round before."""
-    network = shipped.read(EXPERIMENT)["model"]["network"]["init_args"]
+    settings = shipped.read(EXPERIMENT)["model"]
+    network = settings["network"]["init_args"]
     model = Conformer(**{**network, "spec_augment": None}).build(VOCABULARY, SAMPLE_RATE).to(device).train()
-    space, objective = PathSpace(network["num_layers"], 2), JointObjective()
+    space, objective = PathSpace(network["num_layers"], settings["max_repeats"]), JointObjective()
     units = torch.randint(1, VOCABULARY, (UTTERANCES, UNITS), device=device)
     targets = Targets(units, torch.full((UTTERANCES,), UNITS, device=device))
 
     def step(precision: Precision, number: int) -> None:
         paths = DepthFirst().paths(space, 0, 1.0, step_generator(0, 0))
-        num_samples = round((SECONDS - number * shorter) * SAMPLE_RATE)
-        waveforms = torch.rand(UTTERANCES, num_samples, device=device) - 0.5
-        lengths = torch.full((UTTERANCES,), num_samples, device=device)
+        longest = round((SECONDS - number * shorter) * SAMPLE_RATE)
+        waveforms = torch.rand(UTTERANCES, longest, device=device) - 0.5
+        num_samples = torch.full((UTTERANCES,), longest, device=device)
         with computing_in(device, precision):
-            objective(paths, model(waveforms, lengths, paths.in_order), targets, progress=1.0).total.backward()
+            objective(paths, model(waveforms, num_samples, paths.in_order), targets, progress=1.0).total.backward()
 
     return step

@@ -23,7 +23,7 @@ from fold.files import replacing
 from fold.report.compare import figures
 from studies.pruning import prune
 from studies.results_page import TABLES, comparison, drawn, update_pages
-from studies.runs import Run, commands, options_of, pretrain, train_all
+from studies.runs import Run, options_of, pretrain, train_all
 
 STUDY, CORPUS = "compression", "commands"
 SOURCE = Path("runs") / "studies" / STUDY / "pretrained" / "huggingface"
@@ -54,10 +54,7 @@ def systems() -> dict[str, tuple[str, ...]]:
 
 
 def main() -> None:
-    options = options_of(__doc__)
-    if options.commands:
-        print(commands(runs(), options.commands))
-        return
+    options = options_of(__doc__, runs)
     if not options.page_only:
         pretrain(SOURCE, PRETRAINING, options.places[CORPUS])
         if not PRUNED.exists():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fold.report.compare.systems import mean_and_deviation
 from studies.results_page import FACTS, TABLES, facts, markdown, seeds, update_pages
-from studies.runs import Run, commands, options_of, train_all
+from studies.runs import Run, options_of, train_all
 
 STUDY, EXPERIMENT, CORPUS = "default", "conformer_fold", "commands"
 SEEDS = (1, 2, 3)
@@ -22,10 +22,7 @@ AS_SHIPPED = ("--model.canonical_order=last",)
 
 
 def main() -> None:
-    options = options_of(__doc__)
-    if options.commands:
-        print(commands(runs(), options.commands))
-        return
+    options = options_of(__doc__, runs)
     if not options.page_only:
         train_all(runs(), options.places, options.jobs)
     finished = [run for run in runs() if run.finished]

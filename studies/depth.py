@@ -19,7 +19,7 @@ from studies.results_page import (
     rates_table,
     update_pages,
 )
-from studies.runs import Run, commands, options_of, train_all
+from studies.runs import Run, options_of, train_all
 
 STUDY = "depth"
 SEEDS = (1, 2, 3)
@@ -47,10 +47,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {  # experiment, then its changes
 
 
 def main() -> None:
-    options = options_of(__doc__)
-    if options.commands:
-        print(commands([*searches(), *everything()], options.commands))
-        return
+    options = options_of(__doc__, lambda: [*searches(), *everything()])
     if not options.page_only:
         for stage in (searches, everything):
             train_all(dict.fromkeys(stage()), options.places, options.jobs)

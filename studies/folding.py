@@ -15,7 +15,7 @@ from pathlib import Path
 
 from studies.compression import ALL_LAYERS, student
 from studies.results_page import comparison
-from studies.runs import Run, commands, options_of, pretrain, train_all
+from studies.runs import Run, options_of, pretrain, train_all
 
 STUDY, CORPUS = "folding", "commands"
 SOURCE = Path("runs") / "studies" / STUDY / "pretrained" / "huggingface"
@@ -37,10 +37,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {  # experiment, then its changes
 
 
 def main() -> None:
-    options = options_of(__doc__)
-    if options.commands:
-        print(commands(runs(), options.commands))
-        return
+    options = options_of(__doc__, runs)
     if not options.page_only:
         pretrain(SOURCE, PRETRAINED.arguments(), options.places[CORPUS])
         train_all(runs(), options.places, options.jobs)

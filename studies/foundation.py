@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fold.report.compare.systems import System, mean_and_deviation
 from studies.results_page import PAGE, TABLES, comparison, figure, markdown, systems_of, update_pages
-from studies.runs import Run, commands, options_of, pretrain, train_all
+from studies.runs import Run, options_of, pretrain, train_all
 
 STUDY = "foundation"
 SOURCE = Path("runs") / "studies" / STUDY / "pretrained" / "huggingface"
@@ -84,10 +84,7 @@ IN_SHORT = {"commands, 1,200 updates": "commands", "commands, 3,600 updates": "l
 
 
 def main() -> None:
-    options = options_of(__doc__)
-    if options.commands:
-        print(commands(runs(), options.commands))
-        return
+    options = options_of(__doc__, runs)
     if not options.page_only:
         pretrain(SOURCE, PRETRAINING, options.places["commands"])
         train_all(dict.fromkeys(runs()), options.places, options.jobs)

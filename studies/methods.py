@@ -13,7 +13,7 @@ import sys
 
 from studies import depth
 from studies.results_page import TABLES, update_pages, variants_table
-from studies.runs import Run, commands, options_of, train_methods
+from studies.runs import Run, options_of, train_methods
 
 STUDY, CORPUS = "methods", "sentences"
 VARIANTS, TEACHERS = "studies.variants", "studies.teachers"
@@ -53,10 +53,7 @@ METHODS: dict[str, tuple[str, ...]] = {  # what is changed
 
 
 def main() -> None:
-    options = options_of(__doc__)
-    if options.commands:
-        print(commands([run for runs in methods().values() for run in runs], options.commands))
-        return
+    options = options_of(__doc__, lambda: [run for runs in methods().values() for run in runs])
     if not methods():
         sys.exit("the foldable model's learning rate is not chosen yet: python -m studies.depth")
     train_methods(methods(), options)

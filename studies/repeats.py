@@ -10,7 +10,7 @@ docs/results/repeats.md. `--page-only` makes the table again, `--commands` print
 from __future__ import annotations
 
 from studies.results_page import TABLES, update_pages, variants_table
-from studies.runs import ADAMW, Run, commands, options_of, train_methods
+from studies.runs import ADAMW, Run, options_of, train_methods
 
 STUDY = "repeats"
 SEEDS = (1, 2, 3)
@@ -30,10 +30,7 @@ METHODS: dict[str, tuple[str, ...]] = {  # what is changed
 
 
 def main() -> None:
-    options = options_of(__doc__)
-    if options.commands:
-        print(commands([run for runs in methods().values() for run in runs], options.commands))
-        return
+    options = options_of(__doc__, lambda: [run for runs in methods().values() for run in runs])
     train_methods(methods(), options)
     update_pages({TABLES / "repeats.md": {"repeats": variants_table(methods())}})
 

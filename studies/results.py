@@ -29,7 +29,7 @@ from studies.results_page import (
     variants_in_short,
     variants_table,
 )
-from studies.runs import ADAMW, Run, commands, fold, options_of, train_all
+from studies.runs import ADAMW, Run, fold, options_of, train_all
 
 STUDY = "study"
 UPDATES = {"fsdd": 1200, "commands": 2000}  # by corpus
@@ -72,10 +72,7 @@ BEYOND: dict[str, tuple[str, ...]] = {  # C
 
 
 def main() -> None:
-    options = options_of(__doc__)
-    if options.commands:
-        print(commands([*searches(), *(everything() if searched() else ())], options.commands))
-        return
+    options = options_of(__doc__, lambda: [*searches(), *(everything() if searched() else ())])
     if not options.page_only:
         for stage in (searches, first_seeds, everything):  # each rests on those before
             train_all(dict.fromkeys(stage()), options.places, options.jobs)

@@ -8,7 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -123,18 +123,17 @@ class Options:
     Attributes:
         jobs: trainings at a time.
         page_only: train nothing.
-        commands: print how the runs whose name matches are trained, and do nothing else.
         places: of each corpus (see `Run.train`).
     """
 
     jobs: int
     page_only: bool
-    commands: str | None
     places: dict[str, list[str]]
 
 
-def options_of(description: str | None) -> Options:
-    """Reads the command line of a study."""
+def options_of(description: str | None, runs: Callable[[], Iterable[Run]]) -> Options:
+    """Reads the command line of a study. runs: all of them, of which `--commands` prints how they are trained and, as
+    `--help` does, ends the process."""
     parser = parser_of(description)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
     parser.add_argument("--page-only", action="store_true", help="make the tables of what is finished, train nothing")
@@ -146,7 +145,10 @@ def options_of(description: str | None) -> Options:
         help="print the commands of all runs, or of those whose name matches a pattern such as 'physical*'",
     )
     arguments = parser.parse_args()
-    return Options(arguments.jobs, arguments.page_only, arguments.commands, places_of(arguments))
+    if arguments.commands:
+        print(commands(runs(), arguments.commands))
+        sys.exit()
+    return Options(arguments.jobs, arguments.page_only, places_of(arguments))
 
 
 def commands(runs: Iterable[Run], pattern: str) -> str:

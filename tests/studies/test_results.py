@@ -219,7 +219,9 @@ def test_commands_are_printed_on_demand(monkeypatch: pytest.MonkeyPatch, capsys:
     before = {page: page.read_text() for page in PAGES}
     for study, name in ((foundation, "fold_*"), (results, "physical 4*")):
         monkeypatch.setattr(sys, "argv", ["study", "--commands", name])
-        study.main()
+        with pytest.raises(SystemExit) as ended:
+            study.main()
+        assert not ended.value.code
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in printed if line.startswith("# ")][:3] == [
         "# fold_first, commands: SEED 1",

@@ -127,11 +127,12 @@ def _hours(system: System) -> str:
 
 
 def summary(systems: Sequence[System]) -> list[str]:
-    """What one foldable run takes against the runs of individually trained systems, one line per foldable system."""
+    """What one foldable run takes against the runs of systems trained individually for a depth each, one line per
+    foldable system; none if these are several of one depth, or runs were trained on several machines."""
     alone = [system for system in systems if not system.foldable and _trained(system)]
     if len({machine for system in systems if _trained(system) for machine in trained_on(system)}) > 1:
         return []
-    if len({tuple(system.depths) for system in alone}) < len(alone):  # several of one depth: not what it stands for
+    if len({tuple(system.depths) for system in alone}) < len(alone):
         return []
     lines = []
     for system in systems:
