@@ -15,9 +15,11 @@ from benchmarks.workload import MAX_REPEATS, SAMPLE_RATE, Workload
 from fold.decoding.decode import Decoding
 from fold.models import PathOutput
 from fold.paths import PathSpace
+from fold.text.units import CharUnits
 
 BATCHES = 4  # of the training's size, as evaluation keeps no gradients
 DECODER_LAYERS = 6
+FIRST, SILENT = ord("a"), 3  # a character for each unit but blank, unknown and end
 SURE = 40.0  # logit of the unit that CTC hears
 
 
@@ -30,17 +32,19 @@ def beam(work: Workload, device: torch.device, rounds: int) -> Section:
     together = make_output(work, device)
     utterances = [utterance(together, row) for row in range(work.batch_size)]
     decoding = Decoding("beam")
+    units = CharUnits([chr(FIRST + index) for index in range(work.vocab_size - SILENT)])
 
     counts = Operations()
     with counts:
-        [found] = decoding(model, [together])
-    differing = sum(decoding(model, [alone]) != [[units]] for alone, units in zip(utterances, found, strict=True))
+        [found] = decoding(model, [together], units)
+    each = [decoding(model, [alone], units)[0][0] for alone in utterances]
+    differing = sum(labels != others for labels, others in zip(each, found, strict=True))
     calls = {
-        "one by one": lambda _: [decoding(model, [alone]) for alone in utterances],
-        "batch": lambda _: decoding(model, [together]),
+        "one by one": lambda _: [decoding(model, [alone], units) for alone in utterances],
+        "batch": lambda _: decoding(model, [together], units),
     }
     seconds = interleaved(calls, rounds, device, "beam search")
-    labels = [len(units) for units in found]
+    labels = [len(of) for of in found]
     section = Section(f"Beam search, {decoding}, {work.batch_size} utterances, decoder of {DECODER_LAYERS} layers")
     section.rows.append(Row("one by one / batch", ratios(seconds["one by one"], seconds["batch"])))
     section.rows.append(Row("operations a label, whole batch", [counts.a_label()], ""))

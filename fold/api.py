@@ -76,7 +76,7 @@ class Model:
         cutting: Cutting,
         precision: Precision,
     ) -> None:
-        decoding.check(recogniser)
+        decoding.check(recogniser, description.units)
         self.recogniser = recogniser.eval()
         self.description = description
         self.decoding = decoding
@@ -242,7 +242,7 @@ class Model:
         waveform = torch.from_numpy(piece.samples)[None].to(device)
         with computing_in(device, self.precision):
             [output] = self.recogniser(waveform, torch.tensor([len(piece.samples)]), [path])
-            [[ids]] = self.decoding(self.recogniser, [output])
+            [[ids]] = self.decoding(self.recogniser, [output], self.description.units)
         return ids, output
 
 

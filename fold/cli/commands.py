@@ -11,6 +11,7 @@ COMMANDS = {  # name: where its function is, and what it does
     "predict": ("fold.cli.train:predict", "transcribe the test split with the deepest path"),
     "prepare": ("fold.cli.prepare:run", "write the shards of a corpus"),
     "sweep": ("fold.cli.sweep:run", "WER per depth of a checkpoint"),
+    "ngram": ("fold.cli.ngram:run", "an n-gram language model of a corpus's transcripts, for decoding"),
     "transcribe": ("fold.cli.transcribe:run", "audio files to text at a chosen depth"),
     "bench-device": ("fold.cli.bench_device:run", "time, memory and WER of an exported model at every depth"),
     "demo": ("fold.cli.demo:run", "a page on which an exported model listens, with a slider for its depth"),

@@ -27,6 +27,11 @@ EXAMPLES = {
     "sweep": (
         "fold sweep --ckpt_path=last.ckpt",
         "fold sweep --ckpt_path=last.ckpt --split=dev --depths=[4,6,8] --decoding.method=beam",
+        "fold sweep --ckpt_path=last.ckpt --split=dev --decoding.method=beam --decoding.lm=lm.arpa",
+    ),
+    "ngram": (
+        "fold ngram lm.arpa --ckpt_path=last.ckpt",
+        "fold ngram lm.arpa --ckpt_path=last.ckpt --order=4 --texts=[more.txt]",
     ),
     "transcribe": (
         "fold transcribe a.wav b.flac --ckpt_path=last.ckpt",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import tarfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 
@@ -17,6 +20,21 @@ from fold.data.shards import hash_id
 from fold.data.stream import ShardedSpeech
 from fold.errors import FoldError
 from fold.text.units import Units, units_from_dict
+
+
+def transcripts(location: Location, split: Split) -> Iterator[str]:
+    """Those of a split, as its shards have them, without reading the audio.
+
+    Raises FoldError for a shard that cannot be read.
+    """
+    for shard in split.shards:
+        try:
+            with location.shard(shard) as stream, tarfile.open(fileobj=stream) as tar:
+                for member in tar:
+                    if member.name.endswith(".json"):
+                        yield json.loads(cast(IO[bytes], tar.extractfile(member)).read())["text"]
+        except (OSError, tarfile.TarError, ValueError, KeyError) as error:
+            raise FoldError(f"{location}: {shard.file}: no shard of transcripts ({error})") from None
 
 
 def find_recordings(folder: Path, corpus: str, split: str, ids: Collection[str]) -> dict[str, tuple[np.ndarray, int]]:

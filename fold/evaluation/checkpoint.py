@@ -84,7 +84,7 @@ def _evaluate(
     if index.sample_rate != description.sample_rate:
         raise FoldError(f"{location}: {index.sample_rate} Hz, but the model takes {description.sample_rate} Hz")
     split, decoding = index.splits[evaluation.split], evaluation.decoding or trained_decoding(content, ckpt_path)
-    decoding.check(model)
+    decoding.check(model, description.units)
     subsets = tuple(dict.fromkeys(evaluation.subsets or split.subsets))
     data, chosen = ShardedSpeech(location, split, index.sample_rate, description.units), split.shards_of(subsets)
     plan = EvalPlan(data.lengths(), chosen, round(evaluation.batch_seconds * index.sample_rate))

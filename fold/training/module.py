@@ -126,8 +126,8 @@ class FoldableASR(lightning.LightningModule):
             self.method.check(self.space)
             with refused_as("model.network"):
                 self.model = self.description.build()
-            self.decoding.check(self.model)
-            self.test_decoding.check(self.model, "test_decoding")
+            self.decoding.check(self.model, units)
+            self.test_decoding.check(self.model, units, "test_decoding")
             self._start(sample_rate)
             self.companions = self.method.objective.new_companions(self.model, sample_rate)
             if self.compile_layers:

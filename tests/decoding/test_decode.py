@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 
 import pytest
 import torch
@@ -9,12 +10,13 @@ from torch import Tensor, nn
 
 from fold.decoding import decode
 from fold.decoding.decode import Decoding, Trial, transcribe
+from fold.decoding.ngram import write_arpa
 from fold.errors import FoldError
 from fold.models import Conformer, PathOutput, Recogniser
 from fold.paths import Path, PathSpace
-from fold.text.units import CharUnits
+from fold.text.units import CharUnits, Units
 
-UNITS = CharUnits("ab")
+UNITS, UNITS_WITH_SPACE = CharUnits("ab"), CharUnits(" ab")
 LABELS = range(1, len(UNITS) - 1)  # between blank and <sos/eos>
 RATE, DIM, FRAMES = 8000, 16, 5
 PATH = PathSpace(2, 2).seed
@@ -66,7 +68,7 @@ def score(model: Recogniser, output: PathOutput, labels: tuple[int, ...], weight
 def test_a_wide_beam_finds_the_best_of_all_sequences(weight: float) -> None:
     model = make_model()
     output = make_output(model, [FRAMES, 3, 4])
-    [found] = Decoding("beam", beam_size=400, ctc_weight=weight)(model, [output])
+    [found] = Decoding("beam", beam_size=400, ctc_weight=weight)(model, [output], UNITS)
     for row, units in enumerate(found):
         frames = int(output.num_frames[row])
         everything = [labels for n in range(frames + 1) for labels in itertools.product(LABELS, repeat=n)]
@@ -78,8 +80,8 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(weight: float) -> None:
 def test_batches_and_paths_are_decoded_as_each_alone(decoding: Decoding) -> None:
     model = make_model()
     outputs = [make_output(model, [20, 0, 7, 31], seed) for seed in range(3)]
-    found = decoding(model, outputs)
-    assert found == [[decoding(model, [alone(output, row)])[0][0] for row in range(4)] for output in outputs]
+    found = decoding(model, outputs, UNITS)
+    assert found == [[decoding(model, [alone(output, row)], UNITS)[0][0] for row in range(4)] for output in outputs]
     assert all(units[1] == [] for units in found)  # no frames
     assert len({tuple(units[3]) for units in found}) > 1
 
@@ -87,33 +89,33 @@ def test_batches_and_paths_are_decoded_as_each_alone(decoding: Decoding) -> None
 def test_a_search_that_does_not_fit_is_made_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     model, decoding = make_model(), Decoding("beam", 3)
     outputs = [make_output(model, [20, 12, 7], seed) for seed in range(2)]
-    together, sizes = decoding(model, outputs), []
+    together, sizes = decoding(model, outputs, UNITS), []
     monkeypatch.setattr(decode, "SEARCHED_AT_ONCE", 4 * 20 * (len(UNITS) + 3 * DIM))
     search = Decoding._search
 
-    def watched(self: Decoding, model: Recogniser, encoded: Tensor, *rest: Tensor) -> list[list[int]]:
+    def watched(self: Decoding, model: Recogniser, units: Units, encoded: Tensor, *rest: Tensor) -> list[list[int]]:
         sizes.append(len(encoded))
-        return search(self, model, encoded, *rest)
+        return search(self, model, units, encoded, *rest)
 
     monkeypatch.setattr(Decoding, "_search", watched)
-    assert decoding(model, outputs) == together
+    assert decoding(model, outputs, UNITS) == together
     assert sizes == [4, 2]
 
 
 def test_nothing_but_frameless_utterances() -> None:
     model = make_model()
     empty = PathOutput(PATH, torch.zeros(2, 0, DIM), torch.zeros(2, dtype=torch.long), torch.zeros(2, 0, len(UNITS)))
-    assert Decoding("beam")(model, [empty]) == [[[], []]]
+    assert Decoding("beam")(model, [empty], UNITS) == [[[], []]]
 
 
 def test_the_search_runs_under_autocast() -> None:
     """In bf16 the keys are rounded, but CTC keeps its float64, of which prefixes of peaked posteriors are made."""
     model, output = make_model(), make_output(make_model(), [400, 300])
     ctc, joint = Decoding("beam", 3, ctc_weight=1.0), Decoding("beam", 3)
-    exact = ctc(model, [output])
+    exact = ctc(model, [output], UNITS)
     with torch.autocast("cpu", torch.bfloat16):
-        assert ctc(model, [output]) == exact
-        assert all(joint(model, [output])[0])
+        assert ctc(model, [output], UNITS) == exact
+        assert all(joint(model, [output], UNITS)[0])
 
 
 def speech(seconds: float = 0.6) -> tuple[Tensor, Tensor]:
@@ -160,7 +162,7 @@ def test_the_attention_decoder_decides_where_ctc_is_unsure() -> None:
     output = PathOutput(PATH, torch.zeros(1, 8, DIM), torch.tensor([8]), log_probs.log_softmax(-1))
     said = {"aa": [Decoding(), Decoding("beam", ctc_weight=1.0)], "ab": [Decoding("beam"), Decoding("beam", 1, 0.0)]}
     for text, decodings in said.items():
-        assert [UNITS.decode(decoding(model, [output])[0][0]) for decoding in decodings] == [text, text]
+        assert [UNITS.decode(decoding(model, [output], UNITS)[0][0]) for decoding in decodings] == [text, text]
 
 
 @pytest.mark.parametrize(
@@ -178,10 +180,37 @@ def test_bad_settings_are_named_in_one_line(settings: dict, named: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_language_model_decides_between_words_that_sound_alike(tmp_path: FilePath) -> None:
+    """CTC hears both nearly as well; the file knows one of them, or one of them after the other."""
+    model, log_probs = make_model(decoder_layers=0), torch.full((1, 3, len(UNITS_WITH_SPACE)), -30.0)
+    [a, space, b] = UNITS_WITH_SPACE.encode("a b")
+    log_probs[0, [0, 1, 2], [a, space, a]] = -0.6
+    log_probs[0, 2, b] = -0.8
+    output = PathOutput(PATH, torch.zeros(1, 3, DIM), torch.tensor([3]), log_probs)
+    said = {}
+    for name, texts in {"alike": ["a a", "a b"], "after": ["a b", "a b", "b a"], "only": ["a"]}.items():
+        write_arpa(tmp_path / name, texts, 2)
+        decoding = Decoding("beam", ctc_weight=1.0, lm=str(tmp_path / name))
+        decoding.check(model, UNITS_WITH_SPACE)
+        [[ids]] = decoding(model, [output], UNITS_WITH_SPACE)
+        said[name] = UNITS_WITH_SPACE.decode(ids)
+    assert said == {"alike": "a a", "after": "a b", "only": "a a"}
+
+
+def test_a_language_model_that_cannot_be_used_is_refused_before_any_search(tmp_path: FilePath) -> None:
+    model = make_model(decoder_layers=0)
+    with pytest.raises(FoldError, match=r"greedy uses no language model, expected method=beam"):
+        Decoding(lm="lm.arpa")
+    with pytest.raises(FoldError, match="lm_weight is -1"):
+        Decoding("beam", lm="lm.arpa", lm_weight=-1.0)
+    with pytest.raises(FoldError, match=r"lm\.arpa: cannot be read \(No such file"):
+        Decoding("beam", ctc_weight=1.0, lm=str(tmp_path / "lm.arpa")).check(model, UNITS_WITH_SPACE)
+
+
 def test_a_decoder_is_asked_for_only_by_what_needs_one() -> None:
     model = make_model(decoder_layers=0)
     with pytest.raises(FoldError, match=r"ctc_weight is 0\.3: this model has no attention decoder"):
-        Decoding("beam").check(model)
+        Decoding("beam").check(model, UNITS)
     for decoding in (Decoding(), Decoding("beam", ctc_weight=1.0)):
-        decoding.check(model)
-        assert decoding(model, [make_output(model, [9])])
+        decoding.check(model, UNITS)
+        assert decoding(model, [make_output(model, [9])], UNITS)

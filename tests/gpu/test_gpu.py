@@ -19,6 +19,7 @@ from fold.models.foundation import Shape
 from fold.objective import JointObjective, Losses
 from fold.paths import PathSpace
 from fold.sampling import StepPaths
+from fold.text.units import CharUnits
 from fold.training.finite import FiniteUpdates
 
 pytestmark = pytest.mark.gpu
@@ -122,7 +123,8 @@ def test_decoding_works_on_the_device(method: str) -> None:
     decoding = Decoding(method=method, beam_size=2, ctc_weight=0.5)
     with torch.no_grad():
         outputs = [output for _, output in model.walk(waveforms.to(DEVICE), num_samples, PATHS)]
-        assert [len(found) for found in decoding(model, outputs)] == [3] * len(PATHS)
+        found = decoding(model, outputs, CharUnits("abcdefgh"))
+        assert [len(transcripts) for transcripts in found] == [3] * len(PATHS)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])

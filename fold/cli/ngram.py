@@ -1,0 +1,61 @@
+"""`fold ngram`: a language model of words, for decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fold import checkpoint
+from fold.cli.parser import OneLineErrors
+from fold.data.cache import ShardCache
+from fold.data.location import Location
+from fold.data.lookup import transcripts
+from fold.decoding.ngram import write_arpa
+from fold.errors import FoldError
+from fold.text.units import Units
+
+
+def run(arguments: list[str]) -> None:
+    """Parses the arguments of `estimate` and calls it."""
+    parser = OneLineErrors(prog="fold ngram", description="An n-gram language model of training transcripts.")
+    parser.add_argument("file", type=str, help="The ARPA file to write.")
+    parser.add_function_arguments(estimate, skip={"file"})
+    estimate(**parser.instantiate(parser.parse_args(arguments)))
+
+
+def estimate(
+    file: str,
+    ckpt_path: str,
+    order: int = 3,
+    texts: list[str] | None = None,
+    shards: str | None = None,
+    cache: str = "shards/cache",
+    cache_gigabytes: float = 50.0,
+) -> None:
+    """Writes an n-gram model of words, as a model's transcripts are written, for `decoding.lm`.
+
+    Args:
+        file: the ARPA file to write.
+        ckpt_path: a checkpoint of `fold fit`, whose way of writing words and whose training transcripts are taken.
+        order: most words of an n-gram.
+        texts: files of further sentences, one a line, in UTF-8.
+        shards: a prepared corpus, folder or URL; by default the one the model was trained on.
+        cache: folder for copies of the shards of a URL.
+        cache_gigabytes: what they may fill of the disk.
+    """
+    if order < 1:
+        raise FoldError(f"order is {order}: it must be at least 1")
+    _, description = checkpoint.load(Path(ckpt_path))
+    location = Location.of(shards or description.shards, ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
+    said = map(description.units.written, transcripts(location, location.index().splits["train"]))
+    sentences = [*said, *(line for text in texts or () for line in _lines(Path(text), description.units))]
+    num_words = write_arpa(Path(file), sentences, order)
+    print(f"{file}: {order}-grams of {num_words:,} words in {len(sentences):,} sentences")
+
+
+def _lines(file: Path, units: Units) -> Iterator[str]:
+    try:
+        with open(file, encoding="utf-8") as lines:
+            yield from map(units.written, lines)
+    except UnicodeDecodeError:
+        raise FoldError(f"texts: {file} is not UTF-8 text") from None
