@@ -4,7 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -63,6 +63,8 @@ class Corpus(ABC):
     """Whether its recordings stay where they are, in shards of somebody else's; its recipes are then `InPlace`."""
     listing: ClassVar[tuple[str, ...]] = ()
     """Settings that only choose what is listed: how a recipe is rendered does not depend on them."""
+    added: ClassVar[tuple[str, ...]] = ()
+    """Settings younger than corpora that are prepared: these stay good as long as the settings have their defaults."""
     layout: ClassVar[str] = ""
     """The folder layout this corpus reads, for the message about a missing or wrong root."""
 
@@ -116,9 +118,10 @@ class Corpus(ABC):
         return type(self).__name__
 
     def describe(self) -> dict[str, Any]:
-        """Return class and settings as plain JSON values."""
+        """Return class and settings as plain JSON values, without the `added` ones that have their defaults."""
         assert is_dataclass(self)
-        settings = asdict(self)
+        unchanged = {field.name for field in fields(self) if field.default == getattr(self, field.name)}
+        settings = {name: value for name, value in asdict(self).items() if name not in unchanged & set(self.added)}
         if "random_seed" in settings:  # so called since shards exist that their settings name by `seed`
             settings["seed"] = settings.pop("random_seed")
         # Through JSON, so that a tuple compares equal to the list it is read back as.

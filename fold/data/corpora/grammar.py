@@ -91,6 +91,16 @@ def sentence(rng: np.random.Generator) -> str:
     return _expand("<command>", rng)
 
 
+def few_words(rng: np.random.Generator) -> str:
+    """Draw 1 to 7 words: as often neighbours in a command as digits."""
+    number = int(rng.integers(1, 8))
+    if rng.random() < 0.5:
+        return _expand(" ".join(["<digit>"] * number), rng)
+    words = sentence(rng).split()
+    first = int(rng.integers(max(1, len(words) - number + 1)))
+    return " ".join(words[first : first + number])
+
+
 def vocabulary() -> list[str]:
     """Return every word a command can hold, sorted."""
     text = " ".join(alternative for rule in RULES.values() for alternative in rule)

@@ -21,4 +21,5 @@ def test_descriptions_tell_settings_apart():
         "settings": {"hours": 2.0, "dev_utterances": 300, "test_utterances": 600, "seed": 1},
     }
     assert Commands(random_seed=2).describe() != Commands().describe()
+    assert Commands(parts=0.5).describe()["settings"]["parts"] == 0.5  # added later: it must not change the default's
     assert FSDD().describe() != Commands().describe()
