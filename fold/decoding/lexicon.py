@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,8 @@ from torch import Tensor
 from fold.decoding.ngram import BEGIN, END, UNKNOWN, History, NGram, read_arpa
 from fold.errors import FoldError
 from fold.text.units import CharUnits, Units
+
+log = logging.getLogger(__name__)
 
 SPACE = " "
 ENDS = -1  # stands behind the last unit of a spelling
@@ -33,9 +36,12 @@ class Lexicon:
         self.ngram, self.num_units, self.end = ngram, len(units), units.eos
         [self.space] = units.encode(SPACE)
         words = [word for word in ngram.words if word not in (BEGIN, END, UNKNOWN)]
-        spelled = _spelled(ngram, words, units)
+        spelled, left_out = _spelled(ngram, words, units)
         if not spelled:
             raise FoldError(f"{name}: the model can write none of its {len(words)} words")
+        if left_out:
+            told = f"{name}: the model cannot write {len(left_out)} of its {len(words)} words, such as '{left_out[0]}'"
+            log.warning(f"{told}, and never finds them")
         spellings = sorted(spelled)
         self.words = np.array([spelled[spelling] for spelling in spellings])
         longest = max(map(len, spellings))
@@ -55,17 +61,19 @@ class Lexicon:
         return column[starts], first + starts
 
 
-def _spelled(ngram: NGram, words: list[str], units: CharUnits) -> dict[tuple[int, ...], int]:
-    """Each spelling, and the word that has it: the likeliest, if several are written alike."""
+def _spelled(ngram: NGram, words: list[str], units: CharUnits) -> tuple[dict[tuple[int, ...], int], list[str]]:
+    """Each spelling, and the word that has it: the likeliest, if several are written alike. Then the words without."""
     alone, indices = ngram.after(()), {word: index for index, word in enumerate(ngram.words)}
     found: dict[tuple[int, ...], int] = {}
+    left_out = []
     for word in words:
         index, written = indices[word], units.written(word)
         spelling = tuple(units.encode(written))
-        usable = spelling and units.unk not in spelling and SPACE not in written
-        if usable and (spelling not in found or alone[index] > alone[found[spelling]]):
+        if not spelling or units.unk in spelling or SPACE in written:
+            left_out.append(word)
+        elif spelling not in found or alone[index] > alone[found[spelling]]:
             found[spelling] = index
-    return found
+    return found, left_out
 
 
 @lru_cache(maxsize=4)

@@ -83,14 +83,15 @@ def test_what_spells_no_word_is_ruled_out(tmp_path: Path) -> None:
     assert torch.isinf(after_a_space.scores[0, 0, END])
 
 
-def test_words_are_spelled_as_the_model_writes_them(tmp_path: Path) -> None:
-    """Capitals of the file are read as the units have them; words with other characters are left out."""
+def test_words_are_spelled_as_the_model_writes_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Capitals of the file are read as the units have them; words with other characters are left out, and told."""
     units = CharUnits(" ab", Normaliser())
     lexicon = Lexicon(model_of(tmp_path, ["AB b", "Ab ab", "xy a", "B!"]), units)
     assert [units.decode([unit for unit in row if unit >= 0]) for row in lexicon.spellings.tolist()] == ["a", "ab", "b"]
     alone = lexicon.ngram.after(())
     alike = [alone[lexicon.ngram.words.index(word)] for word in ("AB", "Ab", "ab")]
     assert alone[lexicon.words[1]] == max(alike)
+    assert "cannot write 1 of its 7 words, such as 'xy', and never finds them" in caplog.text
 
 
 def test_units_that_cannot_spell_are_refused_in_a_line(tmp_path: Path) -> None:
