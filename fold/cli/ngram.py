@@ -9,7 +9,7 @@ from fold import checkpoint
 from fold.cli.parser import OneLineErrors
 from fold.data.cache import ShardCache
 from fold.data.location import Location
-from fold.data.lookup import transcripts
+from fold.data.lookup import transcripts_of
 from fold.decoding.ngram import write_arpa
 from fold.errors import FoldError
 from fold.text.units import Units
@@ -27,6 +27,7 @@ def estimate(
     file: str,
     ckpt_path: str,
     order: int = 3,
+    transcripts: bool = True,
     texts: list[str] | None = None,
     shards: str | None = None,
     cache: str = "shards/cache",
@@ -36,19 +37,23 @@ def estimate(
 
     Args:
         file: the ARPA file to write.
-        ckpt_path: a checkpoint of `fold fit`, whose way of writing words and whose training transcripts are taken.
+        ckpt_path: a checkpoint of `fold fit`, which says how words are written.
         order: most words of an n-gram.
+        transcripts: take those of its training split; false for texts alone.
         texts: files of further sentences, one a line, in UTF-8.
-        shards: a prepared corpus, folder or URL; by default the one the model was trained on.
+        shards: the prepared corpus, folder or URL, of the transcripts; by default the one the model was trained on.
         cache: folder for copies of the shards of a URL.
         cache_gigabytes: what they may fill of the disk.
     """
     if order < 1:
         raise FoldError(f"order is {order}: it must be at least 1")
     _, description = checkpoint.load(Path(ckpt_path))
-    location = Location.of(shards or description.shards, ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
-    said = map(description.units.written, transcripts(location, location.index().splits["train"]))
-    sentences = [*said, *(line for text in texts or () for line in _lines(Path(text), description.units))]
+    sentences: list[str] = []
+    if transcripts:
+        location = Location.of(shards or description.shards, ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
+        sentences += map(description.units.written, transcripts_of(location, location.index().splits["train"]))
+    for text in texts or ():
+        sentences += _lines(Path(text), description.units)
     num_words = write_arpa(Path(file), sentences, order)
     print(f"{file}: {order}-grams of {num_words:,} words in {len(sentences):,} sentences")
 

@@ -22,7 +22,7 @@ from fold.errors import FoldError
 from fold.text.units import Units, units_from_dict
 
 
-def transcripts(location: Location, split: Split) -> Iterator[str]:
+def transcripts_of(location: Location, split: Split) -> Iterator[str]:
     """Those of a split, as its shards have them, without reading the audio.
 
     Raises FoldError for a shard that cannot be read.

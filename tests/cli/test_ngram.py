@@ -41,6 +41,9 @@ def test_training_transcripts_and_other_texts_become_a_model(checkpoint: Path, f
     Path("more.txt").write_text("AB ba!\nba c\n")
     fold_command("ngram", "lm.arpa", "--ckpt_path", checkpoint, "--texts=[more.txt]")
     assert sorted(read_arpa("lm.arpa").words) == ["</s>", "<s>", "a", "ab", "b", "ba", "c", "d"]  # as they are written
+    done = fold_command("ngram", "lm.arpa", "--ckpt_path", checkpoint, "--texts=[more.txt]", "--transcripts=false")
+    assert sorted(read_arpa("lm.arpa").words) == ["</s>", "<s>", "ab", "ba", "c"]
+    assert done.stdout == "lm.arpa: 3-grams of 4 words in 2 sentences\n"
 
 
 def test_a_search_with_the_file_finds_its_words_only(checkpoint: Path, fold_command: Command, tmp_path: Path) -> None:
@@ -59,6 +62,7 @@ def test_a_search_with_the_file_finds_its_words_only(checkpoint: Path, fold_comm
     ("command", "named"),
     [
         (["ngram", "lm.arpa", "--order=0"], "order is 0: it must be at least 1"),
+        (["ngram", "lm.arpa", "--transcripts=false"], "no words: expected texts that have some"),
         (["ngram", "lm.arpa", "--texts=[latin.txt]"], "latin.txt is not UTF-8 text"),
         (["ngram", "lm.arpa", "--texts=[none.txt]"], "none.txt: No such file"),
         (["ngram", "lm.arpa", "--shards=nowhere"], "nowhere"),
