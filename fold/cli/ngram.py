@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from fold import checkpoint
@@ -12,7 +11,6 @@ from fold.data.location import Location
 from fold.data.lookup import transcripts_of
 from fold.decoding.ngram import write_arpa
 from fold.errors import FoldError
-from fold.text.units import Units
 
 
 def run(arguments: list[str]) -> None:
@@ -51,16 +49,16 @@ def estimate(
     sentences: list[str] = []
     if transcripts:
         location = Location.of(shards or description.shards, ShardCache(Path(cache), round(cache_gigabytes * 1e9)))
-        sentences += map(description.units.written, transcripts_of(location, location.index().splits["train"]))
+        sentences += transcripts_of(location, location.index().splits["train"])
     for text in texts or ():
-        sentences += _lines(Path(text), description.units)
+        sentences += _lines(Path(text))
+    sentences = list(filter(None, map(description.units.written, sentences)))
     num_words = write_arpa(Path(file), sentences, order)
     print(f"{file}: {order}-grams of {num_words:,} words in {len(sentences):,} sentences")
 
 
-def _lines(file: Path, units: Units) -> Iterator[str]:
+def _lines(file: Path) -> list[str]:
     try:
-        with open(file, encoding="utf-8") as lines:
-            yield from map(units.written, lines)
+        return file.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
         raise FoldError(f"texts: {file} is not UTF-8 text") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -51,8 +52,8 @@ class Decoding:
             raise FoldError(f"beam_size is {self.beam_size}: it must be at least 1")
         if not 0 <= self.ctc_weight <= 1:
             raise FoldError(f"ctc_weight is {self.ctc_weight}: it must be between 0 (attention only) and 1 (CTC only)")
-        if not self.lm_weight >= 0:
-            raise FoldError(f"lm_weight is {self.lm_weight}: it must be 0 or more")
+        if not 0 <= self.lm_weight < math.inf:
+            raise FoldError(f"lm_weight is {self.lm_weight}: it must be 0 or more, and finite")
         if self.lm is not None and self.method != "beam":
             raise FoldError(f"lm is {self.lm}: the method {self.method} uses no language model, expected method=beam")
 

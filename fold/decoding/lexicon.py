@@ -35,7 +35,7 @@ class Lexicon:
             )
         self.ngram, self.num_units, self.end = ngram, len(units), units.eos
         [self.space] = units.encode(SPACE)
-        words = [word for word in ngram.words if word not in (BEGIN, END, UNKNOWN)]
+        words = [word for word in ngram.words if word.lower() not in (BEGIN, END, UNKNOWN)]
         spelled, left_out = _spelled(ngram, words, units)
         if not spelled:
             raise FoldError(f"{name}: the model can write none of its {len(words)} words")
@@ -78,6 +78,7 @@ def _spelled(ngram: NGram, words: list[str], units: CharUnits) -> tuple[dict[tup
 
 @lru_cache(maxsize=4)
 def _lexicon(file: str, changed: int, units: Units) -> Lexicon:
+    """changed: when; a file that was written anew is another."""
     return Lexicon(read_arpa(file), units, f"language model {file}")
 
 
@@ -88,8 +89,8 @@ def lexicon_of(file: str, units: Units) -> Lexicon:
 
 
 @dataclass(frozen=True)
-class Spelt:
-    """A hypothesis.
+class Partial:
+    """A hypothesis, whose last word is not yet complete.
 
     Attributes:
         so_far: log probability of its whole words.
@@ -110,7 +111,7 @@ class LexiconState:
     """Hypotheses of a batch; None for one that is no spelling. scores: (batch, hyps, units) float64, the log
     probability of the whole words and of the likeliest word that goes on with a unit."""
 
-    hyps: list[list[Spelt | None]]
+    hyps: list[list[Partial | None]]
     scores: Tensor
 
 
@@ -131,7 +132,7 @@ class LexiconScorer:
 
     def start(self) -> LexiconState:
         """One hypothesis an utterance, without units."""
-        none = Spelt(0.0, self.lexicon.ngram.start(), 0, len(self.lexicon.words), 0)
+        none = Partial(0.0, self.lexicon.ngram.start(), 0, len(self.lexicon.words), 0)
         state = self._state([[none] for _ in range(self.batch)])
         state.scores[..., self.lexicon.end] = self.lexicon.after(none.history)[1]  # nothing was said
         return state
@@ -145,7 +146,7 @@ class LexiconScorer:
             ]
         )
 
-    def _extended(self, hyp: Spelt | None, unit: int) -> Spelt | None:
+    def _extended(self, hyp: Partial | None, unit: int) -> Partial | None:
         if hyp is None:
             return None
         lexicon = self.lexicon
@@ -158,11 +159,11 @@ class LexiconScorer:
         if wanted == ENDS:
             history = lexicon.ngram.known((*hyp.history, int(lexicon.words[first])))
             so_far = hyp.so_far + float(lexicon.after(hyp.history)[0][first])
-            return Spelt(so_far, history, 0, len(lexicon.words), 0)
+            return Partial(so_far, history, 0, len(lexicon.words), 0)
         last = int(starts[place + 1]) if place + 1 < len(starts) else hyp.last
-        return Spelt(hyp.so_far, hyp.history, first, last, hyp.position + 1)
+        return Partial(hyp.so_far, hyp.history, first, last, hyp.position + 1)
 
-    def _state(self, hyps: list[list[Spelt | None]]) -> LexiconState:
+    def _state(self, hyps: list[list[Partial | None]]) -> LexiconState:
         scores = np.full((len(hyps), len(hyps[0]), self.lexicon.num_units), -np.inf)
         for of, row in zip(hyps, scores, strict=True):
             for hyp, found in zip(of, row, strict=True):
@@ -170,14 +171,14 @@ class LexiconScorer:
                     found[:] = hyp.so_far + self._next(hyp)
         return LexiconState(hyps, torch.from_numpy(scores).to(self.device))
 
-    def _next(self, hyp: Spelt) -> np.ndarray:
+    def _next(self, hyp: Partial) -> np.ndarray:
         """Log probability of what may follow a hypothesis, beyond its whole words: (units,)."""
         key = hyp.history, hyp.first, hyp.position
         if key not in self._ahead:
             self._ahead[key] = self._looked_ahead(hyp)
         return self._ahead[key]
 
-    def _looked_ahead(self, hyp: Spelt) -> np.ndarray:
+    def _looked_ahead(self, hyp: Partial) -> np.ndarray:
         lexicon = self.lexicon
         found = np.full(lexicon.num_units, -np.inf)
         log_probs, _ = lexicon.after(hyp.history)

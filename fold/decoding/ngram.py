@@ -6,6 +6,7 @@ import gzip
 import io
 import math
 import os
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -70,17 +71,17 @@ def read_arpa(file: str | os.PathLike[str]) -> NGram:
     try:
         with (gzip.open if str(file).endswith(".gz") else open)(file, "rt", encoding="utf-8") as lines:
             return _parsed(lines)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise FoldError(
             f"language model {file}: cannot be read ({getattr(error, 'strerror', None) or error})"
         ) from None
-    except (ValueError, KeyError, StopIteration) as error:
+    except (ValueError, LookupError, StopIteration) as error:
         reason = f": {error}" if str(error) else ""
         raise FoldError(f"language model {file}: no complete ARPA file of n-grams (text){reason}") from None
 
 
 def _parsed(lines: Iterable[str]) -> NGram:
-    """Raises ValueError, KeyError or StopIteration for what is no ARPA file."""
+    """Raises ValueError, LookupError or StopIteration for what is no ARPA file."""
     stripped = (line.strip() for line in lines)
     next(line for line in stripped if line == "\\data\\")
     counts = [int(line.split("=")[1]) for line in _section(stripped)]

@@ -38,7 +38,7 @@ def test_training_transcripts_and_other_texts_become_a_model(checkpoint: Path, f
     words = read_arpa("lm.arpa").words
     assert sorted(words) == ["</s>", "<s>", *TONES]
     assert done.stdout.startswith("lm.arpa: 2-grams of") and done.stdout.endswith("in 200 sentences\n")
-    Path("more.txt").write_text("AB ba!\nba c\n")
+    Path("more.txt").write_text("AB ba!\n\nba c\n...\n")  # lines without words are no sentences
     fold_command("ngram", "lm.arpa", "--ckpt_path", checkpoint, "--texts=[more.txt]")
     assert sorted(read_arpa("lm.arpa").words) == ["</s>", "<s>", "a", "ab", "b", "ba", "c", "d"]  # as they are written
     done = fold_command("ngram", "lm.arpa", "--ckpt_path", checkpoint, "--texts=[more.txt]", "--transcripts=false")

@@ -201,8 +201,9 @@ def test_a_language_model_that_cannot_be_used_is_refused_before_any_search(tmp_p
     model = make_model(decoder_layers=0)
     with pytest.raises(FoldError, match=r"greedy uses no language model, expected method=beam"):
         Decoding(lm="lm.arpa")
-    with pytest.raises(FoldError, match="lm_weight is -1"):
-        Decoding("beam", lm="lm.arpa", lm_weight=-1.0)
+    for weight in (-1.0, float("inf"), float("nan")):
+        with pytest.raises(FoldError, match=f"lm_weight is {weight}"):
+            Decoding("beam", lm="lm.arpa", lm_weight=weight)
     with pytest.raises(FoldError, match=r"lm\.arpa: cannot be read \(No such file"):
         Decoding("beam", ctc_weight=1.0, lm=str(tmp_path / "lm.arpa")).check(model, UNITS_WITH_SPACE)
 

@@ -94,6 +94,13 @@ def test_words_are_spelled_as_the_model_writes_them(tmp_path: Path, caplog: pyte
     assert "cannot write 1 of its 7 words, such as 'xy', and never finds them" in caplog.text
 
 
+def test_the_unknown_word_of_a_file_is_never_said(tmp_path: Path) -> None:
+    """However it is written: as a word it would be read as 'unk'."""
+    model_of(tmp_path, ["ab <UNK> b", "<unk> ab"])
+    lexicon = Lexicon(read_arpa(tmp_path / "lm.arpa"), CharUnits(" abknu", Normaliser()))
+    assert len(lexicon.words) == 2
+
+
 def test_units_that_cannot_spell_are_refused_in_a_line(tmp_path: Path) -> None:
     model = model_of(tmp_path)
     pieces = SentencePieceUnits.train(["ab ba ab", "b a ab ba"], 8)

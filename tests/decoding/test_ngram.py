@@ -97,6 +97,7 @@ def test_training_text_is_likelier_the_longer_the_histories(tmp_path: Path) -> N
         (BIGRAMS.replace("-0.6\tred", "-0.6\tpurple").encode(), "purple"),
         (BIGRAMS.replace("-0.4\tred", "-0.4\tred red red").encode(), "expected 1 words"),
         (BIGRAMS.replace("<s>", "start").encode(), "no <s>"),
+        (BIGRAMS.replace("ngram 2=4", "ngram 2").encode(), "no complete ARPA file"),
     ],
 )
 def test_what_is_no_arpa_file_is_refused_in_a_line(tmp_path: Path, content: bytes, named: str) -> None:
@@ -111,6 +112,11 @@ def test_missing_files_and_empty_texts_are_refused(tmp_path: Path) -> None:
         read_arpa(tmp_path / "lm.arpa")
     with pytest.raises(FoldError, match=r"lm\.arpa\.gz: cannot be read"):
         (tmp_path / "lm.arpa.gz").write_bytes(gzip.compress(BIGRAMS.encode())[:-20])
+        read_arpa(tmp_path / "lm.arpa.gz")
+    with pytest.raises(FoldError, match=r"lm\.arpa\.gz: cannot be read"):
+        packed = bytearray(gzip.compress(BIGRAMS.encode()))
+        packed[15:40] = bytes(25)
+        (tmp_path / "lm.arpa.gz").write_bytes(packed)
         read_arpa(tmp_path / "lm.arpa.gz")
     with pytest.raises(FoldError, match="no words"):
         write_arpa(tmp_path / "lm.arpa", ["", " "], 3)

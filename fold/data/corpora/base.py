@@ -120,8 +120,8 @@ class Corpus(ABC):
     def describe(self) -> dict[str, Any]:
         """Return class and settings as plain JSON values, without the `added` ones that have their defaults."""
         assert is_dataclass(self)
-        unchanged = {field.name for field in fields(self) if field.default == getattr(self, field.name)}
-        settings = {name: value for name, value in asdict(self).items() if name not in unchanged & set(self.added)}
+        as_before = {field.name: field.default for field in fields(self) if field.name in self.added}
+        settings = {name: value for name, value in asdict(self).items() if (name, value) not in as_before.items()}
         if "random_seed" in settings:  # so called since shards exist that their settings name by `seed`
             settings["seed"] = settings.pop("random_seed")
         # Through JSON, so that a tuple compares equal to the list it is read back as.

@@ -20,7 +20,7 @@ class Commands(Synthetic):
     Voices and sentences of the test are new: no split shares a voice variant or a sentence with another.
 
     Args:
-        hours: Training speech, to within a few percent if all of it is whole commands.
+        hours: Training speech, to within a few percent.
         dev_utterances: Size of the dev split.
         test_utterances: Size of the test split.
         random_seed: Of sentences, voices, rates, noises and levels.
