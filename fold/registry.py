@@ -73,8 +73,9 @@ def import_offered() -> None:
 
     Raises FoldError for an entry point that cannot be loaded.
     """
+    installed = entry_points()  # once for all groups: it reads the metadata of every installed package
     for registry in _registries:
-        for entry in registry.offered():
+        for entry in installed.select(group=registry.group):
             _load(entry)
 
 

@@ -23,8 +23,11 @@ from fold.text.units import CharUnits
 Command = Callable[..., Finished]
 BATCH_SECONDS = 4.0
 MOST_BATCHES = 2  # of an update: each costs a second
-SLOW = (  # sweeps over 24 to 48 layers, and what the folded experiments that build on it do, too
+SLOW = (  # sweeps over 24 to 48 layers, and what smaller experiments or those that build on it do, too
     "mms_fold",
+    "w2v_bert_fold",
+    "hubert_large_fold",
+    "conformer_fold_librispeech960",
     "distilhubert",
     "lighthubert",
     "unispeech_fold",

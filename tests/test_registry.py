@@ -51,10 +51,8 @@ def test_an_architecture_of_ones_own_is_trained_and_loaded_by_another_process(
     assert trained.returncode == 0, trained.stderr
     rows = read_record(tmp_path / "run" / "depth_sweep.json").rows  # the sweep after training loads the checkpoint
 
-    imported = run(tmp_path, *SWEEP, code="import mine")
+    imported = run(tmp_path, "--version", code="import mine, fold; fold.load('run/checkpoints/last.ckpt')")
     assert imported.returncode == 0, imported.stderr
-    swept = read_record(tmp_path / "out" / "depth_sweep.json").rows
-    assert [row.wer for row in swept] == pytest.approx([row.wer for row in rows if row.canonical])
 
     offered = tmp_path / "mine-1.0.dist-info"
     offered.mkdir()
@@ -62,6 +60,8 @@ def test_an_architecture_of_ones_own_is_trained_and_loaded_by_another_process(
     (offered / "entry_points.txt").write_text(ENTRY_POINTS)
     installed = run(tmp_path, *SWEEP)
     assert installed.returncode == 0, installed.stderr
+    swept = read_record(tmp_path / "out" / "depth_sweep.json").rows
+    assert [row.wer for row in swept] == pytest.approx([row.wer for row in rows if row.canonical])
 
 
 def test_a_name_imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

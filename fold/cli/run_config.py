@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ WANDB_ID = "wandb_id"  # in a checkpoint
 
 def run_settings(parser: LightningArgumentParser, config: Any) -> dict[str, Any]:
     """What a run computes, without where it leaves its files."""
-    dumped = yaml.safe_load(parser.dump(config, skip_unset=False))
+    dumped = yaml.safe_load(parser.dump(config, skip_unset=False, skip_validation=True))  # it has been parsed
     kept = {name: dumped[name] for name in ("experiment", "random_seed", "init_from", "model", "data", "trainer")}
     kept["trainer"] = {k: v for k, v in kept["trainer"].items() if k not in ("logger", "default_root_dir")}
     return kept
@@ -30,6 +31,11 @@ def run_settings(parser: LightningArgumentParser, config: Any) -> dict[str, Any]
 
 class SaveRunConfig(SaveConfigCallback):
     """Writes the resolved configuration to the run folder, to W&B and into checkpoints."""
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What the run computes: the same in each of its checkpoints."""
+        return run_settings(self.parser, self.config)
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         if stage != "fit":
@@ -45,7 +51,8 @@ class SaveRunConfig(SaveConfigCallback):
         wandb_run.log_config(trainer, self.config.as_dict())
         file = Path(self.config.run_dir) / "config.yaml"
         if stage == "fit" or not file.exists():  # an evaluation in a run's folder leaves its configuration alone
-            config = yaml.safe_load(self.parser.dump(wandb_run.without_run(self.config), skip_unset=False))
+            told = wandb_run.without_run(self.config)
+            config = yaml.safe_load(self.parser.dump(told, skip_unset=False, skip_validation=True))
             for name in ("ckpt_path", "allow_changes") if stage == "fit" else ():  # of going on with this run
                 del config[name]
             for part in (config["data"], config["model"]):
@@ -55,7 +62,7 @@ class SaveRunConfig(SaveConfigCallback):
             file.write_text(yaml.safe_dump(run_folder.without_place(config, self.config.run_dir), sort_keys=False))
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        checkpoint[CONFIG] = yaml.safe_dump(run_settings(self.parser, self.config))
+        checkpoint[CONFIG] = yaml.safe_dump(self.settings)
         checkpoint[WANDB_ID] = wandb_run.run_id(trainer)
 
     def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
@@ -66,9 +73,7 @@ class SaveRunConfig(SaveConfigCallback):
             move_to(checkpoint, step, trainer.accumulate_grad_batches)
         if CONFIG not in checkpoint:
             return
-        before, now = (
-            current_names(each) for each in (yaml.safe_load(checkpoint[CONFIG]), run_settings(self.parser, self.config))
-        )
+        before, now = (current_names(each) for each in (yaml.safe_load(checkpoint[CONFIG]), self.settings))
         _check_optimizer(before, now)
         if trainer.is_global_zero:
             for line in differences(before, now):

@@ -95,6 +95,9 @@ class FoldCLI(LightningCLI):
             raise FoldError(f"random_seed is {self.config.random_seed}: expected a number from 0 to {2**32 - 1}")
         lightning.seed_everything(self.config.random_seed, workers=True, verbose=False)
 
+    def _dump_config(self) -> None:  # of LightningCLI, for save_hyperparameters, which neither model nor data call
+        self.config_dump: dict[str, Any] = {}
+
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """As LightningCLI, but `--ckpt_path last` becomes a file, and a run's folder is not given to another."""
         super().parse_arguments(parser, args)
@@ -152,14 +155,15 @@ class FoldCLI(LightningCLI):
             self.config.trainer.precision = default_precision(str(self.config.trainer.accelerator))
 
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        settings = run_settings(self.parser, self.config)
         if self.held_settings is not None:
-            settings, changeable = run_settings(self.parser, self.config), self.model.network.CHANGEABLE
+            changeable = self.model.network.CHANGEABLE
             run_folder.check_same_run(
                 self.config.run_dir, self.held_settings, settings, changeable, self.config.allow_changes
             )
         bars = [StepProgress()] if self.config.trainer.enable_progress_bar is not False else []
         wandb_run.set_up(self.config.trainer.logger, self.config.offline)
-        kept = RunSettings(run_settings(self.parser, self.config))
+        kept = RunSettings(settings)
         always = [*bars, Narration(), kept, EndTogether(), TrainingTime(), Throughput()]
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": always}
         trainer = super().instantiate_trainer(plugins=self._plugins(), **kwargs)

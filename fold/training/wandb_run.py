@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -10,7 +11,6 @@ import wandb
 from jsonargparse import Namespace
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
-from matplotlib.figure import Figure
 
 from fold.data.faults import FaultCounts
 from fold.report.record import Record
@@ -40,19 +40,19 @@ def log_config(trainer: lightning.Trainer, config: dict[str, Any]) -> None:
         run.config.update(config, allow_val_change=True)
 
 
-def log_sweep(trainer: lightning.Trainer, record: Record, figure: Figure) -> None:
+def log_sweep(trainer: lightning.Trainer, record: Record, figure: Path) -> None:
     """Puts a depth sweep into the run.
 
-    A table with a row per path, its figure, a chart of WER against depth, transcripts that differ from what was said,
-    and scalars under `by_depth/` (of several subsets `by_depth/<subset>/`) logged once per depth, with `by_depth/depth`
-    as their axis: charts of them overlay runs.
+    A table with a row per path, its figure (a PNG file), a chart of WER against depth, transcripts that differ from
+    what was said, and scalars under `by_depth/` (of several subsets `by_depth/<subset>/`) logged once per depth, with
+    `by_depth/depth` as their axis: charts of them overlay runs.
     """
     for run in _runs(trainer):
         table = wandb.Table(columns=list(COLUMNS), data=[list(dataclasses.astuple(row)) for row in record.rows])
         run.log(
             {
                 "test/depth_sweep": table,
-                "test/depth_sweep_figure": wandb.Image(figure),
+                "test/depth_sweep_figure": wandb.Image(str(figure)),
                 "test/wer_by_depth": _line(record),
                 "test/transcripts": wandb.Table(*_transcripts(record)),
             }

@@ -2,10 +2,12 @@
 
 import importlib.util
 import inspect
+import io
 import os
 import re
 import shlex
 import subprocess
+from contextlib import redirect_stdout
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-from fold.cli import COMMANDS, train
+from fold.cli import COMMANDS, main, train
 from fold.decoding.decode import Decoding
 from fold.report.archive import read_archive, split_path
 
@@ -40,10 +42,16 @@ OF_DECODING = {f"--decoding.{setting.name}" for setting in fields(Decoding)}  # 
 
 
 @cache
-def output_of(program: str, *arguments: str) -> str:
-    done = subprocess.run([REPOSITORY / ".venv/bin" / program, *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def output_of(*arguments: str) -> str:
+    """What `fold` prints."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        try:
+            status = main(list(arguments))
+        except SystemExit as helped:
+            status = helped.code
+    assert status == 0
+    return printed.getvalue()
 
 
 @pytest.mark.parametrize("command", dict.fromkeys(command for page in [*TYPED, *HEADED] for command in commands(page)))
@@ -62,13 +70,13 @@ def test_command_of_a_page_parses(command: str) -> None:
         options = [option for option in options if not option.startswith("--trainer.devices")]
         train.build("fit", [*options, "--trainer.accelerator=cpu"])
     elif words[1].startswith("-"):
-        assert output_of("fold", *words[1:])
+        assert output_of(*words[1:])
     else:
         assert words[1] in COMMANDS
         target = re.findall(r"--to[= ][\w-]+", command)
         assert bool(target) == (words[1] == "export")
         for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
-            told = output_of("fold", words[1], *" ".join(target).split(), "--help-all")
+            told = output_of(words[1], *" ".join(target).split(), "--help-all")
             assert option in told or option in OF_DECODING, option
         for inside in filter(None, (split_path(REPOSITORY / word.split("=")[-1]) for word in words[2:])):
             assert read_archive(inside[0]).names(inside[1])

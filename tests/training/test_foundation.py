@@ -27,7 +27,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory, tones_config: Path) -> 
     write(source, "wav2vec2-large")
     settings = json.loads((source / "preprocessor_config.json").read_text())
     (source / "preprocessor_config.json").write_text(json.dumps({**settings, "sampling_rate": SAMPLE_RATE}))
-    data_and_trainer = tones_config.read_text().split("data:")[1]
+    data_and_trainer = tones_config.read_text().split("data:")[1].replace("batch_seconds: 20.0", "batch_seconds: 5.0")
     file = folder / "foundation.yaml"
     file.write_text(f"""
 experiment: foundation
@@ -88,7 +88,7 @@ def test_two_processes_freeze_and_thaw(experiment: Path, fold_process: Command, 
     """Ranks wait for a gradient of each parameter, or of none."""
     freeze = (FREEZE[0], "--trainer.callbacks.steps=2")
     checkpoints = "--checkpoint.every_minutes=0"  # each update
-    options = ("--trainer.devices=2", "--data.batch_seconds=5", "--trainer.max_steps=3", checkpoints, "--run_dir=run")
+    options = ("--trainer.devices=2", "--trainer.max_steps=3", checkpoints, "--run_dir=run")
     fold_process(tmp_path, "fit", f"--config={experiment}", *freeze, *options)
     folder = tmp_path / "run" / "checkpoints"
     frozen, description = checkpoint.load(folder / "last-1.ckpt")

@@ -151,7 +151,8 @@ class DepthSweep(lightning.Callback):
         write_sweep(self.rows, self.folder / "depth_sweep.csv")
         write_record(record, self.folder / "depth_sweep.json")
         title = f"{self.experiment}: WER by executed depth"
-        figure = plot_sweep(self.rows, self.folder / "depth_sweep.png", title, self.baselines)
+        figure = self.folder / "depth_sweep.png"
+        plot_sweep(self.rows, figure, title, self.baselines)
         wandb_run.log_sweep(trainer, record, figure)
 
 
