@@ -28,7 +28,8 @@ setup: $(READY)  ## make .venv from pyproject.toml and constraints.txt
 $(READY): pyproject.toml constraints.txt
 	@echo "installing into $(VENV): 7 GB, most of it PyTorch with CUDA (see docs/install.md for less)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[dev,docs]"
+	@$(BIN)/python -m compileall -qq -j 0 "$(CURDIR)/$(VENV)/lib"; true  # on all cores, where pip takes one; some files are templates
 	@touch $@
 
 train: known $(READY)  ## train EXP on DATA (ROOT=its folder, ARGS="overrides"; RESUME=1 goes on), sweep its depths

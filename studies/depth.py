@@ -19,13 +19,13 @@ from studies.results_page import (
     rates_table,
     update_pages,
 )
-from studies.runs import Run, options_of, train_all
+from studies.runs import GROWTH, UPDATES_1800, Run, options_of, train_all
 
 STUDY = "depth"
 SEEDS = (1, 2, 3)
-RATES = {"commands": (8e-3,), "sentences": (2e-3, 4e-3, 8e-3)}  # of `commands`: the default, chosen on dev
+RATES = {"commands": (8e-3,), "sentences": (2e-3, 4e-3, 8e-3)}  # of `commands`: for 1,800 updates, chosen on dev
 RECIPES: dict[str, tuple[str, ...]] = {
-    "commands": (),
+    "commands": UPDATES_1800,
     # As much speech in smaller updates: after 750 of the default's, 8 layers had not left the plateau where CTC begins.
     "sentences": ("--data.update_seconds=25", "--trainer.max_steps=3600", "--trainer.val_check_interval=600"),
 }
@@ -34,7 +34,7 @@ FOLD, PHYSICAL = "conformer_fold", "conformer_physical"
 RIVALS = "studies.rivals"
 WIDE = ("--model.network.num_layers=4", "--model.network.dim=136", "--model.network.ffn_dim=544")
 SYSTEMS: dict[str, tuple[str, ...]] = {  # experiment, then its changes
-    "foldable": (FOLD,),
+    "foldable": (FOLD, GROWTH),
     **{f"physical {depth}": (PHYSICAL, f"--model.network.num_layers={depth}") for depth in DEPTHS},
     "early exit": (
         FOLD,

@@ -13,14 +13,14 @@ import sys
 
 from studies import depth
 from studies.results_page import TABLES, update_pages, variants_table
-from studies.runs import Run, options_of, train_methods
+from studies.runs import GROWTH, Run, options_of, train_methods
 
 STUDY, CORPUS = "methods", "sentences"
 VARIANTS, TEACHERS = "studies.variants", "studies.teachers"
 NETWORK, SAMPLER = "--model.network.class_path", "--model.sampler"
 NO_KL = "--model.objective.distillation.weight=0"
 BETWEEN = f"between: {{class_path: {VARIANTS}.BetweenRepeats, init_args: {{weight: 0.3}}}}"
-GROWTH = "growth: {alone: 0.25, grown: 0.6}"
+GROWN = "growth: {alone: 0.25, grown: 0.6}"
 
 
 def further(*terms: str) -> str:
@@ -33,7 +33,7 @@ def teacher(kind: str, **settings: float) -> str:
 
 
 def drawn(kind: str, num_paths: int) -> str:
-    return f"{SAMPLER}={{class_path: fold.sampling.{kind}, init_args: {{num_paths: {num_paths}, {GROWTH}}}}}"
+    return f"{SAMPLER}={{class_path: fold.sampling.{kind}, init_args: {{num_paths: {num_paths}, {GROWN}}}}}"
 
 
 METHODS: dict[str, tuple[str, ...]] = {  # what is changed
@@ -68,7 +68,7 @@ def methods() -> dict[str, list[Run]]:
     recipe = (*depth.RECIPES[CORPUS], f"--model.optimizer.init_args.lr={rate:g}")
     plain = [depth.run("foldable", CORPUS, seed, rate) for seed in depth.SEEDS]
     return {"foldable": plain} | {
-        name: [Run(STUDY, name, depth.FOLD, CORPUS, (*changes, *recipe), seed) for seed in depth.SEEDS]
+        name: [Run(STUDY, name, depth.FOLD, CORPUS, (GROWTH, *changes, *recipe), seed) for seed in depth.SEEDS]
         for name, changes in METHODS.items()
     }
 

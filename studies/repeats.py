@@ -10,7 +10,7 @@ docs/results/repeats.md. `--page-only` makes the table again, `--commands` print
 from __future__ import annotations
 
 from studies.results_page import TABLES, update_pages, variants_table
-from studies.runs import ADAMW, Run, options_of, train_methods
+from studies.runs import ADAMW, GROWTH, UPDATES_1800, Run, options_of, train_methods
 
 STUDY = "repeats"
 SEEDS = (1, 2, 3)
@@ -38,7 +38,10 @@ def main() -> None:
 def methods() -> dict[str, list[Run]]:
     """Runs by name, what they are compared with first."""
     return {
-        name: [Run(STUDY, name, "conformer_fold", "commands", (ADAMW, *changes), seed) for seed in SEEDS]
+        name: [
+            Run(STUDY, name, "conformer_fold", "commands", (GROWTH, *UPDATES_1800, ADAMW, *changes), seed)
+            for seed in SEEDS
+        ]
         for name, changes in METHODS.items()
     }
 
