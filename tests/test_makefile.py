@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-
 OF_TRANSFORMERS = re.compile(r"w2v-bert|w2v_bert|wav2vec2-conformer")  # families whose layers are theirs
 
 
