@@ -13,14 +13,13 @@ import sys
 
 from studies import depth
 from studies.results_page import TABLES, update_pages, variants_table
-from studies.runs import GROWTH, Run, options_of, train_methods
+from studies.runs import GROWN, GROWTH, Run, options_of, train_methods
 
 STUDY, CORPUS = "methods", "sentences"
 VARIANTS, TEACHERS = "studies.variants", "studies.teachers"
 NETWORK, SAMPLER = "--model.network.class_path", "--model.sampler"
 NO_KL = "--model.objective.distillation.weight=0"
 BETWEEN = f"between: {{class_path: {VARIANTS}.BetweenRepeats, init_args: {{weight: 0.3}}}}"
-GROWN = "growth: {alone: 0.25, grown: 0.6}"
 
 
 def further(*terms: str) -> str:
@@ -33,7 +32,7 @@ def teacher(kind: str, **settings: float) -> str:
 
 
 def drawn(kind: str, num_paths: int) -> str:
-    return f"{SAMPLER}={{class_path: fold.sampling.{kind}, init_args: {{num_paths: {num_paths}, {GROWN}}}}}"
+    return f"{SAMPLER}={{class_path: fold.sampling.{kind}, init_args: {{num_paths: {num_paths}, growth: {GROWN}}}}}"
 
 
 METHODS: dict[str, tuple[str, ...]] = {  # what is changed

@@ -29,7 +29,7 @@ from studies.results_page import (
     variants_in_short,
     variants_table,
 )
-from studies.runs import ADAMW, Run, fold, options_of, train_all
+from studies.runs import ADAMW, GROWTH, Run, fold, options_of, train_all
 
 STUDY = "study"
 UPDATES = {"fsdd": 1200, "commands": 2000}  # by corpus
@@ -41,7 +41,7 @@ SEARCHED = (4, 6, 8)  # layers of the individually trained models that learning 
 VARIANT = "--model.network.class_path=studies.variants"
 KL = "--model.objective.distillation"
 SAMPLER = "--model.sampler"
-GROWTH, NO_GROWTH = f"{SAMPLER}.growth={{alone: 0.25, grown: 0.6}}", f"{SAMPLER}.growth={{alone: 0, grown: 0}}"
+NO_GROWTH = f"{SAMPLER}.growth={{alone: 0, grown: 0}}"
 FULL_KL = (f"{KL}.weight=1", NO_GROWTH)  # what B and C start from
 TENTH = (f"{KL}.weight=0.1",)
 CHOSEN = (*TENTH, GROWTH)  # from B and C, on dev: what A holds against individually trained models

@@ -30,8 +30,10 @@ TRAINING = (
     "--data.num_workers=0",
     "--model.canonical_order=even",  # of the first records
 )
-UPDATES_1800 = ("--trainer.max_steps=1800", "--trainer.val_check_interval=360")  # of conformer_fold until December 2026
-GROWTH = "--model.sampler.init_args.growth={alone: 0.25, grown: 0.6}"  # until then, too
+# Of conformer_fold until the end of November 2026, and of the studies before and after:
+UPDATES_1800 = ("--trainer.max_steps=1800", "--trainer.val_check_interval=360")
+GROWN = "{alone: 0.25, grown: 0.6}"
+GROWTH = f"--model.sampler.init_args.growth={GROWN}"
 ADAMW = (  # of the small Conformers until Muon took its place
     "--model.optimizer={class_path: torch.optim.AdamW, "
     "init_args: {lr: 3.0e-3, betas: [0.95, 0.98], weight_decay: 0.01, fused: true}}"

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from tones import SAMPLE_RATE, Tones
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling, LoadScopeScheduling
 
 from fold import sealed, shipped
 from fold.checkpoint import Description
@@ -26,8 +25,11 @@ from fold.paths import PathSpace
 from fold.text.units import CharUnits, UnitsConfig
 from fold.training.run_folder import STAMP
 
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
+
 REPOSITORY = Path(__file__).parent.parent
-SHARING = ("tests/export/onnx/",)  # folders whose tests share a costly fixture
 SMALL_FOUNDATIONS = ("wav2vec2_small_full", "w2v_bert_small_full")  # what the other small experiments start from
 
 DEFAULT_MODEL = Path("runs/conformer_fold/latest/checkpoints/last.ckpt")  # what a page starts another run from
@@ -57,14 +59,12 @@ TINY_NETWORK = {
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """A process takes all tests of a file, or of a folder whose files share what takes half a minute to make."""
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling | None":
+    if config.getoption("dist") != "loadfile":
+        return None  # another was asked for
+    from scheduling import ByFileOrFolder  # needs xdist, which tests can do without
+
     return ByFileOrFolder(config, log)
-
-
-class ByFileOrFolder(LoadFileScheduling):
-    def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in SHARING if nodeid.startswith(folder)), super()._split_scope(nodeid))
 
 
 @pytest.fixture(scope="session")

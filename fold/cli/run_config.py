@@ -21,9 +21,15 @@ from fold.training.resume import move_to
 WANDB_ID = "wandb_id"  # in a checkpoint
 
 
+def plain(parser: LightningArgumentParser, config: Any) -> dict[str, Any]:
+    """Parsed settings as YAML has them; as they have been parsed, they are not checked again."""
+    settings: dict[str, Any] = yaml.safe_load(parser.dump(config, skip_unset=False, skip_validation=True))
+    return settings
+
+
 def run_settings(parser: LightningArgumentParser, config: Any) -> dict[str, Any]:
     """What a run computes, without where it leaves its files."""
-    dumped = yaml.safe_load(parser.dump(config, skip_unset=False, skip_validation=True))  # it has been parsed
+    dumped = plain(parser, config)
     kept = {name: dumped[name] for name in ("experiment", "random_seed", "init_from", "model", "data", "trainer")}
     kept["trainer"] = {k: v for k, v in kept["trainer"].items() if k not in ("logger", "default_root_dir")}
     return kept
@@ -51,8 +57,7 @@ class SaveRunConfig(SaveConfigCallback):
         wandb_run.log_config(trainer, self.config.as_dict())
         file = Path(self.config.run_dir) / "config.yaml"
         if stage == "fit" or not file.exists():  # an evaluation in a run's folder leaves its configuration alone
-            told = wandb_run.without_run(self.config)
-            config = yaml.safe_load(self.parser.dump(told, skip_unset=False, skip_validation=True))
+            config = plain(self.parser, wandb_run.without_run(self.config))
             for name in ("ckpt_path", "allow_changes") if stage == "fit" else ():  # of going on with this run
                 del config[name]
             for part in (config["data"], config["model"]):
