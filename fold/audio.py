@@ -43,6 +43,11 @@ def channel_index(file: str | Path, channel: Channel, channels: int) -> int | No
         return device.channel_index(file, channel, channels)
 
 
+def fft_length(least: int) -> int:
+    """A length of Fourier transforms from `least` on: one without large primes, which make them many times slower."""
+    return min(base << (max(0, least - 1) // base).bit_length() for base in (4, 5, 6))
+
+
 @contextmanager
 def _refusals() -> Iterator[None]:
     try:

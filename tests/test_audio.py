@@ -14,7 +14,7 @@ import soundfile
 import soxr
 from audio_files import FORMATS, RATE, encoded, flipped, speech, with_data_size, with_total, without_length
 
-from fold.audio import Audio, read_audio
+from fold.audio import Audio, fft_length, read_audio
 from fold.errors import FoldError
 from fold_device.audio import BLOCK, read_blocks
 
@@ -305,3 +305,12 @@ def test_folders_and_unreadable_headers_are_named(tmp_path: Path) -> None:
     with pytest.raises(FoldError, match="a folder; expected an audio file"):
         read_audio(tmp_path)
     assert "a sample rate of 3 Hz cannot be" in refusal(encoded("wav", WHOLE, 3), tmp_path)
+
+
+def test_lengths_of_transforms_are_little_longer_and_without_large_primes() -> None:
+    for least in range(1, 3000):
+        odd = length = fft_length(least)
+        while odd % 2 == 0:
+            odd //= 2
+        assert odd in (1, 3, 5)
+        assert least <= length <= max(4, 4 * least / 3)

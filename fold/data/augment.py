@@ -17,7 +17,7 @@ import soxr
 import torch
 from torchaudio.functional import fftconvolve
 
-from fold.audio import read_stream
+from fold.audio import fft_length, read_stream
 from fold.data.corpora.augment import add_noise
 from fold.data.corpora.base import generator
 from fold.data.sounds import Sound, sounds_in
@@ -193,9 +193,10 @@ def _in_a_room(
 def _by_telephone(samples: np.ndarray, random: np.random.Generator, sample_rate: int) -> np.ndarray:
     rate = min(sample_rate, TELEPHONE_RATE)
     line = soxr.resample(samples, sample_rate, rate)
-    spectrum, frequency = np.fft.rfft(line), np.fft.rfftfreq(len(line), 1 / rate)
+    size = fft_length(len(line))
+    frequency = np.fft.rfftfreq(size, 1 / rate)
     carried = (frequency >= TELEPHONE_BAND[0]) & (frequency <= TELEPHONE_BAND[1])
-    line = np.fft.irfft(spectrum * carried, len(line)).clip(-1, 1)
+    line = np.fft.irfft(np.fft.rfft(line, size) * carried, size)[: len(line)].clip(-1, 1)
     # Not torchaudio's µ-law, which has no code for silence.
     codes = np.rint(127 * np.sign(line) * np.log1p(MU * np.abs(line)) / np.log1p(MU))
     decoded = np.sign(codes) * np.expm1(np.abs(codes) / 127 * np.log1p(MU)) / MU

@@ -1,8 +1,11 @@
 """Background noises, rooms and levels, drawn from a generator and made from nothing else."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
+
+from fold.audio import fft_length
 
 
 def white(num_samples: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -12,9 +15,21 @@ def white(num_samples: int, sample_rate: int, rng: np.random.Generator) -> np.nd
 
 def pink(num_samples: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
     """Noise whose power falls with 1 / frequency, as a distant road or rain."""
-    spectrum = np.fft.rfft(rng.standard_normal(num_samples))
+    size, response = _pink_response(num_samples, sample_rate)
+    heard = np.fft.irfft(np.fft.rfft(rng.standard_normal(num_samples), size) * response, size)
+    noise = heard[:num_samples]
+    noise[:-1] += heard[num_samples : 2 * num_samples - 1]  # what comes after the end goes on at the beginning
+    return noise
+
+
+@lru_cache(maxsize=1)
+def _pink_response(num_samples: int, sample_rate: int) -> tuple[int, np.ndarray]:
+    """What makes white noise pink, as a filter of `num_samples` that goes round, and the length of transforms in which
+    it does not. A transform of `num_samples` itself, often a multiple of a large prime, takes many times as long."""
     frequency = np.fft.rfftfreq(num_samples, 1 / sample_rate)
-    return np.fft.irfft(spectrum / np.sqrt(np.maximum(frequency, 20)), num_samples)
+    once = np.fft.irfft(1 / np.sqrt(np.maximum(frequency, 20)), num_samples)
+    size = fft_length(2 * num_samples - 1)
+    return size, np.fft.rfft(once, size)
 
 
 def hum(num_samples: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -60,9 +75,10 @@ def in_room(speech: np.ndarray, sample_rate: int, rng: np.random.Generator) -> n
     echo = rng.standard_normal(len(time)) * 10 ** (-3 * time / decay)
     echo *= 10 ** (-rng.uniform(0, 15) / 20) / np.sqrt(np.sum(echo**2))
     echo[0] += 1
-    size = len(speech) + len(echo) - 1
+    length = len(speech) + len(echo) - 1
+    size = fft_length(length)
     heard: np.ndarray = np.fft.irfft(np.fft.rfft(speech, size) * np.fft.rfft(echo, size), size)
-    return heard
+    return heard[:length]
 
 
 def set_peak(samples: np.ndarray, peak: float) -> np.ndarray:

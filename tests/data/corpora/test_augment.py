@@ -38,6 +38,15 @@ def test_pink_noise_falls_three_decibels_an_octave():
     np.testing.assert_allclose(np.diff(10 * np.log10(octaves)), -3.01, atol=0.7)
 
 
+@pytest.mark.parametrize("num_samples", [2, 9973, 2**4 * 625, 10007])
+def test_pink_noise_is_white_noise_through_a_filter_that_goes_round(num_samples):
+    white = np.random.default_rng(4).standard_normal(num_samples)
+    frequency = np.fft.rfftfreq(num_samples, 1 / SAMPLE_RATE)
+    expected = np.fft.irfft(np.fft.rfft(white) / np.sqrt(np.maximum(frequency, 20)), num_samples)
+    made = augment.pink(num_samples, SAMPLE_RATE, np.random.default_rng(4))
+    np.testing.assert_allclose(made, expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("peak", [-20.0, -1.0, 0.0])
 def test_the_peak_is_set(peak):
     scaled = augment.set_peak(np.array([0.1, -3.0, 2.0]), peak)
