@@ -5,8 +5,9 @@
 The foundation model is a small wav2vec 2.0 of our own, wav2vec2_small_full. From its export all systems are fine-tuned
 for the same updates: all 6 layers (full); 4 of them (compact); these unfolded to 6 by the recipe of wav2vec2_small_fold
 (fold), and likewise while the deepest path learns the hidden states of the foundation model besides the task (fold with
-teacher, `studies.students`); a thin student of all layers that learns the same; and the foundation model with its least
-heads and inner features pruned (`studies.pruning`). The last four have as many parameters as compact, or a few less.
+teacher, `studies.students`), or while no other path is trained (one depth); a thin student of all layers that learns
+the hidden states, too; and the foundation model with its least heads and inner features pruned (`studies.pruning`). All
+but full have as many parameters as compact, or a few less.
 Goes on where it was interrupted, and fills docs/results/compression.md with the comparison of what is finished;
 `--page-only` and `--commands` as in the other studies.
 """
@@ -48,6 +49,7 @@ def systems() -> dict[str, tuple[str, ...]]:
         "compact": (COMPACT, FROM_SOURCE),
         "fold": (FOLD, FROM_SOURCE),
         "fold with teacher": (FOLD, FROM_SOURCE, like(SOURCE)),
+        "one depth": (FOLD, FROM_SOURCE, "--model.sampler=studies.rivals.OneDepth"),
         "thin": (COMPACT, ALL_LAYERS, *student(SOURCE, FOUNDATION, WIDTH)),
         "pruned": (COMPACT, ALL_LAYERS, f"--model.network.source={PRUNED}"),
     }
