@@ -42,7 +42,7 @@ def speak_word_by_word(recipe: Recipe, rng: np.random.Generator) -> tuple[np.nda
         said = _trimmed(speech) * 10 ** (rng.uniform(-6, 0) / 20)
         if noisy:
             around = (rng.uniform(0, 0.05, size=2) * sample_rate).astype(int)
-            noise = make_noise(len(said) + around.sum(), sample_rate, rng)
+            noise = make_noise(len(said) + int(around.sum()), sample_rate, rng)
             said = augment.add_noise(np.pad(said, around), noise, snr, said)
         pieces += [said, np.zeros(round(rng.uniform(0.02, 0.4) * sample_rate))]
     return np.concatenate(pieces[:-1]).astype(np.float32), sample_rate
