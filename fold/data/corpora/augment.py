@@ -75,7 +75,7 @@ def in_room(speech: np.ndarray, sample_rate: int, rng: np.random.Generator) -> n
     echo = rng.standard_normal(len(time)) * 10 ** (-3 * time / decay)
     echo *= 10 ** (-rng.uniform(0, 15) / 20) / np.sqrt(np.sum(echo**2))
     echo[0] += 1
-    size = len(speech) + len(echo) - 1  # not `fft_length`, faster as it is: samples would differ by a bit, and checksums
+    size = len(speech) + len(echo) - 1  # `fft_length` of it is faster, but changes the last bit of samples: checksums
     heard: np.ndarray = np.fft.irfft(np.fft.rfft(speech, size) * np.fft.rfft(echo, size), size)
     return heard
 
