@@ -1,4 +1,4 @@
-"""Sentences of novels, one a line, for the language model of docs/data.md: the further text of `fold ngram`.
+"""Sentences of novels, one a line, for the language model of docs/runs.md: the further text of `fold ngram`.
 
     python -m benchmarks.novels sentences.txt --books 1342-0.txt 1400-0.txt ... --unseen dev.tsv test.tsv
 

@@ -25,7 +25,8 @@ def pink(num_samples: int, sample_rate: int, rng: np.random.Generator) -> np.nda
 @lru_cache(maxsize=1)
 def _pink_response(num_samples: int, sample_rate: int) -> tuple[int, np.ndarray]:
     """What makes white noise pink, as a filter of `num_samples` that goes round, and the length of transforms in which
-    it does not. A transform of `num_samples` itself, often a multiple of a large prime, takes many times as long."""
+    it does not. One of `num_samples` itself, often a multiple of a large prime, takes many times as long: here is the
+    only one, for all noises of a babble."""
     frequency = np.fft.rfftfreq(num_samples, 1 / sample_rate)
     once = np.fft.irfft(1 / np.sqrt(np.maximum(frequency, 20)), num_samples)
     size = fft_length(2 * num_samples - 1)
