@@ -6,9 +6,10 @@ The foundation model is a small wav2vec 2.0 of our own, wav2vec2_small_full. Fro
 for the same updates: all 6 layers (full); 4 of them (compact); these unfolded to 6 by the recipe of
 wav2vec2_small_fold (fold), and likewise while the deepest path learns the hidden states of the foundation model
 besides the task (fold with teacher, `studies.students`), while no other path is trained (one depth), or at a rate of
-0.012 (fold lr 0.012); a thin student of all layers that learns the hidden states, too; and the foundation model with
-its least heads and inner features pruned (`studies.pruning`). All but full have as many parameters as compact, or a
-few less. Full and fold are trained for twice the updates, too.
+0.012 (fold lr 0.012), or with something of the removed layers in each repeat (relaxed, `studies.relaxed`); a thin
+student of all layers that learns the hidden states, too; and the foundation model with its least heads and inner
+features pruned (`studies.pruning`). All but full and relaxed have as many parameters as compact, or a few less. Full
+and fold are trained for twice the updates, too.
 Goes on where it was interrupted, and fills docs/results/compression.md with the comparison of what is finished;
 `--page-only` and `--commands` as in the other studies.
 """
@@ -43,6 +44,11 @@ FIXED = ("--data.batch_seconds=50",)
 ALL_LAYERS = "--model.network.num_layers=null"
 FROM_SOURCE = f"--model.network.source={SOURCE}"
 LONGER = "--trainer.max_steps=3600"
+RELAXED = (
+    "--model.network.class_path=studies.relaxed.Relaxed",
+    "--model.network.keep=[1,2,4,6]",  # the removed layers, 3 and 5, follow what stands for them
+    "--model.network.rank=8",
+)
 
 
 def systems() -> dict[str, tuple[str, ...]]:
@@ -54,6 +60,7 @@ def systems() -> dict[str, tuple[str, ...]]:
         "fold with teacher": (FOLD, FROM_SOURCE, like(SOURCE)),
         "one depth": (FOLD, FROM_SOURCE, "--model.sampler=studies.rivals.OneDepth"),
         "fold lr 0.012": (FOLD, FROM_SOURCE, "--model.optimizer.init_args.lr=1.2e-2"),
+        "relaxed": (FOLD, FROM_SOURCE, *RELAXED),
         "thin": (COMPACT, ALL_LAYERS, *student(SOURCE, FOUNDATION, WIDTH)),
         "pruned": (COMPACT, ALL_LAYERS, f"--model.network.source={PRUNED}"),
         "full longer": (COMPACT, FROM_SOURCE, "--model.network.num_layers=6", LONGER),

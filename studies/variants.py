@@ -248,6 +248,7 @@ def with_own_repeats(model: Recogniser, repeated: Any) -> Recogniser:
 
 if __name__ == "__main__":
     import studies.conditioning
+    import studies.relaxed
     import studies.rivals
     import studies.students
     import studies.teachers
