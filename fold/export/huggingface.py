@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from fold.models.foundation import files
 from fold.models.foundation.families import FAMILIES, Family, find_family
 from fold.models.foundation.huggingface import MASKING
 from fold.models.foundation.network import Foundation
+from fold.models.foundation.shape import AnyShape
 from fold.models.foundation.weights import LAYER, SAFETENSORS
 from fold.paths import Path
 from fold.text.normalise import UNKNOWN_TEXT
@@ -24,7 +26,7 @@ from fold.text.units import CharUnits
 if TYPE_CHECKING:
     from fold.checkpoint import Description
 
-PADDING, END = "<pad>", "</s>"
+PADDING, UNKNOWN, END = "<pad>", "<unk>", "</s>"
 
 
 def write_directory(folder: FilePath, model: Recogniser, description: Description, path: Path) -> None:
@@ -39,16 +41,18 @@ def write_directory(folder: FilePath, model: Recogniser, description: Descriptio
     if network.original.family not in FAMILIES:
         raise FoldError(f"export: transformers has no {network.original.family} network, of layers that differ in size")
     family = find_family(network.original.family)
+    check_can_be_told(family, network.original, description.sample_rate)
     processor = {"processor_class": "Wav2Vec2BertProcessor" if family.kind == "Wav2Vec2Bert" else "Wav2Vec2Processor"}
     # Where the delimiter is a character, a space stands for itself: transformers 5 forgets any other delimiter.
     space = " " if "|" in units.characters else "|"
-    unknown = "<unk>" if UNKNOWN_TEXT in units.characters else UNKNOWN_TEXT
-    names = [PADDING, unknown, *(space if c == " " else c for c in units.characters), END]
+    unknown = _unlike(units, UNKNOWN if UNKNOWN_TEXT in units.characters else UNKNOWN_TEXT)
+    padding, end = _unlike(units, PADDING), _unlike(units, END)
+    names = [padding, unknown, *(space if c == " " else c for c in units.characters), end]
     contents = {
         files.CONFIG: _config(network, family, path, len(units), model.stem.mask is not None),
         files.VOCABULARY: {name: row for row, name in enumerate(names)},
         files.PREPROCESSOR: {**family.extractor(network.original, description.sample_rate), **processor},
-        files.TOKENIZER: {**_tokenizer(units, unknown), **processor},
+        files.TOKENIZER: {**_tokenizer(units, padding, unknown, end), **processor},
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,6 +63,28 @@ def write_directory(folder: FilePath, model: Recogniser, description: Descriptio
         safetensors.torch.save_file(weights, folder / SAFETENSORS, metadata={"format": "pt"})
     except (OSError, safetensors.SafetensorError) as error:
         raise FoldError(f"export: {folder} cannot be written ({error})") from None
+
+
+def check_can_be_told(family: Family, shape: AnyShape, sample_rate: int) -> None:
+    """Raises FoldError if transformers' networks of a family would ignore something of a shape: what is written is read
+    as a source would be."""
+    config = {**family.config(shape), "model_type": shape.family}
+    read = family.shape(config, family.extractor(shape, sample_rate))
+    for field in (field.name for field in dataclasses.fields(read)):
+        wanted, heard = getattr(shape, field), getattr(read, field)
+        if wanted != heard and field != "epsilon":  # which `unlike_theirs` tells
+            raise FoldError(f"export: {field} is {wanted!r}, but transformers' {family.kind} only knows {heard!r}")
+
+
+def unlike_theirs(description: Description) -> list[str]:
+    """What transformers makes otherwise of a model that is written so; empty if nothing."""
+    network, units = description.architecture, description.units
+    assert isinstance(network, Foundation) and isinstance(units, CharUnits)  # what is written
+    separator = units.separator
+    told = find_family(network.original.family).unlike_theirs(network.original)
+    if separator.strip():
+        return [*filter(None, [told]), f"transformers writes units with spaces between them, not {separator!r}"]
+    return [told] if told else []
 
 
 def _weights(model: Recogniser, family: Family, path: Path) -> dict[str, Tensor]:
@@ -79,14 +105,21 @@ def _full(name: str, family: Family) -> str:
     return name if name.startswith("lm_head.") else family.prefix + name
 
 
-def _tokenizer(units: CharUnits, unknown: str) -> dict[str, Any]:
+def _unlike(units: CharUnits, name: str) -> str:
+    """A name that no unit has, for what has no part in text: this one, or this in brackets."""
+    while name in units.characters:
+        name = f"<{name}>"
+    return name
+
+
+def _tokenizer(units: CharUnits, padding: str, unknown: str, end: str) -> dict[str, Any]:
     """An unknown unit reads as it does here; no space is cleaned away."""
     settings = {
         "tokenizer_class": "Wav2Vec2CTCTokenizer",
         "unk_token": unknown,
-        "pad_token": PADDING,
-        "bos_token": END,
-        "eos_token": END,
+        "pad_token": padding,
+        "bos_token": end,
+        "eos_token": end,
         "word_delimiter_token": "|",
         "replace_word_delimiter_char": "|" if "|" in units.characters else " ",
         "do_lower_case": False,

@@ -100,8 +100,7 @@ def huggingface(
         depth: Executed depth, along its canonical path; by default the deepest.
         path: An unfolding path such as 1-1-2-3, instead of a depth.
     """
-    from fold.export.huggingface import write_directory
-    from fold.models.foundation.families import find_family
+    from fold.export.huggingface import unlike_theirs, write_directory
 
     if not isinstance(description.architecture, Foundation):
         kind = type(description.architecture).__name__
@@ -110,8 +109,7 @@ def huggingface(
         )
     chosen = description.space.choose(depth, path)
     write_directory(folder, model, description, chosen)
-    shape = description.architecture.original
-    if told := find_family(shape.family).unlike_theirs(shape):
+    for told in unlike_theirs(description):
         print(told)
     return f"path {chosen}, depth {chosen.depth}"
 

@@ -14,7 +14,7 @@ from torch.utils.serialization import config as serialization
 
 from fold.errors import FoldError
 from fold.models.foundation.masking import Masking
-from fold.models.foundation.shape import Dropouts, Shape
+from fold.models.foundation.shape import TORCHAUDIO_EPSILON, Dropouts, Shape
 from fold.models.foundation.tokens import Vocabulary
 from fold.models.foundation.weights import LAYER, Weights, of_dict
 
@@ -90,6 +90,7 @@ class Bundle:
             position_kernel=given["encoder_pos_conv_kernel"],
             position_groups=given["encoder_pos_conv_groups"],
             normalise=self.bundle._normalize_waveform,
+            epsilon=TORCHAUDIO_EPSILON,
             num_buckets=given.get("encoder_num_buckets", Shape.num_buckets),
             max_distance=given.get("encoder_max_distance", Shape.max_distance),
         )

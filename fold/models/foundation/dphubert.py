@@ -12,7 +12,7 @@ from fold.models.foundation.bundles import dropouts_of
 from fold.models.foundation.families.pruned import PrunedShape
 from fold.models.foundation.families.pruned_wavlm import PrunedWavLMShape
 from fold.models.foundation.published import Published
-from fold.models.foundation.shape import Dropouts
+from fold.models.foundation.shape import TORCHAUDIO_EPSILON, Dropouts
 from fold.models.foundation.tokens import Vocabulary
 from fold.models.foundation.weights import Weights, of_dict
 
@@ -106,4 +106,5 @@ def _sizes(config: Mapping[str, Any]) -> dict[str, Any]:
         "position_kernel": config["encoder_pos_conv_kernel"],
         "position_groups": config["encoder_pos_conv_groups"],
         "normalise": config["normalize_waveform"],
+        "epsilon": TORCHAUDIO_EPSILON,
     }

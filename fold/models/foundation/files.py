@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,8 +57,12 @@ class Files:
 
     @cached_property
     def tokenizer(self) -> dict[str, Any]:
-        """The settings of the tokenizer."""
-        return {**self.read(SPECIAL_TOKENS, required=False), **self.read(TOKENIZER, required=False)}
+        """The settings of the tokenizer. As in transformers, roles come from a file of their own, unless the other
+        lists the tokens themselves."""
+        settings = self.read(TOKENIZER, required=False)
+        if "added_tokens_decoder" in settings:
+            return settings
+        return {**settings, **self.read(SPECIAL_TOKENS, required=False)}
 
     @property
     def default_language(self) -> str | None:
@@ -70,37 +75,38 @@ class Files:
         language is wanted that they have not.
         """
         roles = {role: self._role(role) for role in ROLES}
-        delimiter = roles["word_delimiter_token"]
-        rows = self._rows(language, delimiter)
+        delimiter, (held, size) = roles["word_delimiter_token"], self._chosen(language)
+        self._check_rows(VOCABULARY, held, delimiter)
+        rows = {**self._later(set(held.values()), size, delimiter), **held}
         blank = self._blank(rows, roles["pad_token"])
         special = {roles["bos_token"], roles["eos_token"], roles["unk_token"], roles["pad_token"], *self._special()}
         units: dict[str, int] = {}
         for row, token in sorted((row, token) for token, row in rows.items() if row != blank and token):
             if token == delimiter:
-                units[self.tokenizer.get("replace_word_delimiter_char", " ")] = row  # before a token that reads alike
+                units[self._space()] = row  # before a token that reads alike
             elif token not in special:
                 units.setdefault(token, row)
         if not units:
             raise FoldError(f"{self.folder / VOCABULARY}: holds no token that is text; expected a row for each letter")
-        unknown, end = (self._in_head(rows.get(roles[role] or ""), blank) for role in ("unk_token", "eos_token"))
+        unknown, end = (_in_head(rows.get(roles[role] or ""), blank, size) for role in ("unk_token", "eos_token"))
         return Vocabulary(tuple(units), tuple(units.values()), blank, unknown, end, self._separator())
 
-    def _in_head(self, row: int | None, blank: int) -> int | None:
-        """A row besides the blank; None for one beyond the head, of a token that was added after training."""
-        size = self.config.get("vocab_size")
-        beyond = row is not None and isinstance(size, int) and row >= size
-        return None if row == blank or beyond else row
+    def _space(self) -> str:
+        """How the delimiter of words reads."""
+        space = self.tokenizer.get("replace_word_delimiter_char", " ")
+        self.check_value(TOKENIZER, "replace_word_delimiter_char", space, str)
+        return str(space)
 
-    def _rows(self, language: str | None, delimiter: str | None) -> dict[str, int]:
-        """The row of each token; of those that came later, where it is none of the vocabulary's."""
-        held = self._chosen(language)
-        self._check_rows(VOCABULARY, held, delimiter)
-        taken = set(held.values())
-        return {**{token: row for token, row in self._added().items() if row not in taken}, **held}
+    def _later(self, taken: Collection[int], size: float, delimiter: str | None) -> dict[str, int]:
+        """The rows of tokens that came to the vocabulary later, where they are none of the taken ones; without that of
+        a delimiter beyond the head, which transformers adds to vocabularies of languages that set no words apart."""
+        later = {token: row for token, row in self._added().items() if row not in taken}
+        return {token: row for token, row in later.items() if row < size or token != delimiter}
 
-    def _chosen(self, language: str | None) -> dict[str, Any]:
-        """The vocabulary of a language, where there are several."""
-        held = self.read(VOCABULARY)
+    def _chosen(self, language: str | None) -> tuple[dict[str, Any], float]:
+        """The vocabulary, of a language where there are several, and how many rows its head has, as far as that is
+        told: languages have heads of their own, of which config.json says nothing."""
+        held, size = self.read(VOCABULARY), self.config.get("vocab_size")
         if held and all(isinstance(value, dict) for value in held.values()):
             languages = list(held)
             chosen = language or self.default_language or (languages[0] if len(languages) == 1 else None)
@@ -108,8 +114,9 @@ class Files:
                 wanted = "several languages" if chosen is None else f"no language '{chosen}'"
                 shown = ", ".join(languages[:10]) + (f" and {len(languages) - 10} more" if len(languages) > 10 else "")
                 raise FoldError(f"{self.folder / VOCABULARY}: has {wanted}; --model.network.language takes {shown}")
-            held = held[chosen]
-        return held
+            rows = [row for row in held[chosen].values() if type(row) is int]
+            return held[chosen], max(rows, default=0) + 1
+        return held, size if type(size) is int else math.inf
 
     def _added(self) -> dict[str, Any]:
         """The rows of tokens that came to the vocabulary later."""
@@ -179,14 +186,19 @@ class Files:
             if required:
                 raise FoldError(f"{file}: no such file; a source is a folder with {CONFIG} and {SAFETENSORS}")
             return {}
-        check_is_no_pointer(file)
         try:
+            check_is_no_pointer(file)
             values = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise FoldError(f"{file}: not JSON ({error})") from None
         if not isinstance(values, dict):
             raise FoldError(f"{file}: expected a JSON object")
         return values
+
+
+def _in_head(row: int | None, blank: int, size: float) -> int | None:
+    """A row besides the blank; None for one beyond the head, of a token that was added after training."""
+    return None if row is None or row == blank or row >= size else row
 
 
 def _entries(*listed: object) -> list[object]:

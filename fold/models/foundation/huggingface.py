@@ -52,22 +52,22 @@ class Directory:
 
     @property
     def family(self) -> Family:
+        model_type = self.files.config.get("model_type")
         try:
-            return find_family(self.files.config.get("model_type"))
+            return find_family(model_type)
         except FoldError as error:
             raise FoldError(f"{self.folder / CONFIG}: {error}") from None
 
     def shape(self) -> AnyShape:
+        family, config, extractor = self.family, self.files.config, self.files.extractor
         try:
-            return self.family.shape(self.files.config, self.files.extractor)
-        except FoldError as error:
-            known = str(error).startswith(str(self.folder))
-            raise error if known else FoldError(f"{self.folder / CONFIG}: {error}") from None
-        except TypeError as error:
+            return family.shape(config, extractor)
+        except (FoldError, TypeError) as error:
             raise FoldError(f"{self.folder / CONFIG}: {error}") from None
 
     def vocabulary(self) -> Vocabulary | None:
-        named = any(name.endswith("ForCTC") for name in self.files.config.get("architectures") or [])
+        listed = self.files.config.get("architectures")
+        named = isinstance(listed, list) and any(str(name).endswith("ForCTC") for name in listed)
         if not named and HEAD not in self.weights:
             return None
         return self.files.vocabulary(self.language)
@@ -86,7 +86,10 @@ class Directory:
         kinds, config = get_type_hints(kind), self.files.config
         for field, name in names.items():
             self.files.check_value(CONFIG, name, config.get(name), kinds[field])
-        return kind(**{field: config.get(name) for field, name in names.items()})
+        try:
+            return kind(**{field: config.get(name) for field, name in names.items()})
+        except FoldError as error:
+            raise FoldError(f"{self.folder / CONFIG}: {error}") from None
 
     def fetch(self) -> None:
         """Nothing: the files lie here."""

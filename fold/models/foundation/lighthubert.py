@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fold.errors import FoldError
 from fold.models.foundation.published import Published
-from fold.models.foundation.shape import Dropouts, Shape
+from fold.models.foundation.shape import TORCHAUDIO_EPSILON, Dropouts, Shape
 from fold.models.foundation.tokens import Vocabulary
 from fold.models.foundation.weights import Weights, common_name
 
@@ -166,6 +166,7 @@ class LightHuBERT(Published):
             position_kernel=config["conv_pos"],
             position_groups=config["conv_pos_groups"],
             normalise=bool(task.get("normalize", conv_norm == "layer")),
+            epsilon=TORCHAUDIO_EPSILON,  # and fairseq's
         )
 
     def _convolutions(self) -> list[tuple[int, int, int]]:

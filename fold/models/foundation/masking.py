@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fold.errors import FoldError
 from fold.models.foundation.shape import first_given, settled
 
 
@@ -20,12 +21,21 @@ class Masking:
         time_span: Frames of a span.
         channel_share: Share of the channels that is set to zero over the whole utterance.
         channel_span: Channels of a span.
+
+    Raises:
+        FoldError: A share or span is out of range.
     """
 
     time_share: float | None = None
     time_span: int | None = None
     channel_share: float | None = None
     channel_span: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            allowed, told = (1, "a number, 1 or more") if name.endswith("span") else (0, "a share, 0 to 1")
+            if value is not None and not (allowed <= value and (allowed or value <= 1)):
+                raise FoldError(f"model.network.masking.{name} is {value}: expected {told}")
 
     def over(self, source: Masking) -> Masking:
         """This, and where it says nothing what the source says, else the usual."""

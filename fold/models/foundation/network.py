@@ -103,6 +103,8 @@ class Foundation(Architecture):
 
     def build(self, vocab_size: int, sample_rate: int) -> Recogniser:
         builder = builder_of(self.original.family)
+        if self.source is None:  # which has its own rate, and says so when it is loaded
+            builder.check_rate(self.original, sample_rate)
         shape = builder.kept(self.original, self._groups())
         parts = builder.parts(shape, self.dropouts)
         head = nn.Linear(shape.dim, vocab_size)
@@ -158,6 +160,8 @@ class Foundation(Architecture):
         weights.load(model, source.weights, source.names, self._groups(), frozenset({MASK_EMBEDDING}))
         if self.vocabulary is not None:
             weight, bias = (source.weights.joined(source.names(f"ctc_head.{kind}")) for kind in ("weight", "bias"))
+            for kind, tensor in (("weight", weight), ("bias", bias)):
+                weights.check_is_weight(tensor, source.names(f"ctc_head.{kind}")[0], source.weights.where)
             load_head(model.ctc_head, weight, bias, _of_head(source), source.weights.where)
 
     def num_frames(self, num_samples: int, sample_rate: int) -> int:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from fold.errors import FoldError
 
+EPSILON, TORCHAUDIO_EPSILON = 1e-7, 1e-5  # added to the variance of waveforms, by transformers and by torchaudio
+
 T = TypeVar("T")
 Count = TypeVar("Count", int, Tensor)
 
@@ -58,8 +60,8 @@ class Shape:
         normalise: Whether waveforms are brought to zero mean and unit variance.
         num_buckets: Of relative positions (only wavlm).
         max_distance: Farthest relative position with a bucket of its own (only wavlm).
-        epsilon: Added to the variance of a waveform that is normalised: 1e-5 in torchaudio, 1e-7 in transformers.
-        projection_norm: Whether the features are normalised before their projection (DistilHuBERT does not).
+        epsilon: Added to the variance of a waveform that is normalised: 1e-7 in transformers, 1e-5 in torchaudio.
+        projection_norm: Whether the features are normalised before their projection (DistilHuBERT, a hubert, does not).
         adapter_dim: Inner features of the adapter after each layer (MMS; needs pre_norm); null: no adapter.
 
     Raises:
@@ -82,7 +84,7 @@ class Shape:
     normalise: bool = False
     num_buckets: int = 320
     max_distance: int = 800
-    epsilon: float = 1e-5
+    epsilon: float = EPSILON
     projection_norm: bool = True
     adapter_dim: int | None = None
 
@@ -129,6 +131,9 @@ class Dropouts:
         features: After the projection of the feature encoder.
         head: Before the CTC head.
         conv: After the convolution modules (only of conformers).
+
+    Raises:
+        FoldError: A share is out of range.
     """
 
     hidden: float | None = None
@@ -137,6 +142,11 @@ class Dropouts:
     features: float | None = None
     head: float | None = None
     conv: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, share in vars(self).items():
+            if share is not None and not 0 <= share < 1:
+                raise FoldError(f"model.network.dropouts.{name} is {share}: expected a share, 0 or more and below 1")
 
     def over(self, source: Dropouts) -> Dropouts:
         """These, and where they say nothing those of the source, else the usual ones."""

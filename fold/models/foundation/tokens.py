@@ -81,8 +81,12 @@ def load_head(head: nn.Linear, weight: Tensor, bias: Tensor, vocabulary: Vocabul
     weight: (rows, dim); bias: (rows,). Unknown token and end may lie beyond the head, where a tokenizer got them after
     training: it never says them.
 
-    Raises FoldError if a unit or the blank lies beyond the head.
+    Raises FoldError if a unit or the blank lies beyond the head, or if that is of another width than the model.
     """
+    shapes, width = (tuple(weight.shape), tuple(bias.shape)), head.in_features
+    if len(shapes[0]) != 2 or shapes != ((len(weight), width), (len(weight),)):
+        told = f"its CTC head has weights {list(shapes[0])} and biases {list(shapes[1])}"
+        raise FoldError(f"{where}: {told}: expected [rows, {width}] and [rows]")
     last = max(vocabulary.blank, *vocabulary.rows)
     if last >= len(weight):
         raise FoldError(f"{where}: its CTC head has {len(weight)} rows, but its vocabulary names row {last}")

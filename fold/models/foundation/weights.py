@@ -27,6 +27,7 @@ SPELLINGS = {  # of the weight norm, by versions of PyTorch
     ".weight_v": ".parametrizations.weight.original1",
 }
 ENCODER = ("encoder.", "feature_extractor.", "feature_projection.")  # all else is heads, such as those of pre-training
+READABLE = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 LAYER = re.compile(r"unfolding\.layers\.(\d+)\.")
 
 Names = Callable[[str], tuple[str, ...]]
@@ -98,8 +99,8 @@ def open_folder(folder: Path, prefix: str) -> Weights:
 
 
 def _open_shards(index: Path, prefix: str) -> Weights:
-    check_is_no_pointer(index)
     try:
+        check_is_no_pointer(index)
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         shards = [index.parent / Path(name).name for name in names]
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
@@ -118,8 +119,8 @@ def open_file(file: Path, prefix: str) -> Weights:
 
 
 def _read_file(file: Path) -> dict[str, Callable[[], Tensor]]:
-    check_is_no_pointer(file)
     with readable(file):
+        check_is_no_pointer(file)
         return _safetensors(file) if file.suffix == ".safetensors" else _of_dict(pickled(file))
 
 
@@ -175,7 +176,7 @@ def load(
 
     groups: for each layer of the model, the stored layers that it takes the mean of; optional: weights of the model
     that stay as they are where none are stored.
-    Raises FoldError if something is missing, or has another shape than the model's.
+    Raises FoldError if something is missing, or has another shape than the model's, or is no weight.
     """
     for ours, target in model.state_dict().items():
         layer = LAYER.match(ours)
@@ -185,11 +186,22 @@ def load(
             continue
         tensors = [weights.joined(source) for source in sources]
         for tensor, source in zip(tensors, sources, strict=True):
+            if target.is_floating_point():  # not of a number of batches
+                check_is_weight(tensor, source[0], weights.where)
             if tensor.shape != target.shape:
                 shapes = f"{tuple(tensor.shape)}, not {tuple(target.shape)}"
                 wrong = f"size mismatch of {source[0]}: {shapes}"
                 raise FoldError(f"{weights.where}: does not fit the configuration: {wrong}")
         target.copy_(tensors[0] if len(tensors) == 1 else torch.stack([t.float() for t in tensors]).mean(0))
+
+
+def check_is_weight(tensor: Tensor, name: str, where: str) -> None:
+    """Raises FoldError for whole numbers and those of 8 bits, which need scales to be weights, for NaN and infinity."""
+    if tensor.dtype not in READABLE:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise FoldError(f"{where}: {name} is {kind}: quantised weights are not read; expected float32, 16 or bfloat16")
+    if tensor.numel() and not all(extreme.isfinite() for extreme in tensor.aminmax()):  # which copies nothing
+        raise FoldError(f"{where}: {name} holds NaN or infinity")
 
 
 def check_all_used(model: nn.Module, weights: Weights, names: Names, num_layers: int, left: tuple[str, ...]) -> None:

@@ -208,7 +208,5 @@ def test_layers_of_transformers_need_it_installed(tmp_path: Path, monkeypatch: p
     write(tmp_path, "w2v-bert")
     network = Foundation(source=str(tmp_path))
     monkeypatch.setitem(sys.modules, "transformers.models.wav2vec2_bert.modeling_wav2vec2_bert", None)
-    with pytest.raises(
-        FoldError, match=r"Wav2Vec2Bert has layers of transformers: pip install 'fold-asr\[foundation\]'"
-    ):
+    with pytest.raises(FoldError, match=r"its layers are transformers' own: pip install 'fold-asr\[foundation\]'"):
         network.build(6, 16000)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 import transformers
 from models.foundation.directories import extractor, heard, random_model, write
@@ -13,7 +14,8 @@ from models.foundation.test_storage import edit, error_of
 from models.foundation.test_vocabulary import USUAL, check_reads_alike, save
 
 from fold.models import Foundation
-from fold.models.foundation import Shape
+from fold.models.foundation import Dropouts, Masking, Shape
+from fold.models.foundation.families.w2v_bert import BertShape
 from fold.models.foundation.files import Files
 
 Rows = dict[str, object]
@@ -106,6 +108,21 @@ def config(**changes: object) -> Damage:
     return lambda directory: edit(directory / "config.json", **changes)
 
 
+QUERIES = "wav2vec2.encoder.layers.1.attention.q_proj.weight"
+
+
+def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Damage:
+    """Other weights in model.safetensors."""
+
+    def damage(directory: Path) -> None:
+        file = directory / "model.safetensors"
+        held = safetensors.torch.load_file(file)
+        change(held)
+        safetensors.torch.save_file(held, file, metadata={"format": "pt"})
+
+    return damage
+
+
 FAULTS: dict[str, tuple[str, Damage, str]] = {
     "no features": (
         "wav2vec2-base",
@@ -177,6 +194,68 @@ FAULTS: dict[str, tuple[str, Damage, str]] = {
         lambda d: extractor("w2v-bert").save_pretrained(d),
         "hears through a Wav2Vec2FeatureExtractor",
     ),
+    "an activation that nobody has": (
+        "wav2vec2-conformer",
+        config(hidden_act="gelo"),
+        "config.json: activation (hidden_act) is 'gelo': expected one of gelu, ",
+    ),
+    "the same of mels": ("w2v-bert", config(hidden_act="gelo"), "config.json: activation (hidden_act) is 'gelo'"),
+    "odd pairs": (
+        "wav2vec2-conformer-rotary",
+        config(hidden_size=36, num_attention_heads=4),
+        "config.json: dim is 36: with rotary positions each of 4 heads needs an even share of it",
+    ),
+    "all is dropped": ("wav2vec2-base", config(hidden_dropout=1.5), "dropouts.hidden is 1.5: expected a share"),
+    "more is masked than there is": (
+        "wav2vec2-base",
+        config(mask_time_prob=2.5),
+        "config.json: model.network.masking.time_share is 2.5: expected a share, 0 to 1",
+    ),
+    "a space of nothing": (
+        "wav2vec2-base",
+        lambda d: (d / "tokenizer_config.json").write_text(json.dumps({"replace_word_delimiter_char": None})),
+        "tokenizer_config.json: replace_word_delimiter_char is None: expected a name",
+    ),
+    "a folder for a file": (
+        "wav2vec2-base",
+        lambda d: [(d / "model.safetensors").unlink(), (d / "model.safetensors").mkdir()],
+        "model.safetensors: cannot be read as weights",
+    ),
+    "a folder for settings": (
+        "wav2vec2-base",
+        lambda d: [(d / "vocab.json").unlink(), (d / "vocab.json").mkdir()],
+        "vocab.json: not JSON",
+    ),
+    "a narrow head": (
+        "wav2vec2-base",
+        weights(lambda held: held.update({"lm_head.weight": held["lm_head.weight"][:, :5].clone()})),
+        "its CTC head has weights [19, 5] and biases [19]: expected [rows, 32] and [rows]",
+    ),
+    "a short bias": (
+        "wav2vec2-base",
+        weights(lambda held: held.update({"lm_head.bias": held["lm_head.bias"][:5].clone()})),
+        "its CTC head has weights [19, 32] and biases [5]",
+    ),
+    "a quantised layer": (
+        "wav2vec2-base",
+        weights(lambda held: held.update({QUERIES: held[QUERIES].mul(100).to(torch.int8)})),
+        "q_proj.weight is int8: quantised weights are not read",
+    ),
+    "a quantised head": (
+        "wav2vec2-base",
+        weights(lambda held: held.update({"lm_head.weight": held["lm_head.weight"].to(torch.float8_e4m3fn)})),
+        "lm_head.weight is float8_e4m3fn: quantised weights are not read",
+    ),
+    "no number": (
+        "wav2vec2-base",
+        weights(lambda held: held[QUERIES][0].fill_(float("nan"))),
+        "q_proj.weight holds NaN or infinity",
+    ),
+    "infinity": (
+        "wav2vec2-base",
+        weights(lambda held: held["lm_head.bias"][3:4].fill_(float("inf"))),
+        "lm_head.bias holds NaN or infinity",
+    ),
     "BatchNorm in the positions": (
         "hubert-base",
         config(conv_pos_batch_norm=True),
@@ -192,6 +271,16 @@ def test_files_that_do_not_describe_a_model_are_one_line(fault: str, tmp_path: P
     damage(tmp_path)
     message = error_of(lambda: folded(Foundation(source=str(tmp_path))))
     assert named in message and str(tmp_path) in message
+
+
+def test_settings_of_a_model_of_its_own_are_checked_alike() -> None:
+    assert "masking.time_span is 0: expected a number, 1 or more" in error_of(lambda: Masking(time_span=0))
+    assert "dropouts.ffn is -0.1: expected a share" in error_of(lambda: Dropouts(ffn=-0.1))
+    heard_at_16 = Foundation(shape=BertShape(num_layers=1, dim=32, num_heads=4, ffn_dim=48, kernel_size=5))
+    message = error_of(lambda: heard_at_16.build(5, 8000))
+    assert "shape.sample_rate is 16000, but the audio has 8000 Hz" in message
+    unheard = Foundation(shape=BertShape(num_layers=1, dim=32, num_heads=4, activation="gelo"))
+    assert "is 'gelo': expected one of" in error_of(lambda: unheard.build(5, 16000))
 
 
 def test_a_shape_without_heads_or_features_is_one_line() -> None:

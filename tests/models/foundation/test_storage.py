@@ -18,6 +18,7 @@ from models.foundation.test_parity import CORPUS, folded, log_probs, noise
 from fold.errors import FoldError
 from fold.models import Foundation
 from fold.models.foundation import Dropouts, Masking
+from fold.text.units import CharUnits
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
 
@@ -189,13 +190,31 @@ def test_a_unit_or_blank_beyond_the_head_is_refused(tmp_path: Path) -> None:
     assert "its CTC head has 9 rows, but its vocabulary names row 11" in message and "model.safetensors" in message
 
 
+def test_a_delimiter_that_only_the_tokenizer_has_has_no_row(tmp_path: Path) -> None:
+    """As in languages that set no words apart: transformers adds its delimiter to the tokens."""
+    tokens = ["<pad>", "<s>", "</s>", "<unk>", *"etaoni"]
+    original = write(tmp_path, "wav2vec2-large", vocab_size=len(tokens))
+    (tmp_path / "vocab.json").write_text(json.dumps({token: row for row, token in enumerate(tokens)}))
+    tokenizer = transformers.Wav2Vec2CTCTokenizer(tmp_path / "vocab.json")
+    tokenizer.save_pretrained(tmp_path)
+    assert tokenizer.get_vocab()["|"] == len(tokens)
+    network = Foundation(source=str(tmp_path))
+    assert network.vocabulary == tuple("etaoni")
+    waveforms, num_samples = noise(4001)
+    [ours] = log_probs(folded(network, CharUnits("eta")), waveforms, num_samples)
+    [logits] = heard(tmp_path, original, [waveforms[0]])
+    order = [0, 3, *range(4, 10), 2]
+    assert (ours - logits[:, order].log_softmax(-1)).abs().max() < 1e-5
+
+
 ADAPTER_FILES = {".safetensors": safetensors.torch.save_file, ".bin": torch.save}
 
 
 @pytest.mark.parametrize("ending", ADAPTER_FILES)
 def test_one_language_of_several(ending: str, tmp_path: Path) -> None:
     write(tmp_path, "mms")
-    french = ["<pad>", "<s>", "</s>", "<unk>", "|", *"eta", "é", "ç"]
+    # More rows than config.json tells of, which is of another language: the last is the unknown token.
+    french = ["<pad>", "<s>", "</s>", "|", *"eta", "é", "ç", *"bcdfghijklmno", "<unk>"]
     both = {"eng": {t: row for row, t in enumerate(TOKENS)}, "fra": {t: row for row, t in enumerate(french)}}
     (tmp_path / "vocab.json").write_text(json.dumps(both))
     transformers.Wav2Vec2CTCTokenizer(tmp_path / "vocab.json", target_lang="eng").save_pretrained(tmp_path)
@@ -210,13 +229,14 @@ def test_one_language_of_several(ending: str, tmp_path: Path) -> None:
     utterances = [row[:length] for row, length in zip(waveforms, num_samples, strict=True)]
     for language, listed in (("eng", TOKENS), ("fra", french), (None, TOKENS)):
         network = Foundation(source=str(tmp_path), language=language)
-        order = [listed.index(t) for t in ("<pad>", "<unk>")] + list(range(4, len(listed))) + [listed.index("</s>")]
+        text = [row for row, token in enumerate(listed) if token not in ("<pad>", "<unk>", "<s>", "</s>")]
+        order = [listed.index("<pad>"), listed.index("<unk>"), *text, listed.index("</s>")]
         settings = {"target_lang": language} if language == "fra" else {}
         theirs = transformers.Wav2Vec2ForCTC.from_pretrained(tmp_path, ignore_mismatched_sizes=True, **settings).eval()
         got = log_probs(folded(network), waveforms, num_samples)
         for ours, logits in zip(got, heard(tmp_path, theirs, utterances), strict=True):
             assert (ours - logits[:, order].log_softmax(-1)).abs().max() < 1e-5
-    assert Foundation(source=str(tmp_path), language="fra").vocabulary == (" ", *"eta", "é", "ç")
+    assert Foundation(source=str(tmp_path), language="fra").vocabulary == (" ", *"eta", "é", "ç", *french[9:-1])
     message = error_of(lambda: Foundation(source=str(tmp_path), language="deu"))
     assert "no language 'deu'; --model.network.language takes eng, fra" in message
     message = error_of(lambda: folded(Foundation(source=str(tmp_path), language="deu", keep_head=False)))

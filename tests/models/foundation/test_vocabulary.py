@@ -79,6 +79,19 @@ def test_text_and_rows_are_those_of_the_tokenizer(kind: str, tmp_path: Path) -> 
     check_reads_alike(vocabulary, tokenizer, text)
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_roles_come_from_the_file_that_transformers_reads(listed: bool, tmp_path: Path) -> None:
+    """Where files disagree: an older one counts only where the newer does not list the tokens themselves."""
+    save(tmp_path, [*USUAL, "a", "[UNK]"], {"unk_token": "[UNK]"})
+    if not listed:
+        edit(tmp_path / "tokenizer_config.json", added_tokens_decoder=...)
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"unk_token": "<unk>"}))
+    tokenizer = transformers.Wav2Vec2CTCTokenizer.from_pretrained(tmp_path)
+    vocabulary = Files(tmp_path).vocabulary(None)
+    assert tokenizer.unk_token == ("[UNK]" if listed else "<unk>")
+    assert vocabulary.unknown == tokenizer.unk_token_id
+
+
 def test_phonemes_stand_apart_in_text(tmp_path: Path) -> None:
     settings = {"do_phonemize": False}
     tokens = [*USUAL[:-1], *"hələʊ", "oʊ", "tʃ", "eʊ"]

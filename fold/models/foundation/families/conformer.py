@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,14 +50,23 @@ class ConformerShape(Shape):
     kernel_size: int = 31
     activation: str = "gelu"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_rotary(self.positions, self.dim, self.num_heads)
+
 
 class Conformer(WaveFamily):
     """wav2vec2-conformer."""
 
-    shape_type = ConformerShape
+    shape_type: ClassVar[type[ConformerShape]] = ConformerShape
     fields = {**FIELDS, **CONFORMER_FIELDS}
     parts_of = {start: name for start, name in PARTS_OF.items() if start not in ("stem.positions.", "stem.norm.")}
     left_out = ("encoder.pos_conv_embed.", "encoder.embed_positions.")
+
+    def given(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        given = super().given(config)
+        check_activation(given.get("activation", self.shape_type.activation))
+        return given
 
     def parts(self, shape: ConformerShape, dropouts: Dropouts) -> Parts:
         outer = torchaudio_parts(
@@ -92,15 +101,35 @@ def layer_settings(family: Any, shape: Any, dropouts: Dropouts) -> dict[str, Any
 def transformers_layers(module: str, kind: str, settings: dict[str, Any]) -> Callable[[], nn.Module]:
     """What makes encoder layers of transformers. module: theirs; kind: how their classes begin.
 
-    Raises FoldError if transformers is not installed.
+    Raises FoldError if transformers is not installed, or does not know the activation.
     """
-    try:
-        configuration = importlib.import_module(f"transformers.models.{module}.configuration_{module}")
-        modeling = importlib.import_module(f"transformers.models.{module}.modeling_{module}")
-    except ImportError as error:
-        raise FoldError(f"{kind} has layers of transformers: pip install 'fold-asr[foundation]' ({error})") from None
+    check_activation(settings["hidden_act"])
+    configuration, modeling = (
+        of_transformers(f"models.{module}.{part}_{module}") for part in ("configuration", "modeling")
+    )
     config = getattr(configuration, f"{kind}Config")(**settings)
     return partial(getattr(modeling, f"{kind}EncoderLayer"), config)
+
+
+def check_activation(name: str) -> None:
+    """Raises FoldError if transformers is not installed, or has no activation of that name."""
+    known = of_transformers("activations").ACT2FN
+    if name not in known:
+        raise FoldError(f"activation (hidden_act) is {name!r}: expected one of {', '.join(sorted(known))}")
+
+
+def of_transformers(module: str) -> Any:
+    """A module of transformers. Raises FoldError if it is not installed."""
+    try:
+        return importlib.import_module(f"transformers.{module}")
+    except ImportError as error:
+        raise FoldError(f"its layers are transformers' own: pip install 'fold-asr[foundation]' ({error})") from None
+
+
+def check_rotary(kind: str | None, dim: int, num_heads: int) -> None:
+    """Raises FoldError if positions are rotary and the features of a head are not even in number: pairs are turned."""
+    if kind == "rotary" and dim // num_heads % 2:
+        raise FoldError(f"dim is {dim}: with rotary positions each of {num_heads} heads needs an even share of it")
 
 
 def distances(kind: str | None, dim: int, num_heads: int, rotary_base: int) -> nn.Module | None:

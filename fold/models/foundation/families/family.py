@@ -49,6 +49,9 @@ class Builder(ABC):
     def parts(self, shape: Any, dropouts: Dropouts) -> Parts:
         """The network of a shape."""
 
+    def check_rate(self, shape: Any, sample_rate: int) -> None:  # noqa: B027 (most hear any rate)
+        """Raises FoldError if a network of a shape hears only another rate, in Hz."""
+
     def kept(self, shape: Any, groups: Sequence[Sequence[int]]) -> Any:
         """The shape of what stays of a network; groups: for each kept layer, those (from 0) that it is the mean of.
 

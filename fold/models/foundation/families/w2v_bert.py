@@ -16,17 +16,20 @@ from fold.errors import FoldError
 from fold.models.foundation.families.conformer import (
     CONFORMER_FIELDS,
     added_mask,
+    check_activation,
+    check_rotary,
     distances,
     layer_settings,
     transformers_layers,
 )
 from fold.models.foundation.families.family import MASK_EMBEDDING, Family, Parts
 from fold.models.foundation.shape import Count, Dropouts
-from fold.models.frontend import LOG_FLOOR, num_fbank_frames
+from fold.models.frontend import LOG_FLOOR
 from fold.modules.masks import length_mask
 
 EPSILON = 1e-7  # added to the variance of a mel bin
 STRIDE = 2  # mel frames of a frame in w2v-BERT 2.0, the only number that transformers' extractor rounds as we do
+WINDOW, HOP = 400, 160  # samples of a mel frame and to the next, whatever the rate: of 25 and 10 ms at 16 kHz
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class BertShape:
         num_heads: Of attention.
         ffn_dim: Inner features of the feed-forward modules.
         num_mels: Mel bins.
-        stride: How many frames of 10 ms are put beside each other into one.
+        stride: How many mel frames, of 160 samples, are put beside each other into one.
         sample_rate: Of the audio, in Hz.
         positions: How attention knows distances; null for not at all.
         left: The farthest distance back that has a vector of its own, in frames.
@@ -68,15 +71,16 @@ class BertShape:
     def __post_init__(self) -> None:
         if self.num_heads < 1 or self.dim < 1 or self.dim % self.num_heads:
             raise FoldError(f"dim is {self.dim}: it must be a multiple of num_heads ({self.num_heads})")
+        check_rotary(self.positions, self.dim, self.num_heads)
 
     def num_frames(self, num_samples: Count) -> Count:
         """Frames of so many samples."""
-        return num_fbank_frames(num_samples, self.sample_rate) // self.stride
+        return num_mel_frames(num_samples) // self.stride
 
     @property
     def min_samples(self) -> int:
         """The fewest samples that give a frame."""
-        return self.sample_rate * (25 + 10 * (self.stride - 1)) // 1000
+        return WINDOW + HOP * (self.stride - 1)
 
 
 class W2vBert(Family):
@@ -111,6 +115,13 @@ class W2vBert(Family):
             final_norm=nn.Identity(),
         )
 
+    def check_rate(self, shape: BertShape, sample_rate: int) -> None:
+        if shape.sample_rate != sample_rate:
+            raise FoldError(
+                f"model.network.shape.sample_rate is {shape.sample_rate}, but the audio has {sample_rate} Hz "
+                "(data.sample_rate): expected one rate"
+            )
+
     def shape(self, config: Mapping[str, Any], extractor: Mapping[str, Any] | None) -> BertShape:
         self.check(config)
         self.check_hears(extractor)
@@ -122,6 +133,7 @@ class W2vBert(Family):
                 f"feature_projection_input_dim is {width}, but {stride} frames of {num_mels} mel bins are heard"
             )
         sample_rate = settings.get("sampling_rate", 16000)
+        check_activation(config.get("hidden_act", BertShape.activation))
         return BertShape(num_mels=num_mels, stride=stride, sample_rate=sample_rate, **self.given(config))
 
     def extractor(self, shape: BertShape, sample_rate: int) -> dict[str, Any]:
@@ -139,10 +151,10 @@ class W2vBert(Family):
         """Its extractor pads to an even number of mel frames, and counts as heard what has a second one."""
         if shape.stride == STRIDE:
             return ""
-        return (
-            f"frames are of {shape.stride} mel frames, but transformers rounds as for {STRIDE}: of some utterances it "
-            "hears one frame more than fold, with other log-probabilities"
-        )
+        told = f"frames are of {shape.stride} mel frames, but transformers rounds as for {STRIDE}: "
+        if shape.stride == 1:
+            return told + "its feature extractor does not hear such frames at all"
+        return told + "of some utterances it hears one frame more than fold, with other log-probabilities"
 
     def config(self, shape: BertShape) -> dict[str, Any]:
         return {**super().config(shape), "feature_projection_input_dim": shape.num_mels * shape.stride}
@@ -170,7 +182,7 @@ class MelFeatures(nn.Module):
         waveforms = nn.functional.pad(waveforms, (0, max(0, missing)))
         with torch.autocast(waveforms.device.type, enabled=False):
             x = log_mels(waveforms, shape.sample_rate, shape.num_mels)
-            heard = num_fbank_frames(num_samples, shape.sample_rate).clamp(min=0)
+            heard = num_mel_frames(num_samples).clamp(min=0)
             mask = length_mask(heard, x.shape[1], x.device).unsqueeze(-1)
             count = mask.sum(1, keepdim=True)
             x = x - (x * mask).sum(1, keepdim=True) / count.clamp(min=1)
@@ -180,12 +192,17 @@ class MelFeatures(nn.Module):
         return x[:, : frames * shape.stride].reshape(x.shape[0], frames, -1).float(), heard // shape.stride
 
 
+def num_mel_frames(num_samples: Count) -> Count:
+    """Mel frames of so many samples."""
+    return (num_samples - WINDOW) // HOP + 1
+
+
 def log_mels(waveforms: Tensor, sample_rate: int, num_mels: int) -> Tensor:
-    """waveforms: (batch, samples) in [-1, 1]. Returns (batch, frames, num_mels), of 25 ms every 10 ms."""
+    """waveforms: (batch, samples) in [-1, 1]. Returns (batch, frames, num_mels)."""
     precision = torch.float32 if waveforms.device.type == "mps" else torch.float64
     tables = window_and_filters(sample_rate, num_mels)
     window, filters = (torch.from_numpy(table).to(waveforms.device, precision) for table in tables)
-    frames = (waveforms.to(precision) * 2**15).unfold(1, len(window), sample_rate * 10 // 1000)
+    frames = (waveforms.to(precision) * 2**15).unfold(1, WINDOW, HOP)
     frames = frames - frames.mean(-1, keepdim=True)
     before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
     power = torch.fft.rfft((frames - 0.97 * before) * window, n=2 * (len(filters) - 1)).abs().square()
@@ -196,7 +213,7 @@ def log_mels(waveforms: Tensor, sample_rate: int, num_mels: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def window_and_filters(sample_rate: int, num_mels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Povey's window of 25 ms, and Kaldi's triangular filters: (bins, num_mels), in fp64.
+    """Povey's window, and Kaldi's triangular filters: (bins, num_mels), in fp64.
 
     Of NumPy, as tensors made while PyTorch traces a model hold no numbers, and would be kept for later.
     """
@@ -204,14 +221,14 @@ def window_and_filters(sample_rate: int, num_mels: int) -> tuple[np.ndarray, np.
     def mels(hertz: np.ndarray) -> np.ndarray:
         return 1127 * np.log(1 + hertz / 700)
 
-    size, nyquist = sample_rate * 25 // 1000, sample_rate / 2
+    nyquist = sample_rate / 2
     lowest, highest = mels(np.array([20.0, nyquist])).tolist()
     edges = np.linspace(lowest, highest, num_mels + 2)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
-    num_bins = (1 << (size - 1).bit_length()) // 2 + 1
+    num_bins = (1 << (WINDOW - 1).bit_length()) // 2 + 1
     bins = mels(np.linspace(0, nyquist, num_bins))[:, None]
     filters = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)).clip(min=0)
-    return np.hanning(size) ** 0.85, filters
+    return np.hanning(WINDOW) ** 0.85, filters
 
 
 class BertLayer(nn.Module):

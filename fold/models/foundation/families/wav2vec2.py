@@ -11,7 +11,7 @@ from torchaudio.models import Wav2Vec2Model, wav2vec2_model
 
 from fold.models.foundation.families.family import MASK_EMBEDDING, Family, Parts
 from fold.models.foundation.layers import Adapter, ConvolutionalPositions, FoundationLayer, WaveformEncoder
-from fold.models.foundation.shape import Dropouts, Shape
+from fold.models.foundation.shape import EPSILON, Dropouts, Shape
 
 FIELDS = {
     "num_layers": "num_hidden_layers",
@@ -52,7 +52,7 @@ class WaveFamily(Family):
         # Without a file that says it: base models, with GroupNorm, were trained on waveforms as they are.
         layer = given.get("conv_norm", self.shape_type.conv_norm) == "layer"
         normalise = layer if extractor is None else extractor.get("do_normalize", True)
-        return self.shape_type(family=config["model_type"], normalise=normalise, epsilon=1e-7, **given)
+        return self.shape_type(family=config["model_type"], normalise=normalise, epsilon=EPSILON, **given)
 
     def extractor(self, shape: Shape, sample_rate: int) -> dict[str, Any]:
         """Attention masks whatever the kind: in training here no frame attends to padding."""
@@ -65,6 +65,14 @@ class WaveFamily(Family):
             "return_attention_mask": True,
         }
 
+    def unlike_theirs(self, shape: Shape) -> str:
+        if not shape.normalise or shape.epsilon == EPSILON:
+            return ""
+        return (
+            f"waveforms are normalised with {shape.epsilon:g} added to their variance, but transformers adds "
+            f"{EPSILON:g}: the quieter the audio, the more log-probabilities differ"
+        )
+
     def config(self, shape: Shape) -> dict[str, Any]:
         return {**super().config(shape), "num_feat_extract_layers": len(shape.conv_channels)}
 
@@ -76,10 +84,13 @@ class Wav2Vec2(WaveFamily):
     only = {**WaveFamily.only, "hidden_act": "gelu", "conv_pos_batch_norm": False}
 
     def given(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Also what only some of these families have."""
-        some = {"projection_norm": "feat_proj_layer_norm", "adapter_dim": "adapter_attn_dim"}
+        """Also what transformers reads of some of these models, and ignores of others."""
+        given = super().given(config)
+        some = {"projection_norm": "feat_proj_layer_norm"} if self.kind == "Hubert" else {}
+        if given.get("pre_norm"):
+            some["adapter_dim"] = "adapter_attn_dim"
         own = {field: name for field, name in some.items() if config.get(name) is not None}
-        return super().given(config) | self.read(config, own)
+        return given | self.read(config, own)
 
     def config(self, shape: Shape) -> dict[str, Any]:
         adapter = {} if shape.adapter_dim is None else {"adapter_attn_dim": shape.adapter_dim}
