@@ -12,8 +12,8 @@ from fold_device import audio as device
 from fold_device.audio import Audio as Audio
 from fold_device.audio import Channel as Channel
 from fold_device.audio import Flaw as Flaw
-from fold_device.audio import cancelling as cancelling
 from fold_device.errors import DeviceError
+from fold_device.mixing import Mixing as Mixing
 
 
 def read_audio(file: str | Path, sample_rate: int | None = None, channel: Channel = "mix") -> Audio:

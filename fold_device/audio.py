@@ -17,6 +17,8 @@ from fold_device import audio_headers as headers
 from fold_device import mp3
 from fold_device.audio_view import View
 from fold_device.errors import DeviceError, DeviceWarning
+from fold_device.mixing import Flaw as Flaw
+from fold_device.mixing import Mixing
 
 BLOCK = 1 << 16  # numbers read at once
 RATES = range(1000, 1_000_001)  # Hz: anything else is a damaged header
@@ -24,17 +26,9 @@ DAMAGE = 0.001  # less than this share is how programs count
 FRAMES_OF_A_CODEC = 4608  # that it leaves out at both ends, at most
 HEADROOM = 4096  # bytes that an MP3 file may have besides what it tells of
 SELF_COUNTED = ("OGG", "SDS")  # libsndfile reads these to their end to count frames, and would not find one
-CANCELLED = 0.25  # of the energy that independent channels would keep in their mean: less, and they cancel each other
 
 Channel = Literal["mix", "left", "right"] | int
 """Which channel of a recording is read: their mean, one by name, or one by number, the first being 1."""
-
-
-class Flaw(NamedTuple):
-    """What is wrong with a recording that can be read. lost: the share of it that is missing, 1 if nobody can tell."""
-
-    reason: str
-    lost: float = 0.0
 
 
 class Audio(NamedTuple):
@@ -127,7 +121,7 @@ class _Sound:
             raise DeviceError(f"{file}: a sample rate of {self.sample_rate} Hz cannot be; the header is damaged")
         self.index = channel_index(file, channel, self.audio.channels)
         self.frames = 0  # read so far
-        self.energy = self.mixed_energy = 0.0
+        self.mixing = Mixing(self.sample_rate)
         self.error = ""  # that ended the reading
 
     def blocks(self) -> Iterator[np.ndarray]:
@@ -140,8 +134,7 @@ class _Sound:
                 if not np.isfinite(mono).all():
                     raise DeviceError(f"{self.file}: holds samples that are NaN or infinite, from {at:.1f} s on")
                 if self.index is None:
-                    self.energy += float(np.square(block, dtype=np.float64).mean(axis=1).sum())
-                    self.mixed_energy += float(np.square(mono, dtype=np.float64).sum())
+                    self.mixing.add(block, mono)
                 yield mono
 
     def at(self, sample_rate: int) -> Iterator[np.ndarray]:
@@ -167,7 +160,7 @@ class _Sound:
 
     def flaws(self, stream: IO[bytes]) -> tuple[Flaw, ...]:
         """What is wrong with all that was read."""
-        return (*self._losses(stream), *cancelling(self.audio.channels, self.energy, self.mixed_energy))
+        return (*self._losses(stream), *self.mixing.flaws())
 
     def _losses(self, stream: IO[bytes]) -> Iterator[Flaw]:
         told = self.source.told if self.source.told is not None else self._told(stream)
@@ -260,14 +253,6 @@ def _mp3_source(stream: IO[bytes], frames: int) -> _Source:
         return _Source(View(stream, end, {xing.place: bytes(4)}, endless=True), xing.samples)
     frame_bytes = (end - start) * xing.samples_a_frame / xing.samples
     return _Source(View(stream, end), frames, spare=round(max(4 * frame_bytes, 2.5 * xing.samples_a_frame)))
-
-
-def cancelling(channels: int, energy: float, mixed_energy: float) -> Iterator[Flaw]:
-    """That channels cancel each other in their mean, if they do; energy: of all, their mean; mixed_energy: of the mean.
-    Both are 0 where a single one is read."""
-    if channels > 1 and mixed_energy < CANCELLED / channels * energy:
-        kept = mixed_energy / energy
-        yield Flaw(f"its {channels} channels cancel each other ({kept:.0%} of their energy is left in the mix)")
 
 
 def channel_index(file: str | Path, channel: Channel, channels: int) -> int | None:

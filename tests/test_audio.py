@@ -1,6 +1,7 @@
 """Reading audio files."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -60,6 +61,20 @@ def test_channels_that_cancel_each_other_are_told(sign: int, flawed: bool, tmp_p
         "its 2 channels cancel each other (0% of their energy is left in the mix)"
     ]
     assert not read_audio(tmp_path / "a.wav", channel="left").flaws
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+def test_channels_that_cancel_each_other_in_a_part_are_told(offset: float, tmp_path: Path) -> None:
+    """Also where a constant is in both, which no mean takes away."""
+    sound = speech(12.0)
+    parts = np.where(np.arange(len(sound)) < len(sound) / 2, 1, -1)
+    soundfile.write(tmp_path / "a.wav", np.stack([sound + offset, parts * sound + offset], axis=1), RATE)
+    [flaw] = read_audio(tmp_path / "a.wav").flaws
+    seconds = re.fullmatch(r"its 2 channels cancel each other in (\d.\d) of its 12.0 s", flaw.reason)
+    assert seconds and 4 <= float(seconds[1]) <= 6  # in whole blocks
+    soundfile.write(tmp_path / "b.wav", np.stack([sound + offset, -sound + offset], axis=1), RATE)
+    [flaw] = read_audio(tmp_path / "b.wav").flaws
+    assert "(0% of their energy is left in the mix)" in flaw.reason
 
 
 def test_independent_channels_do_not_cancel_each_other(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from fold.data.corpora.base import Corpus, Recipe, Utterance
 from fold.data.corpora.segments import read_segment
 from fold.errors import FoldError
 
-SILENCE = 1 / 32768
-"""The least step of the 16 bits in a shard: what is below it everywhere says nothing."""
+SILENCE = 1.5 / 32768
+"""Between one and two steps of the 16 bits in a shard: what goes no farther from its mean anywhere says nothing."""
 FULL_SCALE = 1.01
 MAX_CLIPPED_SHARE = 0.05
+TOLD_CLIPPED_SHARE = 0.001  # more is told: of loud music, compressed, some samples always are
 DEFAULTS: dict[str, Any] = {"channel": "mix", "max_lost": 0.02, "columns": {}, "audio_folder": None, "audio_suffix": ""}
 
 
@@ -113,14 +114,16 @@ class RecordedCorpus(Corpus):
                 raise FoldError(f"{name}: {flaw.reason}; mend it, leave it out, or set max_lost above {self.max_lost}")
         if len(samples) == 0:
             raise FoldError(f"{name}: holds no samples")
-        level = np.abs(samples)
-        if level.max() < SILENCE:
+        if np.abs(samples - samples.mean(dtype=np.float64)).max() < SILENCE:
             cancelled = "; ".join(f", as {flaw.reason}: set channel" for flaw in flaws)
             raise FoldError(f"{name}: silent{cancelled}")
-        clipped = np.count_nonzero(level > FULL_SCALE) / len(level)
+        clipped = np.count_nonzero(np.abs(samples) > FULL_SCALE) / len(samples)
+        beyond = f"{clipped:.1%} of its samples are beyond full scale, which is 1.0"
         if clipped > MAX_CLIPPED_SHARE:
-            raise FoldError(f"{name}: {clipped:.0%} of its samples are beyond full scale, which is 1.0")
-        return samples, sample_rate, tuple(f"{name}: {flaw.reason}" for flaw in flaws)
+            raise FoldError(f"{name}: {beyond}")
+        cut = [f"{beyond}; they are cut off"] if clipped > TOLD_CLIPPED_SHARE else []
+        told = [*(flaw.reason for flaw in flaws), *cut]
+        return samples, sample_rate, tuple(f"{name}: {reason}" for reason in told)
 
 
 def text_of(path: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fold.audio import Audio, Channel, Flaw, cancelling, channel_index, read_audio
+from fold.audio import Audio, Channel, Flaw, Mixing, channel_index, read_audio
 from fold.errors import FoldError
 
 SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "NIST")
@@ -41,6 +41,15 @@ def read_segment(file: Path, start: float, seconds: float | None, channel: Chann
     return audio
 
 
+def part_fault(told: float, seconds: float, sample_rate: int) -> str:
+    """Say that audio of so many seconds is not the part that is told of, whose length `told` is in seconds,
+    milliseconds or samples; "" if it is."""
+    tolerance = max(TOLERANCE, LENGTH_SHARE * seconds)
+    if any(abs(told / unit - seconds) <= tolerance for unit in (1, 1000, sample_rate)):
+        return ""
+    return f"lasts {seconds:.2f} s, but a part of {told:g} is told of"
+
+
 def _seeking(file: Path, start: float, seconds: float, channel: Channel) -> Audio | None:
     """The part, which alone is read; None if that cannot be done, or its header tells of too short a recording."""
     try:
@@ -59,8 +68,10 @@ def _seeking(file: Path, start: float, seconds: float, channel: Channel) -> Audi
     samples = block.mean(axis=1) if index is None else block[:, index]
     if not np.isfinite(samples).all():
         raise FoldError(f"{file}: holds samples that are NaN or infinite, in a segment from {start:.2f} s on")
-    energies = (float(np.square(sound).mean()) for sound in (block, samples)) if index is None else (0.0, 0.0)
-    return Audio(np.ascontiguousarray(samples), rate, tuple(cancelling(block.shape[1], *energies)))
+    mixing = Mixing(rate)
+    for begin in range(0, len(block) if index is None else 0, rate):
+        mixing.add(block[begin : begin + rate], samples[begin : begin + rate])
+    return Audio(np.ascontiguousarray(samples), rate, tuple(mixing.flaws()))
 
 
 def _cut(file: Path, start: float, seconds: float | None, channel: Channel) -> Audio:

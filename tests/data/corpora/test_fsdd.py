@@ -16,12 +16,12 @@ LENGTH = 400
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Every recording is a constant of its own, so that a joined string shows what it is made of."""
+    """Every recording has a level of its own, so that a joined string shows what it is made of."""
     root = tmp_path_factory.mktemp("fsdd")
     (root / "recordings").mkdir()
     names = itertools.product(range(10), SPEAKERS, range(14))
     for number, (digit, speaker, index) in enumerate(names, 1):
-        samples = np.full(LENGTH, number * 100, dtype=np.int16)
+        samples = number * 100 * (-1) ** np.arange(LENGTH, dtype=np.int16)
         soundfile.write(root / "recordings" / f"{digit}_{speaker}_{index}.wav", samples, 8000)
     return root
 

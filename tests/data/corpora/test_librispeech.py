@@ -33,7 +33,7 @@ def root(tmp_path):
             for i in range(4):
                 value += 1
                 name = f"{chapter.parent.name}-198-{i:04d}"
-                soundfile.write(chapter / f"{name}.flac", np.full(80, value, dtype=np.int16), 16000)
+                soundfile.write(chapter / f"{name}.flac", value * (-2) ** (np.arange(80, dtype=np.int16) % 2), 16000)
                 lines.append(f"{name} NORTHANGER  ABBEY {'ABCD'[i]}\n")
             (chapter / f"{chapter.parent.name}-198.trans.txt").write_text("".join(lines))
     return tmp_path

@@ -1,5 +1,6 @@
 """Which recordings a corpus takes."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,9 @@ NOT_A_NUMBER = np.where(np.arange(len(SPEECH)) == 9, np.nan, SPEECH)
         (encoded("wav", SPEECH[:0]), "holds no samples"),
         (encoded("wav", 0 * SPEECH), "silent$"),
         (encoded("wav_float", 1e-5 * np.sign(SPEECH)), "silent$"),  # nothing in 16 bits
+        (encoded("wav", 0.1 + 0 * SPEECH), "silent$"),  # but for a constant
+        (encoded("wav", np.sign(SPEECH) / 32768), "silent$"),  # dither
+        (encoded("wav", 0.1 + STEREO), r"silent, as its 2 channels cancel each other"),
         (encoded("wav", STEREO), r"silent, as its 2 channels cancel each other \(0% .*\): set channel$"),
         (encoded("wav_float", 32768 * SPEECH), r"\d+% of its samples are beyond full scale, which is 1.0$"),
         (encoded("wav_float", NOT_A_NUMBER), "holds samples that are NaN or infinite, from 0.0 s on$"),
@@ -45,6 +49,13 @@ def test_settings_take_what_is_there(tmp_path: Path) -> None:
     samples, _, notices = read(encoded("wav", STEREO), tmp_path, channel="right")
     np.testing.assert_allclose(samples, -SPEECH, atol=1e-4)
     assert not notices
+
+
+def test_samples_that_will_be_cut_off_are_told(tmp_path: Path) -> None:
+    loud = SPEECH / np.quantile(np.abs(SPEECH), 0.98)
+    [notice] = read(encoded("wav_float", loud), tmp_path)[2]
+    assert re.search(r"a.wav: \d\.\d% of its samples are beyond full scale, which is 1.0; they are cut off$", notice)
+    assert not read(encoded("wav_float", loud / np.abs(loud).max()), tmp_path)[2]
 
 
 def test_a_mix_that_loses_energy_is_told(tmp_path: Path) -> None:
