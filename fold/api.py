@@ -182,7 +182,7 @@ class Model:
             pieces = self.cutting(self._samples(audio, sample_rate, channel), self.sample_rate)
             if timestamps:
                 return [word for piece in pieces for word in self._words(piece, chosen)]
-            return " ".join(filter(None, (self._text(piece, chosen) for piece in pieces)))
+            return self.description.units.joined(self._text(piece, chosen) for piece in pieces)
 
         if isinstance(audio, str | os.PathLike | np.ndarray | Tensor):
             return one(audio)

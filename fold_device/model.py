@@ -109,7 +109,7 @@ class Model:
         blocks = [_samples(audio)] if isinstance(audio, np.ndarray) else read_blocks(audio, rate, channel)
         heard = _Counted(blocks)
         said = list(self.pieces(Utterances(rate, pause, longest)(heard), chosen))
-        text = " ".join(filter(None, (each.text for each in said)))
+        text = self.units.joined(each.text for each in said)
         return Transcript(text, tuple(word for each in said for word in each.words), heard.num_samples / rate)
 
     def pieces(self, pieces: Iterable[Piece], repeats: Sequence[int]) -> Iterator[Transcript]:

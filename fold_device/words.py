@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,8 +71,15 @@ class Units:
         self._texts = ["" if text in SILENT else text for text in texts]
         self._joiner = joiner
 
+        spaced = joiner == "sentencepiece" or any(" " in text for text in texts)
+        self._between = " " if spaced else ""  # a script that sets no words apart has no space
+
     def __len__(self) -> int:
         return len(self._texts)
+
+    def joined(self, texts: Iterable[str]) -> str:
+        """Texts that were said one after another, as one."""
+        return self._between.join(filter(None, texts))
 
     def text(self, symbols: Sequence[Symbol]) -> str:
         """As `fold transcribe` writes it."""

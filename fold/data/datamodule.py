@@ -245,8 +245,7 @@ class SpeechData(lightning.LightningDataModule):
                 data.fits, data.unknown = self._takes.fits, self._takes.unknown
             data.speeds, data.augmenter = self.speeds, self._augmenter()
             if self.joining is not None:
-                encode = self.units.encode
-                data.joiner = Joiner(self.joining, self.sample_rate, encode, data.fits, self.random_seed)
+                data.joiner = Joiner(self.joining, self.sample_rate, self.units, data.fits, self.random_seed)
         return data
 
     def _augmenter(self) -> Augmenter | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from fold.data.batching import Example
 from fold.data.corpora.base import generator
 from fold.errors import FoldError
+from fold.text.units import Units
 
 HOP_SECONDS = 0.02  # of a level
 QUIET_SHARE = 0.1  # of an utterance: the level of its quietest parts is that of the room
@@ -58,13 +59,13 @@ class Joining:
 class Joiner:
     """Joins the utterances of batches.
 
-    joining: how; sample_rate: in Hz; encode: gives the units of a text; fits: whether audio of so many samples holds
+    joining: how; sample_rate: in Hz; units: of the transcripts; fits: whether audio of so many samples holds
     so many units, None for always; random_seed: of all draws.
     """
 
     joining: Joining
     sample_rate: int
-    encode: Callable[[str], Sequence[int]]
+    units: Units
     fits: Callable[[Sequence[int], int], bool] | None
     random_seed: int
 
@@ -87,8 +88,8 @@ class Joiner:
             if pieces:
                 pieces.append(self._pause(pieces[-1], random))
             pieces.append(example.waveform * 10 ** (-random.uniform(0, self.joining.level_range) / 20))
-        waveform, text = torch.cat(pieces), " ".join(example.text for example in examples)
-        units = self.encode(text)
+        waveform, text = torch.cat(pieces), self.units.joined(example.text for example in examples)
+        units = self.units.encode(text)
         too_long = 0 < self.joining.max_seconds * self.sample_rate < len(waveform)
         if too_long or (self.fits is not None and not self.fits(units, len(waveform))):
             return list(examples)

@@ -10,7 +10,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import groupby
 from typing import Any, Literal
 
 from fold.errors import FoldError
@@ -52,8 +53,8 @@ class Normaliser:
 
     Args:
         language: Code of the language, such as `de`; `tr` and `az` have a case of their own for i.
-        form: Unicode form. NFKC also writes out ligatures, the long s, and wide and presentation forms; NFC only joins
-            letters and their accents.
+        form: Unicode form. NFKC also writes out ligatures, the long s, and wide and presentation forms, but no symbols
+            (™, ℃), raised characters and fractions; NFC only joins letters and their accents.
         case: `lower`, or `keep` what is capital.
         punctuation: `drop` punctuation and symbols (an apostrophe within a word stays), or `keep` them.
         digits: `keep` digits, or `refuse` a corpus whose transcripts have some: they are not how words are spoken.
@@ -131,8 +132,12 @@ class Normaliser:
         return self._formed(" ".join(word for word in words if word))
 
     def _formed(self, text: str) -> str:
-        # The sign of an unknown unit would be written out as two question marks.
-        return UNKNOWN_TEXT.join(unicodedata.normalize(self.form, part) for part in text.split(UNKNOWN_TEXT))
+        if text.isascii():
+            return text
+        return "".join(
+            part if stays else unicodedata.normalize(self.form, part)
+            for stays, part in ((stays, "".join(run)) for stays, run in groupby(text, _stays))
+        )
 
     def _cased(self, text: str) -> str:
         if self.case == "keep":
@@ -174,6 +179,17 @@ def tags_of(text: str) -> list[str]:
     return TAG.findall(text)
 
 
+@cache
+def _stays(character: str) -> bool:
+    """Whether a character is not written out, as NFKC would: the sign of an unknown unit would become two question
+    marks, and of symbols, of raised and lowered characters and of fractions (™ № ℃ ² ½ ʰ) would come others that nobody
+    wrote."""
+    kind, tag = unicodedata.category(character), unicodedata.decomposition(character).partition(">")[0]
+    is_other = kind[0] == "S" or tag in ("<super", "<sub", "<fraction")
+    written_out = unicodedata.normalize("NFKC", character)
+    return character == UNKNOWN_TEXT or (is_other and any(map(str.isalnum, written_out)))
+
+
 def _seen(character: str) -> str:
     """What is to be seen of a character."""
     if character in APOSTROPHES:
@@ -189,8 +205,10 @@ def _with_marks(character: str) -> str:
 
 
 def _without_marks(character: str) -> str:
-    is_mark = unicodedata.category(character)[0] in "PS" and character not in ("'", UNKNOWN_TEXT)
-    return MARK if is_mark else _with_marks(character)
+    if character in ("'", UNKNOWN_TEXT):
+        return character
+    kind = unicodedata.category(character)
+    return MARK if kind[0] in "PS" or (kind == "No" and _stays(character)) else _with_marks(character)
 
 
 def _without_stray_accents(word: str) -> str:

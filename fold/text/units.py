@@ -56,6 +56,10 @@ class Units(ABC):
     def encode(self, text: str) -> list[int]:
         """Return the indices of a text, without blank and end of sentence."""
 
+    def joined(self, texts: Iterable[str]) -> str:
+        """Return texts that were said one after another as one; those that are empty leave no trace."""
+        return " ".join(filter(None, texts))
+
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of indices; blank and end of sentence are skipped (repeats are not merged)."""
         text = self._text([index for index in ids if index not in (self.blank, self.eos)])
@@ -106,6 +110,10 @@ class CharUnits(Units):
     def encode(self, text: str) -> list[int]:
         units = text.split(self.separator) if self.separator else self._unit.findall(text)
         return [self._index.get(unit, self.unk) for unit in units if unit]
+
+    def joined(self, texts: Iterable[str]) -> str:
+        """As of `Units`; a script that sets no words apart has no space for it."""
+        return (self.separator or (" " if " " in self._index else "")).join(filter(None, texts))
 
     def _text(self, ids: Sequence[int]) -> str:
         return self.separator.join(map(self._symbol, ids)).strip()

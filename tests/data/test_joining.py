@@ -24,7 +24,7 @@ def example(number: int, seconds: float = 1.0) -> Example:
 
 
 def joiner(seed: int = 1, **settings: float) -> Joiner:
-    return Joiner(replace(Joining(share=1.0), **settings), RATE, UNITS.encode, None, seed)
+    return Joiner(replace(Joining(share=1.0), **settings), RATE, UNITS, None, seed)
 
 
 def test_every_utterance_is_said_once_and_in_order() -> None:
@@ -35,6 +35,17 @@ def test_every_utterance_is_said_once_and_in_order() -> None:
         assert [id for one in found for id in one.id.split("+")] == [one.id for one in examples]
         assert " ".join(one.text for one in found) == " ".join(one.text for one in examples)
         assert all(one.units.tolist() == UNITS.encode(one.text) for one in found)
+
+
+def test_a_script_without_spaces_gets_none() -> None:
+    units = CharUnits("你好世界")
+    pair = [
+        Example(f"u-{n}", text, torch.ones(RATE), torch.tensor(units.encode(text)))
+        for n, text in enumerate(["你好", "世界"])
+    ]
+    [joined] = Joiner(Joining(share=1.0), RATE, units, None, 1)(pair)
+    assert joined.text == "你好世界"
+    assert joined.units.tolist() == units.encode("你好世界") and units.unk not in joined.units
 
 
 def test_the_sound_is_that_of_each_with_pauses_between() -> None:
@@ -76,7 +87,7 @@ def test_what_the_frames_could_not_hold_stays_apart() -> None:
     tight = Joiner(
         Joining(share=1.0, shortest_pause=0.0, longest_pause=0.0),
         RATE,
-        UNITS.encode,
+        UNITS,
         lambda units, samples: ctc_fits(units, samples // RATE),
         random_seed=1,
     )

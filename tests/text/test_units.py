@@ -135,3 +135,17 @@ def test_text_may_hold_what_stands_for_a_space_elsewhere():
         assert "|" not in Normaliser()(text) and "▁" not in Normaliser()(text)
         units = train_units(UnitsConfig(), [Normaliser()(text)], Normaliser())
         assert units.decode(units.encode(units.written(text))) == units.written(text)
+
+
+@pytest.mark.parametrize(
+    ("units", "between"),
+    [
+        (CharUnits(" ab"), " "),
+        (CharUnits("你好"), ""),
+        (CharUnits(["t", "tʃ"], separator="-"), "-"),
+    ],
+)
+def test_texts_that_follow_one_another_are_one(units: CharUnits, between: str) -> None:
+    first, second = (units.characters[index] for index in (-1, -2))
+    assert units.joined([first, "", second]) == f"{first}{between}{second}"
+    assert units.unk not in units.encode(units.joined([first, second]))
