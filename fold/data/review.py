@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fold.data.corpora.base import SPLITS, Corpus, Recipe
+from fold.data.corpora.in_place import InPlace
 from fold.data.sources import read_sources
 from fold.errors import FoldError
 from fold.text.normalise import Normaliser, tags_of
@@ -22,7 +23,8 @@ TURKISH = (
 
 
 def keep_apart(corpus: Corpus, recipes: Recipes, root: Path | None) -> None:
-    """Raises FoldError if two splits share a recording, under whatever name: what is trained on is no test."""
+    """Raises FoldError if two splits share a recording or a tar, under whatever name: what is trained on is no test."""
+    _keep_tars_apart(corpus, recipes)
     seen: dict[tuple[int, int], str] = {}
     for split, listed in _by_split(recipes).items():
         here: dict[tuple[int, int], str] = {}
@@ -38,6 +40,20 @@ def keep_apart(corpus: Corpus, recipes: Recipes, root: Path | None) -> None:
                     "trained or tuned on is no test: give each split recordings of its own"
                 )
             here[file] = split
+        seen |= here
+
+
+def _keep_tars_apart(corpus: Corpus, recipes: Recipes) -> None:
+    """Raises FoldError if a tar of one split is a copy of a tar of another."""
+    seen: dict[str, tuple[str, str]] = {}
+    for split, listed in _by_split(recipes).items():
+        here = {recipe.place_sha256: (split, recipe.place) for recipe in listed if isinstance(recipe, InPlace)}
+        for digest in seen.keys() & here.keys():
+            other, place = seen[digest]
+            raise FoldError(
+                f"{corpus.name}: {here[digest][1]} of the split '{split}' is a copy of {place} of '{other}'; what is "
+                "trained or tuned on is no test: give each split shards of its own"
+            )
         seen |= here
 
 

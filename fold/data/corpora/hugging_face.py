@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fold.audio import Audio, read_audio, read_stream
 from fold.data.corpora.base import SPLITS, Recipe, Utterance, by_subset
 from fold.data.corpora.hugging_face_files import LAYOUT, split_files, state
-from fold.data.corpora.lists import ELSEWHERE, id_of, id_of_file, value_at
+from fold.data.corpora.hugging_face_tables import beside, columns_of, read_rows, top_of, value_of
+from fold.data.corpora.lists import ELSEWHERE, id_of, id_of_file, part_told, value_at
 from fold.data.corpora.recorded import RecordedCorpus, folder_of
-from fold.data.corpora.segments import LENGTH_SHARE, TOLERANCE
+from fold.data.corpora.segments import part_fault
 from fold.errors import FoldError
 
-if TYPE_CHECKING:
-    import pyarrow
-
 KEYS = ("audio", "text", "speaker", "id")
-STARTS = ("start", *ELSEWHERE["start"])
-ENDS = ("end", *ELSEWHERE["end"])
-LENGTHS = ("seconds", *ELSEWHERE["seconds"])
+PARTS = [name for key, others in ELSEWHERE.items() for name in (key, *others)]  # columns that tell of parts
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,17 @@ class Row(Recipe):
     file: str
     number: int
     state: str
+
+
+@dataclass(frozen=True)
+class RowBeside(Row):
+    """An utterance whose recording lies beside the dataset.
+
+    Attributes:
+        audio: the recording, relative to the root or absolute.
+    """
+
+    audio: str
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,8 @@ class HuggingFace(RecordedCorpus):
         raise FoldError(f"{self.name}: there is nothing to download; give ROOT=, the folder of {self.layout}")
 
     def sources(self, recipe: Recipe, root: Path | None) -> tuple[Path, ...]:
-        return ()  # the recipe tells the state of the file
+        """Of a recording that a file of the dataset holds none: the recipe tells that file's state."""
+        return (folder_of(root) / recipe.audio,) if isinstance(recipe, RowBeside) else ()
 
     def recipes(self, split: str, root: Path | None) -> list[Recipe]:
         return [row for listed in self.subsets(split, root).values() for row in listed]
@@ -101,7 +108,7 @@ class HuggingFace(RecordedCorpus):
     def render(self, recipe: Recipe, root: Path | None) -> Utterance:
         assert isinstance(recipe, Row)
         where = f"{recipe.file}, row {recipe.number}"
-        value = _value(folder_of(root) / recipe.file, self._column("audio"), recipe.number)
+        value = value_of(folder_of(root) / recipe.file, self._column("audio"), recipe.number)
         samples, sample_rate, notices = self.checked(where, self._heard(where, value, folder_of(root)))
         _check_whole(where, folder_of(root) / recipe.file, recipe.number, len(samples), sample_rate)
         return Utterance(recipe.id, recipe.text, recipe.speaker, samples, sample_rate, notices)
@@ -129,7 +136,8 @@ class HuggingFace(RecordedCorpus):
         listed: dict[str, Row] = {}
         for file in split_files(root, split):
             name, now = file.relative_to(root).as_posix(), state(file)
-            for number, values in enumerate(self._texts(file)):
+            paths = beside(file, self._column("audio"))
+            for number, (values, path) in enumerate(zip(self._texts(file), paths, strict=True)):
                 text = " ".join(values["text"].split())
                 if not text:
                     raise FoldError(f"{name}, row {number}: empty {self._column('text')}")
@@ -139,19 +147,20 @@ class HuggingFace(RecordedCorpus):
                     raise FoldError(
                         f"{name}, row {number}: the id '{id}' is that of row {first.number} of {first.file} already"
                     )
-                listed[id] = Row(id, text, values["speaker"] or "unknown", name, number, now)
+                row = Row(id, text, values["speaker"] or "unknown", name, number, now)
+                listed[id] = row if path is None else RowBeside(**vars(row), audio=path)
         return list(listed.values())
 
     def _texts(self, file: Path) -> Iterator[dict[str, str]]:
         """Yield what each row of a file holds besides audio, "" where there is nothing."""
         paths = {key: self._column(key) for key in KEYS if key != "audio"}
-        names = _columns(file)
+        names = columns_of(file)
         for key in ("audio", "text"):
             column = self._column(key)
-            if (column if key == "audio" else _top(column, names)) not in names:
+            if (column if key == "audio" else top_of(column, names)) not in names:
                 raise FoldError(f"{file}: no column '{column}'; there are: {', '.join(names)}; see data.corpus.columns")
-        wanted = {_top(path, names) for path in paths.values()} & set(names)
-        for number, row in enumerate(_read(file, sorted(wanted))):
+        wanted = {top_of(path, names) for path in paths.values()} & set(names)
+        for number, row in enumerate(read_rows(file, sorted(wanted))):
             values = {key: value_at(row, path) for key, path in paths.items()}
             for key, value in values.items():
                 if not isinstance(value, str | int | None) or (key == "text" and isinstance(value, int)):
@@ -160,89 +169,11 @@ class HuggingFace(RecordedCorpus):
 
 
 def _check_whole(where: str, file: Path, number: int, samples: int, sample_rate: int) -> None:
-    """Raises FoldError if the columns of a row tell when it starts and how long it lasts (in seconds, milliseconds or
-    samples), and its audio has another length: then it is a part of that audio. Many datasets tell so of audio that
-    was cut out before."""
-    columns = _columns(file)
-
-    def first(names: Sequence[str]) -> float | None:
-        values = (_value(file, name, number) for name in names if name in columns)
-        return next((float(value) for value in values if isinstance(value, int | float)), None)
-
-    start, end, length = first(STARTS), first(ENDS), first(LENGTHS)
-    told = end - (start or 0.0) if end is not None else length if start is not None else None
-    seconds = samples / sample_rate
-    if told is None or any(
-        abs(told / unit - seconds) <= max(TOLERANCE, LENGTH_SHARE * seconds) for unit in (1, 1000, sample_rate)
-    ):
-        return
-    raise FoldError(
-        f"{where}: its audio lasts {seconds:.2f} s, but its columns tell of {told:g}; parts of recordings are not "
-        "read of such datasets: write each as audio of its own, or drop the columns that tell when it starts and ends"
-    )
-
-
-def _top(path: str, columns: Sequence[str]) -> str:
-    """Return the column that a path of names leads into."""
-    return path if path in columns else path.split(".")[0]
-
-
-def _columns(file: Path) -> list[str]:
-    opened = _open(str(file))
-    names: list[str] = opened.schema_arrow.names if file.suffix == ".parquet" else opened.column_names
-    return names
-
-
-def _read(file: Path, columns: list[str]) -> list[Mapping[str, Any]]:
-    opened = _open(str(file))
-    with _Reading(file):
-        table = opened.read(columns) if file.suffix == ".parquet" else opened.select(columns)
-        rows: list[Mapping[str, Any]] = table.to_pylist()
-        return rows
-
-
-def _value(file: Path, column: str, number: int) -> Any:
-    """Return what a row holds in a column."""
-    with _Reading(file):
-        if file.suffix != ".parquet":
-            return _open(str(file))[column][number].as_py()
-        metadata, group = _open(str(file)).metadata, 0
-        while number >= metadata.row_group(group).num_rows:
-            number -= metadata.row_group(group).num_rows
-            group += 1
-        return _group(str(file), column, group)[column][number].as_py()
-
-
-@lru_cache(maxsize=64)
-def _open(file: str) -> Any:
-    """Return an Arrow file as a table that lies in the file, or a Parquet file, opened."""
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise FoldError(f"{file}: needs a package that is missing: pip install 'fold-asr[datasets]'") from None
-    with _Reading(file):
-        if file.endswith(".parquet"):
-            return parquet.ParquetFile(file, memory_map=True)
-        return pyarrow.ipc.open_stream(pyarrow.memory_map(file)).read_all()
-
-
-@lru_cache(maxsize=8)
-def _group(file: str, column: str, group: int) -> pyarrow.Table:
-    """Return a group of rows of a Parquet file, which cannot be read apart."""
-    return _open(file).read_row_group(group, [column])
-
-
-class _Reading:
-    """Around reading a file: what is wrong with it is a FoldError."""
-
-    def __init__(self, file: str | Path) -> None:
-        self.file = file
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, ValueError | OSError):  # of which those of pyarrow are
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise FoldError(f"{self.file}: damaged, or no file of a dataset ({reason})") from None
+    """Raises FoldError if the columns of a row tell of a part of its audio."""
+    columns = columns_of(file)
+    told = part_told({name: value_of(file, name, number) for name in PARTS if name in columns})
+    if told is not None and (fault := part_fault(told, samples / sample_rate, sample_rate)):
+        raise FoldError(
+            f"{where}: its audio {fault}, by its columns; parts of recordings are not read of such datasets: "
+            "write each as audio of its own, or drop the columns that tell when it starts and ends"
+        )

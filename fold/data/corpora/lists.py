@@ -39,6 +39,19 @@ Row = dict[str, str]
 Lines = Iterator[tuple[int, dict[str, Any]]]
 
 
+def part_told(values: Mapping[str, Any]) -> float | None:
+    """Return how long the part of a recording is that values by name tell of, in whatever unit; None if of none. Many
+    tell when audio starts that was cut out before: its length is then this one."""
+
+    def first(key: str) -> float | None:
+        told = (values.get(name) for name in (key, *ELSEWHERE[key]))
+        numbers = (value for value in told if isinstance(value, int | float) and not isinstance(value, bool))
+        return next(map(float, numbers), None)
+
+    start, end, length = first("start"), first("end"), first("seconds")
+    return end - (start or 0.0) if end is not None else length if start is not None else None
+
+
 def read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, Row]]:
     """Yield place (`FILE:LINE`) and values of every line of a list that is not blank.
 

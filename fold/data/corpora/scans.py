@@ -23,7 +23,7 @@ from fold.files import checksum, write_json
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 
 
 class Scan(NamedTuple):

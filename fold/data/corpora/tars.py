@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
-from fold.data.corpora.lists import Row, parse_rows, value_at
+from fold.data.corpora.lists import Row, parse_rows, part_told, value_at
 from fold.data.corpora.recorded import decoded
-from fold.data.corpora.segments import LENGTH_SHARE, TOLERANCE
+from fold.data.corpora.segments import LENGTH_SHARE, TOLERANCE, part_fault
 from fold.errors import FoldError
 
 MAX_TEXT_BYTES = 1 << 26  # of a member that is no recording
@@ -216,9 +216,10 @@ def _sample(
     """A sample of these members, by extension; None if there is nothing of the kind in it."""
     audio = [ext for ext in parts if ext in layout.audio or ext.rpartition(".")[2] in layout.audio]
     if len(audio) > 1:
+        dotted = "; or, as a key ends at its first dot, write names without others" if "." in "".join(audio) else ""
         raise FoldError(
             f"{name}: '{key}' has two recordings ({', '.join(audio)}); name the extension of the one to read: "
-            f"data.corpus.audio=[{audio[0]}]"
+            f"data.corpus.audio=[{audio[0]}]{dotted}"
         )
     fault, text, speaker = "", "", ""
     if not layout.listed:
@@ -239,10 +240,26 @@ def _sample(
     try:
         if not fault:
             sound = listen(member.name, io.BytesIO(_content(stream, member, MAX_AUDIO_BYTES)))
+            fault = _part_fault(stream, parts, sound)
     except FoldError as error:
         fault = str(error).removeprefix(f"{member.name}: ")
     place = (member.name, member.head, member.offset, member.num_bytes)
     return Sample(key, *place, sound.frames, sound.sample_rate, text, speaker, fault, sound.notice)
+
+
+def _part_fault(stream: IO[bytes], parts: Mapping[str, _Member], sound: Sound) -> str:
+    """Say that a JSON member tells of a part of the recording; "" if none does."""
+    for extension, member in parts.items():
+        if extension.rpartition(".")[2] != "json":
+            continue
+        try:
+            values = json.loads(_content(stream, member))
+        except (ValueError, RecursionError):
+            continue  # refused where it is needed
+        told = part_told(values) if isinstance(values, dict) else None
+        if told is not None and (fault := part_fault(told, sound.frames / sound.sample_rate, sound.sample_rate)):
+            return f"it {fault}, by {member.name}; no parts are read"
+    return ""
 
 
 def _told(stream: IO[bytes], parts: Mapping[str, _Member], places: tuple[str, ...]) -> str:
@@ -263,7 +280,7 @@ def _in_json(name: str, text: str, path: str) -> object:
     try:
         row = json.loads(text)
         json.dumps(row, ensure_ascii=False).encode()  # halves of a surrogate pair are no text
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FoldError(f"{name}: no JSON ({error})") from None
     value = value_at(row, path) if isinstance(row, dict) else None
     number = isinstance(value, int | float) and math.isfinite(value)  # pandas writes NaN where there is nothing

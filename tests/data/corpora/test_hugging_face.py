@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 import soundfile
 from foreign_corpora import datasets, said
+from pyarrow import parquet
 from tones import SAMPLE_RATE
 
 from fold.data.corpora.hugging_face import HuggingFace
@@ -215,7 +217,7 @@ def test_a_part_of_an_audio_is_not_taken_for_all_of_it(times: dict, is_part: boo
     if not is_part:
         assert len(HuggingFace().render(recipe, root).samples) == 24000
         return
-    told = r"arrow, row 0: its audio lasts 3.00 s, but its columns tell of 1.*; parts of recordings are not read"
+    told = "arrow, row 0: its audio lasts 3.00 s, but a part of 1.* is told of, by its columns; parts of recordings are"
     with pytest.raises(FoldError, match=told):
         HuggingFace().render(recipe, root)
 
@@ -241,3 +243,28 @@ def test_without_pyarrow_it_says_what_to_install(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(FoldError, match=r"needs a package that is missing: pip install 'fold-asr\[datasets\]'"):
         HuggingFace().recipes("train", root)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_recordings_beside_a_dataset_are_followed(suffix: str, tmp_path: Path) -> None:
+    """Rows with a path and no bytes, as `datasets` keeps a column that was never embedded, among others with bytes."""
+    utterances = said("train")[:4]
+    names = [f"a{number}.wav" for number in range(4)]
+    for name, utterance in zip(names, utterances, strict=True):
+        soundfile.write(tmp_path / name, utterance.samples, SAMPLE_RATE)
+    held = (tmp_path / names[0]).read_bytes()
+    audio = [{"bytes": held, "path": "a0.wav"}, *({"bytes": None, "path": name} for name in names[1:])]
+    table = pyarrow.table({"audio": audio, "text": [utterance.text for utterance in utterances]})
+    if suffix == "parquet":
+        parquet.write_table(table, tmp_path / "train.parquet", row_group_size=2)
+    else:
+        (tmp_path / "train").mkdir()
+        with pyarrow.ipc.new_stream(tmp_path / "train" / "data.arrow", table.schema) as stream:
+            stream.write_table(table)
+        (tmp_path / "train" / "state.json").write_text('{"_data_files": [{"filename": "data.arrow"}]}')
+    corpus = HuggingFace(dev="train", test="train")
+    recipes = sorted(corpus.recipes("train", tmp_path), key=lambda recipe: recipe.number)
+    followed = [corpus.sources(recipe, tmp_path) for recipe in recipes]
+    assert followed == [(), *((tmp_path / name,) for name in names[1:])]
+    for recipe, utterance in zip(recipes, utterances, strict=True):
+        np.testing.assert_allclose(corpus.render(recipe, tmp_path).samples, utterance.samples, atol=1e-4)

@@ -177,16 +177,24 @@ def sound(seconds: float = 0.5) -> bytes:
 
 
 BAD: dict[str, tuple[list[tuple[str, bytes]], str]] = {
-    "no transcript": ([("x.wav", sound())], r"x\d: unusable recording \(no transcript \(of txt, json:text; it has wav"),
-    "an empty transcript": ([("x.wav", sound()), ("x.txt", b" \n")], r"x\d: unusable recording \(no transcript"),
-    "no recording": ([("x.txt", b"yes")], r"x\d: unusable recording \(no recording \(it has txt\)"),
+    "no transcript": (
+        [("x.wav", sound())],
+        r"x\d+: unusable recording \(no transcript \(of txt, json:text; it has",
+    ),
+    "an empty transcript": ([("x.wav", sound()), ("x.txt", b" \n")], r"x\d+: unusable recording \(no transcript"),
+    "no recording": ([("x.txt", b"yes")], r"x\d+: unusable recording \(no recording \(it has txt\)"),
     "no audio": ([("x.wav", b"no audio"), ("x.txt", b"yes")], r"unusable recording \(not audio that libsndfile reads"),
     "silence": ([("x.wav", encoded(np.zeros(4000), "wav")), ("x.txt", b"yes")], r"unusable recording \(silent"),
     "half a recording": ([("x.wav", sound()[:3000]), ("x.txt", b"yes")], r"unusable recording \(.* s are there"),
-    "no UTF-8": ([("x.wav", sound()), ("x.txt", b"\xff\xfe")], r"unusable recording \(x\d.txt:1: not UTF-8"),
-    "no JSON": ([("x.wav", sound()), ("x.json", b"{")], r"unusable recording \(x\d.json: no JSON"),
-    "NaN": ([("x.wav", sound()), ("x.json", b'{"text": NaN}')], r"x\d: unusable recording \(no transcript"),
-    "only punctuation": ([("x.wav", sound()), ("x.txt", b"...")], r"x\d: no transcript"),
+    "no UTF-8": ([("x.wav", sound()), ("x.txt", b"\xff\xfe")], r"unusable recording \(x\d+.txt:1: not UTF-8"),
+    "no JSON": ([("x.wav", sound()), ("x.json", b"{")], r"unusable recording \(x\d+.json: no JSON"),
+    "NaN": ([("x.wav", sound()), ("x.json", b'{"text": NaN}')], r"x\d+: unusable recording \(no transcript"),
+    "a part": (
+        [("x.wav", sound()), ("x.json", b'{"text": "yes", "offset": 0.1, "duration": 0.2}')],
+        r"unusable recording \(it lasts 0.50 s, but a part of 0.2 is told of, by x\d+.json; no parts are read",
+    ),
+    "deep JSON": ([("x.wav", sound()), ("x.json", b"[" * 100_000)], r"unusable recording \(x\d+.json: no JSON"),
+    "only punctuation": ([("x.wav", sound()), ("x.txt", b"...")], r"x\d+: no transcript"),
 }
 
 
@@ -197,7 +205,7 @@ def with_bad(tmp_path_factory: pytest.TempPathFactory) -> SpeechData:
     for number, (members, _) in enumerate(BAD.values()):
         renamed = [(name.replace("x.", f"x{number}."), content) for name, content in members]
         good = [(f"good{number}.wav", sound()), (f"good{number}.txt", b"yes"), ("__meta__/a.txt", b"no sample")]
-        write_tar(root / f"train-{number}.tar", [*renamed, *good])
+        write_tar(root / f"train-{number:02d}.tar", [*renamed, *good])
     for split in ("dev", "test"):
         write_tar(root / f"{split}.tar", [(f"{split}.wav", sound()), (f"{split}.txt", b"yes")])
     module = data(root, root / "out", corpus=WebShards(dev="dev.tar", test="test.tar"))
@@ -209,7 +217,7 @@ def with_bad(tmp_path_factory: pytest.TempPathFactory) -> SpeechData:
 def test_a_bad_sample_is_counted_and_the_others_come(kind: str, with_bad: SpeechData) -> None:
     number = list(BAD).index(kind)
     found, faults = everything(with_bad)
-    assert sorted(found) == [f"good{n}" for n in range(len(BAD))]
+    assert found.keys() == {f"good{n}" for n in range(len(BAD))}
     [fault] = [fault for fault in faults if f"train-{number:06d}.tar" in fault]
     assert re.search(BAD[kind][1], fault)
     assert "\n" not in fault
@@ -268,6 +276,26 @@ def test_what_cannot_be_indexed_is_told_in_a_line(
     with pytest.raises(FoldError, match=told) as caught:
         data(tmp_path, tmp_path / "out", corpus=WebShards(**settings)).prepare_data()
     assert "\n" not in str(caught.value)
+
+
+def test_a_copy_of_a_shard_is_no_split_of_its_own(tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        write_tar(tmp_path / f"{name}.tar", [(f"{name}.wav", sound()), (f"{name}.txt", b"yes")])
+    shutil.copy(tmp_path / "train.tar", tmp_path / "test.tar")
+    module = data(tmp_path, tmp_path / "out", corpus=WebShards("train.tar", "dev.tar", "test.tar"))
+    with pytest.raises(FoldError, match=r"test.tar of the split 'test' is a copy of .*train.tar of 'train'"):
+        module.prepare_data()
+
+
+def test_what_was_cut_out_before_is_no_part(tmp_path: Path) -> None:
+    """A sample that tells where it began in a longer recording, and is as long as it tells."""
+    meta = b'{"text": "yes", "offset": 7.25, "duration": 0.5}'
+    for name in ("train", "dev", "test"):
+        write_tar(tmp_path / f"{name}.tar", [(f"{name}.wav", sound()), (f"{name}.json", meta)])
+    module = data(tmp_path, tmp_path / "out", corpus=WebShards("train.tar", "dev.tar", "test.tar"))
+    module.prepare_data()
+    found, faults = everything(module)
+    assert list(found) == ["train"] and not faults
 
 
 def test_names_as_tar_writes_them(tmp_path: Path) -> None:
