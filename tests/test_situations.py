@@ -58,7 +58,7 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     (callback("EarlyStopping", "monitor: nothing"),): "metric `nothing` which is not available",
     (callback("LearningRateFinder"),): "try values of model.optimizer.lr",
     (callback("BatchSizeFinder"),): "try values of data.batch_seconds",
-    (callback("StochasticWeightAveraging", "swa_lrs: 0.1"),): "swa_epoch_start",
+    (callback("StochasticWeightAveraging", "swa_lrs: 0.1, swa_epoch_start: 1"),): "callbacks.WeightAverage averages",
     (callback("LearningRateMonitor"), "--trainer.logger=false"): "has no logger",
     (callback("Nope"),): "no class is called 'Nope'",
     (callback("fold.training.callbacks.FreezeEncoder", "steps: -3"),): "steps is -3",
@@ -83,6 +83,13 @@ TRAINING = {  # options of `fold fit`: what its one line holds
     ("--trainer.gradient_clip_val=-1",): "trainer.gradient_clip_val is -1",
     ("--model.optimizer=Nope",): "model.optimizer: no class",
     ("--model.optimizer=torch.optim.LBFGS",): "must support momentum",
+    ("--model.optimizer=torch.optim.SparseAdam",): "which takes sparse gradients: models here have none",
+    # references
+    ("--run_dir=runs/${expriment}",): "refers to ${expriment}, and no such setting is given",
+    ("--trainer.max_steps=${model.nope}",): "trainer.max_steps: refers to ${model.nope}, and no such setting is given",
+    ("--experiment=${",): "experiment: a reference in it cannot be read",
+    ("--experiment=${experiment}",): "a reference in it cannot be read (Recursive interpolation detected)",
+    ("--data.text=5",): "data.text is 5: expected its settings",
     (schedule("ConstantLR", ""), "--model.optimizer.lr=-1"): "model.optimizer: expected lr and weight_decay from 0",
     (schedule("StepLR", "step_size: 0"),): "model.lr_scheduler: integer modulo by zero",
     (schedule("OneCycleLR", "max_lr: 3.0e-3, total_steps: 0"),): "model.lr_scheduler (with trainer.max_steps 2)",
@@ -259,7 +266,8 @@ def test_the_home_in_a_path(
     (tmp_path / "mine.yaml").write_text("run_dir: ~/of_a_file")
     fold_command("fit", f"--config={tones_config}", "--config=mine.yaml", "--trainer.logger=false")
     fold_command("fit", f"--config={tones_config}", "--run_dir=~/of_an_argument", "--trainer.logger=false")
-    for name in ("of_a_file", "of_an_argument"):
+    fold_command("fit", f"--config={tones_config}", "--run_dir=~", "--trainer.logger=false")
+    for name in ("of_a_file", "of_an_argument", "."):
         assert (tmp_path / "home" / name / "checkpoints" / "last.ckpt").exists()
     assert not (tmp_path / "~").exists()
 

@@ -24,15 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     _write_what_a_terminal_cannot_show()
     command, *arguments = [*map(at_home, sys.argv[1:] if argv is None else argv)] or ["--help"]
-    if command in ("-h", "--help"):
-        print("usage: fold COMMAND [options]    (fold COMMAND --help describes them)\n")
-        print("\n".join(f"  {name:13}{text}" for name, text in OFFERED.listed().items()))
-        return 0
-    if command == "--version":
-        print(f"fold {__version__}")
-        return 0
     try:
-        OFFERED.find(command)(arguments)
+        _run(command, arguments)
         sys.stdout.flush()
     except FoldError as error:
         return _refused(command, error)
@@ -48,6 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fold {command}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _run(command: str, arguments: Sequence[str]) -> None:
+    if command in ("-h", "--help"):
+        print("usage: fold COMMAND [options]    (fold COMMAND --help describes them)\n")
+        print("\n".join(f"  {name:13}{text}" for name, text in OFFERED.listed().items()))
+    elif command == "--version":
+        print(f"fold {__version__}")
+    else:
+        OFFERED.find(command)(arguments)
 
 
 def _refused(command: str, error: FoldError, cause: Exception | None = None) -> int:

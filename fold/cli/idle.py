@@ -15,6 +15,8 @@ PEAKS = {"OneCycleLR": "max_lr", "CyclicLR": "base_lr"}  # schedules that put th
 
 def check_effective(config: Any) -> None:
     """Raises FoldError for the settings of a training that would be ignored. config: all of them, resolved."""
+    if config.model.optimizer.class_path.endswith("SparseAdam"):
+        raise FoldError("model.optimizer is SparseAdam, which takes sparse gradients: models here have none; try AdamW")
     _check_rates(config.model.optimizer, config.model.lr_scheduler)
     _check_momentum(config.model.optimizer, config.model.lr_scheduler)
     _check_kept(config.checkpoint)
@@ -76,6 +78,11 @@ def _check_kept(checkpoint: Any) -> None:
 def _check_callbacks(callbacks: Any) -> None:
     given = callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
     for name in (callback.class_path.rpartition(".")[2] for callback in given):
+        if name == "StochasticWeightAveraging":
+            raise FoldError(
+                "trainer.callbacks: StochasticWeightAveraging counts epochs, which training here does not; "
+                "fold.training.callbacks.WeightAverage averages weights"
+            )
         if name in TUNERS:
             raise FoldError(
                 f"trainer.callbacks: {name} changes a setting that models here have not; try values of {TUNERS[name]} "

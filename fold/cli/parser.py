@@ -11,11 +11,12 @@ from typing import Any, NoReturn
 
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from omegaconf.errors import OmegaConfBaseException
 
 from fold import shipped
 from fold.cli.help import short_help
 from fold.cli.home import at_home
-from fold.cli.refusals import refusal
+from fold.cli.refusals import refusal, unresolved
 from fold.errors import FoldError
 from fold.shipped.content import read_settings
 
@@ -71,6 +72,16 @@ class OneLineErrors(ArgumentParser):
     def whole_help(self) -> str:
         """The help of every setting."""
         return super().format_help()
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]  # of several forms
+        """As of jsonargparse. Raises FoldError if a reference such as `${experiment}` leads nowhere."""
+        try:
+            parsed: Namespace = super().parse_args(*args, **kwargs)
+        except OmegaConfBaseException as error:
+            raise FoldError(unresolved(error)) from None
+        except RecursionError:
+            raise FoldError("settings: one holds itself, by a YAML alias such as *name or a reference") from None
+        return parsed
 
     def instantiate(self, namespace: Namespace, instantiate_groups: bool = True, **kwargs: Any) -> Namespace:
         """As of jsonargparse. Raises FoldError if a section of settings was left empty."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from jsonargparse import ArgumentParser
+from omegaconf.errors import OmegaConfBaseException
 
 FORMER = {"seed_everything": "random_seed"}  # names that settings once had, where they are unlike the new ones
 
@@ -24,6 +25,8 @@ def refusal(parser: ArgumentParser, message: str) -> str:
         return _no_such_class(parser, keys[0], wrong[1])
     if within := _within_optional(told, where):
         return within
+    if keys and (file := re.search(r"Unable to load config ['\"]([^'\"]*)", told)):
+        return f"{keys[-1]} is {file[1]}: expected its settings, or a file of them"
     given = re.search(r"(?:Got value|Given value): (.*?)(?: Parser key|$)", told)
     expected = re.findall(r"Expected an? (<class '[\w.]+'>|typing\.Literal\[[^]]+\])", told)
     if keys and given and expected and "NestedArg" not in given[1]:
@@ -31,6 +34,18 @@ def refusal(parser: ArgumentParser, message: str) -> str:
     if told.startswith("the following arguments are required: "):
         return _missing(parser, told.partition(": ")[2].split(", "))
     return told
+
+
+def unresolved(error: OmegaConfBaseException) -> str:
+    """The line for a reference to another setting, `${experiment}`, that cannot be followed."""
+    told, setting = " ".join(str(error).split()), error.full_key or "settings"
+    if "data.corpus.class_path" in told:  # which the tags of a run name
+        return "data.corpus is missing: no corpus to train on; add --config=commands, or that of another corpus"
+    if missing := re.search(r"Interpolation key '([^']*)' not found", told):
+        return f"{setting}: refers to ${{{missing[1]}}}, and no such setting is given"
+    if section := re.search(r"(?:node `([\w.]+)` is not a container|Index '([\w.]+)' \(str\) is not an int)", told):
+        return f"{setting}: refers to a setting of {section[1] or 'a section'}, which holds no settings"
+    return f"{setting}: a reference in it cannot be read ({told.split(' full_key:')[0]})"
 
 
 def _unknown_setting(parser: ArgumentParser, told: str, where: str) -> str | None:
