@@ -19,12 +19,11 @@ from studies.results_page import (
     rates_table,
     update_pages,
 )
-from studies.runs import GROWTH, UPDATES_1800, Run, options_of, train_all
+from studies.runs import GROWTH, LONG_TEST, UPDATES_1800, Run, options_of, train_all
 
 STUDY = "depth"
 SEEDS = (1, 2, 3)
 RATES = {"commands": (8e-3,), "sentences": (2e-3, 4e-3, 8e-3)}  # of `commands`: for 1,800 updates, chosen on dev
-LONG_TEST = "--data.corpus.test_utterances=1800"  # the 600 of the other studies, then more: 10,000 words
 RECIPES: dict[str, tuple[str, ...]] = {
     "commands": (*UPDATES_1800, LONG_TEST),
     # As much speech in smaller updates: after 750 of the default's, 8 layers had not left the plateau where CTC begins.

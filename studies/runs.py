@@ -32,6 +32,7 @@ TRAINING = (
 )
 # Of conformer_fold until the end of November 2026, and of the studies before and after:
 UPDATES_1800 = ("--trainer.max_steps=1800", "--trainer.val_check_interval=360")
+LONG_TEST = "--data.corpus.test_utterances=1800"  # of `commands`: its 600, then more, 10,000 words in all
 GROWN = "{alone: 0.25, grown: 0.6}"
 GROWTH = f"--model.sampler.init_args.growth={GROWN}"
 ADAMW = (  # of the small Conformers until Muon took its place
@@ -78,7 +79,8 @@ class Run:
 
     def archive(self, split: str) -> Path:
         """Where evaluations on a split of its corpus are kept, those of other runs too."""
-        return RESULTS / f"{self.corpus}-{split}{SUFFIX}"
+        kind = f"{split}-long" if split == "test" and LONG_TEST in self.options else split
+        return RESULTS / f"{self.corpus}-{kind}{SUFFIX}"
 
     @property
     def checkpoint(self) -> Path:
