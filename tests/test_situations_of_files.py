@@ -110,6 +110,16 @@ def test_a_reader_that_goes_away(checkpoint: Path, sounds: list[Path]) -> None:
     assert (process.wait(timeout=120), process.stderr.read()) == (141, "")
 
 
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_a_reader_that_was_never_there(option: str) -> None:
+    """As in `fold --help | true`."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as gone:
+        done = subprocess.run([sys.executable, "-m", "fold", option], stdout=gone, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_a_terminal_that_has_ascii_alone(checkpoint: Path, sounds: list[Path]) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     command = [sys.executable, "-m", "fold", "transcribe", "--ckpt_path", checkpoint, *sounds]
