@@ -19,6 +19,14 @@ def test_every_corpus_of_a_study_has_its_place() -> None:
     assert [corpus for corpus, options in places.items() if "--data.root=digits" in options] == ["fsdd"]
 
 
+def test_a_longer_test_is_kept_apart() -> None:
+    """An archive holds evaluations on one test set, and refuses those on others."""
+    run = depth.run("foldable", "commands", 1, 8e-3)
+    other = runs.Run("a", "b", "conformer_fold", "commands")
+    assert run.archive("test") != other.archive("test")
+    assert run.archive("dev") == other.archive("dev")
+
+
 def test_a_foundation_model_is_trained_once_and_left_as_others_publish_theirs(
     fold_command: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
