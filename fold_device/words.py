@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,8 @@ SILENT = ("<blank>", "<sos/eos>")
 """Units that are no text."""
 UNKNOWN = "⁇"
 WORD_START = "▁"  # of SentencePiece
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+"""Letters of scripts that set no words apart: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Units:
         self._joiner = joiner
 
         spaced = joiner == "sentencepiece" or any(" " in text for text in texts)
-        self._between = " " if spaced else ""  # a script that sets no words apart has no space
+        self._between = "" if not spaced and any(map(UNSPACED.match, texts)) else " "
 
     def __len__(self) -> int:
         return len(self._texts)

@@ -13,7 +13,7 @@ from fold import __version__
 from fold.cli.allocator import keep_freed_memory
 from fold.cli.commands import COMMANDS as COMMANDS
 from fold.cli.commands import OFFERED
-from fold.cli.home import at_home
+from fold.cli.home import argument_at_home
 from fold.errors import FoldError
 
 TRACEBACK = "FOLD_TRACEBACK"  # environment variable: show where an error comes from, for reports of faults
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command. Returns the exit status: 0, or 2 after one line on standard error."""
     keep_freed_memory()
     _write_what_a_terminal_cannot_show()
-    command, *arguments = [*map(at_home, sys.argv[1:] if argv is None else argv)] or ["--help"]
+    command, *arguments = [*map(argument_at_home, sys.argv[1:] if argv is None else argv)] or ["--help"]
     try:
         _run(command, arguments)
         sys.stdout.flush()

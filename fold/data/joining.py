@@ -82,7 +82,7 @@ class Joiner:
         return [example for group in groups for example in self._joined(group, random)]
 
     def _joined(self, examples: Sequence[Example], random: np.random.Generator) -> list[Example]:
-        """One utterance of several; these, if that cannot be."""
+        """One utterance of several; these, if that cannot be: as where no unit stands for the space between."""
         pieces: list[Tensor] = []
         for example in examples:
             if pieces:
@@ -90,8 +90,9 @@ class Joiner:
             pieces.append(example.waveform * 10 ** (-random.uniform(0, self.joining.level_range) / 20))
         waveform, text = torch.cat(pieces), self.units.joined(example.text for example in examples)
         units = self.units.encode(text)
+        unwritten = self.units.unk in units and not any(self.units.unk in example.units for example in examples)
         too_long = 0 < self.joining.max_seconds * self.sample_rate < len(waveform)
-        if too_long or (self.fits is not None and not self.fits(units, len(waveform))):
+        if unwritten or too_long or (self.fits is not None and not self.fits(units, len(waveform))):
             return list(examples)
         id, encoded = "+".join(example.id for example in examples), torch.tensor(units, dtype=torch.long)
         return [Example(id, text, waveform, encoded, examples[0].subset)]

@@ -74,7 +74,7 @@ def transcripts_checked(corpus: Corpus, recipes: Recipes, written: Recipes, text
         dropped.update(text.dropped(recipe.text))
         if not after.text and not corpus.in_place:  # which nobody can take off a list: counted when it is read
             raise FoldError(f"{corpus.name}: nothing is left of the transcript of '{recipe.id}', {recipe.text!r}")
-        if any(character in "0123456789" for character in after.text):
+        if any(c in "0123456789" for c in after.text) or any(unicodedata.category(c) == "No" for c in recipe.text):
             with_digits.append(recipe)
         if found := tags_of(recipe.text):
             tags.update(found)

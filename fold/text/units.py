@@ -15,8 +15,10 @@ from typing import Any, Literal
 import sentencepiece
 
 from fold.errors import FoldError
-from fold.text.normalise import UNKNOWN_TEXT, Normaliser
+from fold.text.normalise import IDEOGRAPHS, UNKNOWN_TEXT, Normaliser
 
+UNSPACED = re.compile(f"[{IDEOGRAPHS}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+"""Letters of scripts that set no words apart: Chinese and Japanese, Thai, Lao, Burmese, Khmer."""
 BLANK, UNKNOWN, END = "<blank>", "<unk>", "<sos/eos>"
 LONGEST_SENTENCE = 4192
 """Bytes of a transcript that SentencePiece takes unless it is told of more; longer ones it drops without a word."""
@@ -112,8 +114,9 @@ class CharUnits(Units):
         return [self._index.get(unit, self.unk) for unit in units if unit]
 
     def joined(self, texts: Iterable[str]) -> str:
-        """As of `Units`; a script that sets no words apart has no space for it."""
-        return (self.separator or (" " if " " in self._index else "")).join(filter(None, texts))
+        """As of `Units`; in a script that sets no words apart, whose units have no space, nothing stands between."""
+        unspaced = " " not in self._index and any(map(UNSPACED.match, self.characters))
+        return (self.separator or ("" if unspaced else " ")).join(filter(None, texts))
 
     def _text(self, ids: Sequence[int]) -> str:
         return self.separator.join(map(self._symbol, ids)).strip()

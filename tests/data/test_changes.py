@@ -295,7 +295,10 @@ def test_transcripts_that_leave_nothing_or_hold_digits_are_refused(root: Path, t
     replace_line(root, "Say b train!", "3 …")
     with pytest.raises(FoldError, match=r"1 transcripts hold digits, such as that of 'train1', '3 …'"):
         prepared(root, tmp_path / "out", text=Normaliser(digits="refuse"))
-    replace_line(root, "3 …", "…")
+    replace_line(root, "3 …", "½ hour")
+    with pytest.raises(FoldError, match=r"1 transcripts hold digits, such as that of 'train1', '½ hour'"):
+        prepared(root, tmp_path / "out", text=Normaliser(digits="refuse"))
+    replace_line(root, "½ hour", "…")
     with pytest.raises(FoldError, match=r"nothing is left of the transcript of 'train1', '…'"):
         prepared(root, tmp_path / "out")
 

@@ -39,13 +39,19 @@ def test_every_utterance_is_said_once_and_in_order() -> None:
 
 def test_a_script_without_spaces_gets_none() -> None:
     units = CharUnits("你好世界")
-    pair = [
-        Example(f"u-{n}", text, torch.ones(RATE), torch.tensor(units.encode(text)))
-        for n, text in enumerate(["你好", "世界"])
-    ]
+    said = [(text, torch.tensor(units.encode(text))) for text in ("你好", "世界")]
+    pair = [Example(text, text, torch.ones(RATE), encoded) for text, encoded in said]
     [joined] = Joiner(Joining(share=1.0), RATE, units, None, 1)(pair)
     assert joined.text == "你好世界"
     assert joined.units.tolist() == units.encode("你好世界") and units.unk not in joined.units
+
+
+def test_words_whose_units_have_no_space_stay_apart() -> None:
+    """A space would be an unknown unit, which would be learned."""
+    units = CharUnits("noyes")
+    said = [(text, torch.tensor(units.encode(text))) for text in ("yes", "no")]
+    pair = [Example(text, text, torch.ones(RATE), encoded) for text, encoded in said]
+    assert Joiner(Joining(share=1.0), RATE, units, None, 1)(pair) == pair
 
 
 def test_the_sound_is_that_of_each_with_pauses_between() -> None:

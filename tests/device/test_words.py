@@ -67,7 +67,7 @@ def test_units_make_words(joiner: str, texts: list[str], units: list[int], expec
     assert all(10 <= before.start < before.end <= after.start for before, after in itertools.pairwise(found))
 
 
-@pytest.mark.parametrize("units", [CharUnits(" ab"), CharUnits("你好")])
+@pytest.mark.parametrize("units", [CharUnits(" ab"), CharUnits("你好"), CharUnits("กขค"), CharUnits("noyes")])
 def test_texts_that_follow_one_another_are_joined_as_by_fold(units: fold.text.units.Units) -> None:
     described = Units(units.symbols, "characters")
     texts = [units.characters[-1], "", units.characters[-2]]

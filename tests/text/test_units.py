@@ -142,6 +142,7 @@ def test_text_may_hold_what_stands_for_a_space_elsewhere():
     [
         (CharUnits(" ab"), " "),
         (CharUnits("你好"), ""),
+        (CharUnits("กขค"), ""),
         (CharUnits(["t", "tʃ"], separator="-"), "-"),
     ],
 )
@@ -149,3 +150,7 @@ def test_texts_that_follow_one_another_are_one(units: CharUnits, between: str) -
     first, second = (units.characters[index] for index in (-1, -2))
     assert units.joined([first, "", second]) == f"{first}{between}{second}"
     assert units.unk not in units.encode(units.joined([first, second]))
+
+
+def test_words_that_were_only_ever_said_alone_do_not_run_together() -> None:
+    assert CharUnits.train(["yes", "no"]).joined(["yes", "", "no"]) == "yes no"

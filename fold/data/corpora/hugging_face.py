@@ -122,6 +122,8 @@ class HuggingFace(RecordedCorpus):
             return read_stream(where, io.BytesIO(value["bytes"]), channel=self.channel)
         if value["path"] is None:
             raise FoldError(f"{where}: the audio is missing")
+        if "://" in value["path"]:
+            raise FoldError(f"{where}: its audio lies at {value['path']}; save the dataset with its audio embedded")
         return read_audio(root / value["path"], channel=self.channel)
 
     def _names(self, split: str) -> dict[str, str]:
@@ -135,6 +137,7 @@ class HuggingFace(RecordedCorpus):
     def _rows(self, root: Path, split: str) -> list[Row]:
         listed: dict[str, Row] = {}
         for file in split_files(root, split):
+            self._check_columns(file)
             name, now = file.relative_to(root).as_posix(), state(file)
             paths = beside(file, self._column("audio"))
             for number, (values, path) in enumerate(zip(self._texts(file), paths, strict=True)):
@@ -151,14 +154,17 @@ class HuggingFace(RecordedCorpus):
                 listed[id] = row if path is None else RowBeside(**vars(row), audio=path)
         return list(listed.values())
 
-    def _texts(self, file: Path) -> Iterator[dict[str, str]]:
-        """Yield what each row of a file holds besides audio, "" where there is nothing."""
-        paths = {key: self._column(key) for key in KEYS if key != "audio"}
+    def _check_columns(self, file: Path) -> None:
         names = columns_of(file)
         for key in ("audio", "text"):
             column = self._column(key)
             if (column if key == "audio" else top_of(column, names)) not in names:
                 raise FoldError(f"{file}: no column '{column}'; there are: {', '.join(names)}; see data.corpus.columns")
+
+    def _texts(self, file: Path) -> Iterator[dict[str, str]]:
+        """Yield what each row of a file holds besides audio, "" where there is nothing."""
+        paths = {key: self._column(key) for key in KEYS if key != "audio"}
+        names = columns_of(file)
         wanted = {top_of(path, names) for path in paths.values()} & set(names)
         for number, row in enumerate(read_rows(file, sorted(wanted))):
             values = {key: value_at(row, path) for key, path in paths.items()}

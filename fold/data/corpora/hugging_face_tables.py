@@ -55,7 +55,8 @@ def beside(file: Path, column: str) -> list[str | None]:
         found: list[str | None] = []
         for group in range(opened.metadata.num_row_groups):
             rows = opened.metadata.row_group(group)
-            held = _missing(rows, f"{column}.bytes") == 0  # is known without a look at the audio
+            # Known without a look at the audio, but where one row of the group has none, or nothing is counted.
+            held = _missing(rows, f"{column}.bytes") == 0
             found += [None] * rows.num_rows if held else _paths(opened.read_row_group(group, [column])[column])
         return found
 

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import zlib
@@ -40,16 +41,28 @@ Lines = Iterator[tuple[int, dict[str, Any]]]
 
 
 def part_told(values: Mapping[str, Any]) -> float | None:
-    """Return how long the part of a recording is that values by name tell of, in whatever unit; None if of none. Many
-    tell when audio starts that was cut out before: its length is then this one."""
+    """Return how long the part of a recording is that values by name tell of, in whatever unit; None if they do not
+    tell when it starts, and when it ends or how long it is. Many tell so of audio that was cut out before."""
 
     def first(key: str) -> float | None:
-        told = (values.get(name) for name in (key, *ELSEWHERE[key]))
-        numbers = (value for value in told if isinstance(value, int | float) and not isinstance(value, bool))
-        return next(map(float, numbers), None)
+        told = (_finite(values.get(name)) for name in (key, *ELSEWHERE[key]))
+        return next((number for number in told if number is not None), None)
 
     start, end, length = first("start"), first("end"), first("seconds")
-    return end - (start or 0.0) if end is not None else length if start is not None else None
+    if start is None:
+        return None
+    return end - start if end is not None else length
+
+
+def _finite(value: object) -> float | None:
+    """Return a number, perhaps written as text; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[str, Row]]:

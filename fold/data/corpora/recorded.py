@@ -114,14 +114,16 @@ class RecordedCorpus(Corpus):
                 raise FoldError(f"{name}: {flaw.reason}; mend it, leave it out, or set max_lost above {self.max_lost}")
         if len(samples) == 0:
             raise FoldError(f"{name}: holds no samples")
-        if np.abs(samples - samples.mean(dtype=np.float64)).max() < SILENCE:
+        mean = samples.mean(dtype=np.float64)
+        if max(samples.max() - mean, mean - samples.min()) < SILENCE:
             cancelled = "; ".join(f", as {flaw.reason}: set channel" for flaw in flaws)
             raise FoldError(f"{name}: silent{cancelled}")
         clipped = np.count_nonzero(np.abs(samples) > FULL_SCALE) / len(samples)
         beyond = f"{clipped:.1%} of its samples are beyond full scale, which is 1.0"
         if clipped > MAX_CLIPPED_SHARE:
             raise FoldError(f"{name}: {beyond}")
-        cut = [f"{beyond}; they are cut off"] if clipped > TOLD_CLIPPED_SHARE else []
+        is_cut = clipped > TOLD_CLIPPED_SHARE and not self.in_place  # what stays in its place stays as it is
+        cut = [f"{beyond}; they are cut off"] if is_cut else []
         told = [*(flaw.reason for flaw in flaws), *cut]
         return samples, sample_rate, tuple(f"{name}: {reason}" for reason in told)
 

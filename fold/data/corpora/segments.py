@@ -14,6 +14,8 @@ from fold.errors import FoldError
 SEEKABLE = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "NIST")
 """Formats in which a place is found to the sample; of others, all that comes before it is read."""
 TOLERANCE = 0.05  # seconds by which lists round the end of a recording
+SHORTEST, FARTHEST = 0.1, 10  # seconds of an utterance, and times those of audio: else it is in another unit
+MARGIN, MARGIN_SHARE = 0.5, 0.2  # seconds, and share, by which audio that was cut out may be longer than is told
 LENGTH_SHARE = 0.02  # of a recording, by which what is told of its length may be wrong
 
 
@@ -42,10 +44,11 @@ def read_segment(file: Path, start: float, seconds: float | None, channel: Chann
 
 
 def part_fault(told: float, seconds: float, sample_rate: int) -> str:
-    """Say that audio of so many seconds is not the part that is told of, whose length `told` is in seconds,
-    milliseconds or samples; "" if it is."""
-    tolerance = max(TOLERANCE, LENGTH_SHARE * seconds)
-    if any(abs(told / unit - seconds) <= tolerance for unit in (1, 1000, sample_rate)):
+    """Say that audio of so many seconds holds more than the part that is told of, whose length `told` is in seconds,
+    milliseconds or samples, as far as it can be; "" if it does not, as where it was cut out before."""
+    lengths = [told / unit for unit in (1, 1000, sample_rate)]
+    possible = [length for length in lengths if SHORTEST <= length <= FARTHEST * seconds]
+    if not possible or seconds <= max(possible) + max(MARGIN, MARGIN_SHARE * seconds):
         return ""
     return f"lasts {seconds:.2f} s, but a part of {told:g} is told of"
 

@@ -250,7 +250,7 @@ def _sample(
 def _part_fault(stream: IO[bytes], parts: Mapping[str, _Member], sound: Sound) -> str:
     """Say that a JSON member tells of a part of the recording; "" if none does."""
     for extension, member in parts.items():
-        if extension.rpartition(".")[2] != "json":
+        if extension.rpartition(".")[2] != "json" or member.num_bytes > MAX_TEXT_BYTES:
             continue
         try:
             values = json.loads(_content(stream, member))
@@ -258,7 +258,7 @@ def _part_fault(stream: IO[bytes], parts: Mapping[str, _Member], sound: Sound) -
             continue  # refused where it is needed
         told = part_told(values) if isinstance(values, dict) else None
         if told is not None and (fault := part_fault(told, sound.frames / sound.sample_rate, sound.sample_rate)):
-            return f"it {fault}, by {member.name}; no parts are read"
+            return f"it {fault}, by {member.name}; no parts are read: write each as a recording of its own"
     return ""
 
 

@@ -268,3 +268,22 @@ def test_recordings_beside_a_dataset_are_followed(suffix: str, tmp_path: Path) -
     assert followed == [(), *((tmp_path / name,) for name in names[1:])]
     for recipe, utterance in zip(recipes, utterances, strict=True):
         np.testing.assert_allclose(corpus.render(recipe, tmp_path).samples, utterance.samples, atol=1e-4)
+
+
+def test_audio_that_is_no_file_is_named(tmp_path: Path) -> None:
+    audio = [{"bytes": None, "path": "https://somewhere/a.wav"}]
+    parquet.write_table(pyarrow.table({"audio": audio, "text": ["a"]}), tmp_path / "train.parquet")
+    corpus = HuggingFace(dev="train", test="train")
+    [recipe] = corpus.recipes("train", tmp_path)
+    with pytest.raises(FoldError, match=r"row 0: its audio lies at https://somewhere/a.wav; save the dataset with"):
+        corpus.render(recipe, tmp_path)
+
+
+def test_a_dataset_without_such_a_column_is_one_line(tmp_path: Path) -> None:
+    for column in ("audio", "text"):
+        held = {"audio": [{"bytes": b"", "path": "a"}], "text": ["a"]}
+        held["other"] = held.pop(column)
+        (tmp_path / column).mkdir()
+        parquet.write_table(pyarrow.table(held), tmp_path / column / "train.parquet")
+        with pytest.raises(FoldError, match=rf"no column '{column}'; there are: .*other.*see data.corpus.columns"):
+            HuggingFace(dev="train", test="train").recipes("train", tmp_path / column)

@@ -190,8 +190,8 @@ BAD: dict[str, tuple[list[tuple[str, bytes]], str]] = {
     "no JSON": ([("x.wav", sound()), ("x.json", b"{")], r"unusable recording \(x\d+.json: no JSON"),
     "NaN": ([("x.wav", sound()), ("x.json", b'{"text": NaN}')], r"x\d+: unusable recording \(no transcript"),
     "a part": (
-        [("x.wav", sound()), ("x.json", b'{"text": "yes", "offset": 0.1, "duration": 0.2}')],
-        r"unusable recording \(it lasts 0.50 s, but a part of 0.2 is told of, by x\d+.json; no parts are read",
+        [("x.wav", sound(2.0)), ("x.json", b'{"text": "yes", "offset": 0.1, "duration": 0.5}')],
+        r"unusable recording \(it lasts 2.00 s, but a part of 0.5 is told of, by x\d+.json; no parts are read",
     ),
     "deep JSON": ([("x.wav", sound()), ("x.json", b"[" * 100_000)], r"unusable recording \(x\d+.json: no JSON"),
     "only punctuation": ([("x.wav", sound()), ("x.txt", b"...")], r"x\d+: no transcript"),
@@ -287,9 +287,23 @@ def test_a_copy_of_a_shard_is_no_split_of_its_own(tmp_path: Path) -> None:
         module.prepare_data()
 
 
-def test_what_was_cut_out_before_is_no_part(tmp_path: Path) -> None:
-    """A sample that tells where it began in a longer recording, and is as long as it tells."""
-    meta = b'{"text": "yes", "offset": 7.25, "duration": 0.5}'
+@pytest.mark.parametrize(
+    "told",
+    [
+        '"offset": 7.25, "duration": 0.5',
+        '"offset": "7.25", "duration": "0.5"',
+        '"start": 7250, "end": 7750',  # milliseconds
+        '"start": 319725, "end": 341775',  # samples at another rate
+        '"start": 7, "end": 8',  # rounded
+        '"start": 7.3, "end": 7.7',  # of the speech in it
+        '"start": NaN, "end": NaN',
+        '"start": 0, "end": 1' + "0" * 400,
+        '"end": 5',
+    ],
+)
+def test_what_was_cut_out_before_is_no_part(told: str, tmp_path: Path) -> None:
+    """A sample that tells where it began in a longer recording, in whatever unit."""
+    meta = f'{{"text": "yes", {told}}}'.encode()
     for name in ("train", "dev", "test"):
         write_tar(tmp_path / f"{name}.tar", [(f"{name}.wav", sound()), (f"{name}.json", meta)])
     module = data(tmp_path, tmp_path / "out", corpus=WebShards("train.tar", "dev.tar", "test.tar"))

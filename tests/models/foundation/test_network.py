@@ -13,6 +13,7 @@ from fold.errors import FoldError
 from fold.models import Foundation, empty_model
 from fold.models.foundation import Dropouts, Masking
 from fold.models.foundation.bundles import Bundle, bundles
+from fold.models.foundation.families import shape_from_plain
 from fold.models.foundation.folding import layer_groups
 from fold.paths import Path as LayerPath
 from fold.paths import PathSpace
@@ -210,3 +211,10 @@ def test_layers_of_transformers_need_it_installed(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "transformers.models.wav2vec2_bert.modeling_wav2vec2_bert", None)
     with pytest.raises(FoldError, match=r"its layers are transformers' own: pip install 'fold-asr\[foundation\]'"):
         network.build(6, 16000)
+
+
+def test_a_shape_that_kept_no_epsilon_has_that_of_the_first_versions() -> None:
+    plain = {"family": "wav2vec2", "num_layers": 2, "dim": 32, "num_heads": 4, "position_groups": 4, "normalise": True}
+    assert shape_from_plain(plain).epsilon == 1e-5
+    assert shape_from_plain({**plain, "epsilon": 1e-7}).epsilon == 1e-7
+    assert shape_from_plain({"family": "wav2vec2-bert", "num_layers": 2}).num_layers == 2

@@ -14,7 +14,7 @@ from fold.models.foundation.families.pruned_wavlm import PrunedWavLM
 from fold.models.foundation.families.w2v_bert import BertShape, W2vBert
 from fold.models.foundation.families.wav2vec2 import Wav2Vec2
 from fold.models.foundation.families.wavlm import WavLM
-from fold.models.foundation.shape import AnyShape, Shape
+from fold.models.foundation.shape import TORCHAUDIO_EPSILON, AnyShape, Shape
 
 WritableShape = Shape | BertShape
 """Shapes that settings may hold, of models that begin with random weights."""
@@ -49,8 +49,9 @@ def builder_of(family: str) -> Builder:
 
 
 def shape_from_plain(plain: Mapping[str, Any]) -> AnyShape:
-    """The shape that a checkpoint keeps as a dictionary."""
-    return builder_of(plain["family"]).shape_from_plain(plain)
+    """The shape that a checkpoint keeps as a dictionary. Those of the first versions kept no epsilon: it was that of
+    torchaudio."""
+    return builder_of(plain["family"]).shape_from_plain({"epsilon": TORCHAUDIO_EPSILON, **plain})
 
 
 __all__ = ["FAMILIES", "Family", "Parts", "WritableShape", "builder_of", "find_family", "shape_from_plain"]
