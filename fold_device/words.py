@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,10 @@ SILENT = ("<blank>", "<sos/eos>")
 """Units that are no text."""
 UNKNOWN = "⁇"
 WORD_START = "▁"  # of SentencePiece
-UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
 """Letters of scripts that set no words apart: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
 
@@ -62,6 +65,12 @@ def best_path(log_probs: np.ndarray) -> list[Symbol]:
     ]
 
 
+def between(characters: Collection[str]) -> str:
+    """What stands between texts that follow one another, written in these: nothing in a script that sets no words
+    apart, whose characters have no space."""
+    return "" if not any(" " in c for c in characters) and any(map(UNSPACED.match, characters)) else " "
+
+
 class Units:
     """The texts of a model's outputs.
 
@@ -73,9 +82,7 @@ class Units:
     def __init__(self, texts: Sequence[str], joiner: str) -> None:
         self._texts = ["" if text in SILENT else text for text in texts]
         self._joiner = joiner
-
-        spaced = joiner == "sentencepiece" or any(" " in text for text in texts)
-        self._between = "" if not spaced and any(map(UNSPACED.match, texts)) else " "
+        self._between = " " if joiner == "sentencepiece" else between(texts)
 
     def __len__(self) -> int:
         return len(self._texts)

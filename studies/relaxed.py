@@ -9,7 +9,6 @@ As the Relaxed Recursive Transformers of Bae et al. (2024, arXiv 2410.20672), th
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,7 +74,7 @@ class Relaxed(Foundation):
         model = super().build(vocab_size, sample_rate)
         followers = self._followers()
         calls = [
-            [layer, near(layer, self.rank)] if place in followers else [layer, layer]
+            [layer, near(layer, self.rank)] if place in followers else [layer]
             for place, layer in enumerate(model.unfolding.layers)
         ]
         model.unfolding = Repeats(calls, model.unfolding.checkpoint_activations)
@@ -103,11 +102,7 @@ class Relaxed(Foundation):
 
 
 class Repeats(OwnRepeats):
-    """Repeats that have something of their own, where they are not the layer itself."""
-
-    def __init__(self, layers: Sequence[Sequence[nn.Module]], checkpoint_activations: bool = False) -> None:
-        apart = [[first] if second is first else [first, second] for first, second in layers]
-        super().__init__(apart, checkpoint_activations)
+    """Calls beyond those that a layer has something of its own for are as the last of these."""
 
     def layer_at(self, layer: int, repeat: int) -> nn.Module:
         return super().layer_at(layer, min(repeat, len(self.later[layer])))

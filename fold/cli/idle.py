@@ -8,13 +8,20 @@ from typing import Any
 
 from fold.errors import FoldError
 
-TUNERS = {"LearningRateFinder": "model.optimizer.lr", "BatchSizeFinder": "data.batch_seconds"}
+TUNER = "changes a setting that models here have not; try values of {} in runs of their own"
+CALLBACKS = {  # of Lightning: why they would not do what they promise
+    "LearningRateFinder": TUNER.format("model.optimizer.lr"),
+    "BatchSizeFinder": TUNER.format("data.batch_seconds"),
+    "StochasticWeightAveraging": "counts epochs, which training here does not; fold.training.callbacks.WeightAverage "
+    "averages weights",
+}
 ERRORS = ("val/wer", "val/cer", "val/loss")  # metrics of which less is better
 PEAKS = {"OneCycleLR": "max_lr", "CyclicLR": "base_lr"}  # schedules that put their own rate in the optimizer's place
 
 
 def check_effective(config: Any) -> None:
-    """Raises FoldError for the settings of a training that would be ignored. config: all of them, resolved."""
+    """Raises FoldError for the settings of a training that would be ignored, or that no model here can be trained with.
+    config: all of them, resolved."""
     if config.model.optimizer.class_path.endswith("SparseAdam"):
         raise FoldError("model.optimizer is SparseAdam, which takes sparse gradients: models here have none; try AdamW")
     _check_rates(config.model.optimizer, config.model.lr_scheduler)
@@ -78,16 +85,8 @@ def _check_kept(checkpoint: Any) -> None:
 def _check_callbacks(callbacks: Any) -> None:
     given = callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
     for name in (callback.class_path.rpartition(".")[2] for callback in given):
-        if name == "StochasticWeightAveraging":
-            raise FoldError(
-                "trainer.callbacks: StochasticWeightAveraging counts epochs, which training here does not; "
-                "fold.training.callbacks.WeightAverage averages weights"
-            )
-        if name in TUNERS:
-            raise FoldError(
-                f"trainer.callbacks: {name} changes a setting that models here have not; try values of {TUNERS[name]} "
-                "in runs of their own"
-            )
+        if name in CALLBACKS:
+            raise FoldError(f"trainer.callbacks: {name} {CALLBACKS[name]}")
 
 
 def _check_rates(optimizer: Any, lr_scheduler: Any) -> None:

@@ -15,10 +15,9 @@ from typing import Any, Literal
 import sentencepiece
 
 from fold.errors import FoldError
-from fold.text.normalise import IDEOGRAPHS, UNKNOWN_TEXT, Normaliser
+from fold.text.normalise import UNKNOWN_TEXT, Normaliser
+from fold_device.words import between
 
-UNSPACED = re.compile(f"[{IDEOGRAPHS}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
-"""Letters of scripts that set no words apart: Chinese and Japanese, Thai, Lao, Burmese, Khmer."""
 BLANK, UNKNOWN, END = "<blank>", "<unk>", "<sos/eos>"
 LONGEST_SENTENCE = 4192
 """Bytes of a transcript that SentencePiece takes unless it is told of more; longer ones it drops without a word."""
@@ -115,8 +114,7 @@ class CharUnits(Units):
 
     def joined(self, texts: Iterable[str]) -> str:
         """As of `Units`; in a script that sets no words apart, whose units have no space, nothing stands between."""
-        unspaced = " " not in self._index and any(map(UNSPACED.match, self.characters))
-        return (self.separator or ("" if unspaced else " ")).join(filter(None, texts))
+        return (self.separator or between(self.characters)).join(filter(None, texts))
 
     def _text(self, ids: Sequence[int]) -> str:
         return self.separator.join(map(self._symbol, ids)).strip()

@@ -41,17 +41,15 @@ Lines = Iterator[tuple[int, dict[str, Any]]]
 
 
 def part_told(values: Mapping[str, Any]) -> float | None:
-    """Return how long the part of a recording is that values by name tell of, in whatever unit; None if they do not
-    tell when it starts, and when it ends or how long it is. Many tell so of audio that was cut out before."""
+    """Return how long the part of a recording is that values by name tell of, in whatever unit; None if they tell
+    neither when it ends, nor when it starts and how long it is. Many tell so of audio that was cut out before."""
 
     def first(key: str) -> float | None:
         told = (_finite(values.get(name)) for name in (key, *ELSEWHERE[key]))
         return next((number for number in told if number is not None), None)
 
     start, end, length = first("start"), first("end"), first("seconds")
-    if start is None:
-        return None
-    return end - start if end is not None else length
+    return end - (start or 0.0) if end is not None else length if start is not None else None
 
 
 def _finite(value: object) -> float | None:

@@ -193,6 +193,10 @@ BAD: dict[str, tuple[list[tuple[str, bytes]], str]] = {
         [("x.wav", sound(2.0)), ("x.json", b'{"text": "yes", "offset": 0.1, "duration": 0.5}')],
         r"unusable recording \(it lasts 2.00 s, but a part of 0.5 is told of, by x\d+.json; no parts are read",
     ),
+    "the beginning": (
+        [("x.wav", sound(2.0)), ("x.json", b'{"text": "yes", "end": 0.5}')],
+        r"unusable recording \(it lasts 2.00 s, but a part of 0.5 is told of, by x\d+.json",
+    ),
     "deep JSON": ([("x.wav", sound()), ("x.json", b"[" * 100_000)], r"unusable recording \(x\d+.json: no JSON"),
     "only punctuation": ([("x.wav", sound()), ("x.txt", b"...")], r"x\d+: no transcript"),
 }
